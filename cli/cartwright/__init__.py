@@ -1,0 +1,1 @@
+"""The cartwright command."""
