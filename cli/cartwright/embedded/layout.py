@@ -1,0 +1,98 @@
+"""Says where everything of one system is: its parts, their ports, and the folders below `--data`.
+
+All ports follow from one base port, so that two systems live side by side by choosing another base.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PORT_DEFAULT = 8080
+LOOPBACK = "127.0.0.1"
+
+# The order of the names is the order of their ports: users listens on base + 11.
+SERVICES = ("users", "catalog", "orders", "payments", "notifications", "audit", "storefront")
+
+# The storefront keeps nothing: it joins the answers of the others.
+SERVICES_WITH_DATABASE = tuple(name for name in SERVICES if name != "storefront")
+
+STREAM = "cartwright"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of one system. `base` is the gateway's, the only one that a client needs."""
+
+    base: int = PORT_DEFAULT
+
+    @property
+    def gateway(self) -> int:
+        return self.base
+
+    @property
+    def envoy_admin(self) -> int:
+        return self.base + 1
+
+    @property
+    def supervisor(self) -> int:
+        return self.base + 2
+
+    @property
+    def postgres(self) -> int:
+        return self.base + 3
+
+    @property
+    def nats(self) -> int:
+        return self.base + 4
+
+    @property
+    def nats_monitor(self) -> int:
+        return self.base + 5
+
+    @property
+    def smtp(self) -> int:
+        return self.base + 6
+
+    @property
+    def mailbox(self) -> int:
+        return self.base + 7
+
+    def service(self, name: str) -> int:
+        return self.base + 11 + SERVICES.index(name)
+
+    def all(self) -> dict[str, int]:
+        """Every port by what it is for, in the order in which a person would look for it."""
+        return {
+            "gateway": self.gateway,
+            "envoy admin": self.envoy_admin,
+            "supervisor": self.supervisor,
+            "postgres": self.postgres,
+            "nats": self.nats,
+            "nats monitor": self.nats_monitor,
+            "smtp": self.smtp,
+            "mailbox": self.mailbox,
+            **{name: self.service(name) for name in SERVICES},
+        }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one system below its data folder."""
+
+    data: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    @property
+    def mail(self) -> Path:
+        return self.data / "mail"
+
+    @property
+    def nats(self) -> Path:
+        return self.data / "nats"
+
+    @property
+    def run(self) -> Path:
+        """What is written anew at every start: generated configurations and process ids."""
+        return self.data / "run"

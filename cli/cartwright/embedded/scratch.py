@@ -1,0 +1,209 @@
+"""Real PostgreSQL and NATS servers for tests: quick to start, safe to kill, and thrown away afterwards.
+
+The same programs and settings as the embedded system, except that nothing is synced to disk: a test kills processes,
+not machines.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cartwright.embedded import nats, postgres
+from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.layout import LOOPBACK
+
+START_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 10
+POLL_SECONDS = 0.02
+
+
+class ScratchServer:
+    """A server process that a test may kill and start again on the same port with the same data."""
+
+    def __init__(self, command: list[str], folder: Path, will: LastWill, user: str | None = None) -> None:
+        self._command = command
+        self.folder = folder
+        self._log = folder / "server.log"
+        self._will = will
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server has been started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the server and returns once it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin"},
+                start_new_session=True,
+                user=self._user,
+                group=None if self._user is None else postgres.server_group(self._user),
+                extra_groups=None if self._user is None else [],
+            )
+        self._will.stop_process(self._process.pid)
+        wait_until(self._answers, f"{Path(self._command[0]).name} answers")
+
+    def stop(self) -> None:
+        """Ends the server in order."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Ends the server as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, signal_number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal_number)
+            self._process.wait(STOP_SECONDS_MAX)
+            self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self._command[0]} ended at its start:\n{self._log.read_text()}")
+        return self.is_ready()
+
+    def is_ready(self) -> bool:
+        raise NotImplementedError
+
+
+class ScratchPostgres(ScratchServer):
+    """`superuser_url` may do anything; tests otherwise use a database of their own by `make_database`."""
+
+    def __init__(self, folder: Path, will: LastWill) -> None:
+        self.host = LOOPBACK
+        self.port = free_port()
+        self._password = secrets.token_urlsafe(12)
+        cluster = folder / "postgresql"
+        postgres.prepare(cluster, self.port, self._password, {}, {}, durable=False)
+        super().__init__(postgres.server_command(cluster), folder, will, postgres.server_user())
+
+    @property
+    def superuser_url(self) -> str:
+        return self._url(postgres.SUPERUSER, self._password, postgres.SUPERUSER)
+
+    def make_database(self) -> str:
+        """Makes an empty database, owned by a login of its own that is no superuser; answers its URL."""
+        name, password = f"test_{secrets.token_hex(6)}", secrets.token_urlsafe(12)
+        self.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
+        return self._url(name, password, name)
+
+    def drop_database(self, url: str) -> None:
+        name = url.rpartition("/")[2]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
+
+    def execute(self, *statements: str) -> None:
+        """Runs statements as the superuser, each in a transaction of its own."""
+        commands = [word for statement in statements for word in ("--command", statement)]
+        completed = self._psql("--set", "ON_ERROR_STOP=1", *commands)
+        if completed.returncode != 0:
+            raise postgres.PostgresFailed(completed.stderr)
+
+    def is_ready(self) -> bool:
+        return self._psql("--command", "SELECT").returncode == 0
+
+    def _psql(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [postgres.wheel_programs()["psql"], "--no-psqlrc", "--quiet", "--dbname", self.superuser_url, *arguments],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS_MAX,
+            check=False,
+        )
+
+    def _url(self, login: str, password: str, database: str) -> str:
+        return f"postgresql://{login}:{password}@{self.host}:{self.port}/{database}"
+
+
+class ScratchNats(ScratchServer):
+    """`url(stream)` is what a service takes as EVENTS_URL."""
+
+    def __init__(self, folder: Path, will: LastWill) -> None:
+        self.host = LOOPBACK
+        self.port = free_port()
+        self.monitor_port = free_port()
+        self._password = secrets.token_urlsafe(12)
+        configuration = folder / "nats.conf"
+        # Every test has streams of its own, each with the reservation of a real one.
+        nats.write_configuration(
+            configuration, folder / "nats", self.port, self.monitor_port, self._password, file_store_max="100TB"
+        )
+        super().__init__(nats.server_command(configuration), folder, will)
+
+    def url(self, stream: str) -> str:
+        return f"nats://{nats.USER}:{self._password}@{self.host}:{self.port}/{stream}"
+
+    def is_ready(self) -> bool:
+        health = f"http://{self.host}:{self.monitor_port}/healthz"
+        with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=1) as answer:
+            return bool(answer.status == 200)
+        return False
+
+
+@contextlib.contextmanager
+def running_postgres(will: LastWill) -> Iterator[ScratchPostgres]:
+    with scratch_folder(will) as folder:
+        server = ScratchPostgres(folder, will)
+        server.start()
+        try:
+            yield server
+        finally:
+            # What is in it is not kept, so there is nothing to end in order.
+            server.kill()
+
+
+@contextlib.contextmanager
+def running_nats(will: LastWill) -> Iterator[ScratchNats]:
+    with scratch_folder(will) as folder:
+        server = ScratchNats(folder, will)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@contextlib.contextmanager
+def scratch_folder(will: LastWill) -> Iterator[Path]:
+    """A folder that is gone afterwards, in a place where the user who runs PostgreSQL reaches it."""
+    if postgres.server_user() is not None:
+        postgres.ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="test-", dir=postgres.ROOT_HOME if os.geteuid() == 0 else None))
+    folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    will.remove_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {START_SECONDS_MAX} s it is still not so that {what}")
+        time.sleep(POLL_SECONDS)
