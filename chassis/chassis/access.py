@@ -1,0 +1,85 @@
+"""Who may call what. Every route names one of these guards, or says `public`; a route that names none is closed.
+
+A service checks the token itself, whatever the gateway has checked before: a header alone convinces nobody.
+"""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Guard, Receive, Scope, Send
+
+from chassis.problems import Forbidden, Unauthenticated, Unavailable
+from chassis.tokens import ANONYMOUS, Caller, TokenVerifier
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class Authentication(ASGIMiddleware):
+    """Puts the `Caller` of a request into its scope as the user; a bad token is told where a caller is needed."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        scope["user"] = ANONYMOUS
+        scope["auth"] = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                try:
+                    scope["user"] = await self._verifier.verify(_bearer(value))
+                except (Unauthenticated, Unavailable) as refusal:
+                    scope["auth"] = refusal
+        await next_app(scope, receive, send)
+
+
+def public(connection: Connection, _: BaseRouteHandler) -> None:
+    """Anybody; but a token that is given has to be good, so that nobody goes on as a stranger unawares."""
+    if connection.scope["auth"] is not None:
+        raise connection.scope["auth"]
+
+
+def anyone(_connection: Connection, _: BaseRouteHandler) -> None:
+    """Anybody, with whatever token: for health, keys and metrics."""
+
+
+def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+    """A person."""
+    if _caller(connection).user_id is None:
+        raise Forbidden("This is for people, not for services.")
+
+
+def administrator(connection: Connection, _: BaseRouteHandler) -> None:
+    """A person with the role admin."""
+    if not _caller(connection).is_administrator:
+        raise Forbidden("This needs the role admin.")
+
+
+def services(*names: str) -> Guard:
+    """One of the named services."""
+
+    def only_services(connection: Connection, _: BaseRouteHandler) -> None:
+        if _caller(connection).service not in names:
+            raise Forbidden("This is an internal call.")
+
+    return only_services
+
+
+def _caller(connection: Connection) -> Caller:
+    if connection.scope["auth"] is not None:
+        raise connection.scope["auth"]
+    caller: Caller = connection.scope["user"]
+    if caller is ANONYMOUS:
+        raise Unauthenticated
+    return caller
+
+
+def _bearer(value: bytes) -> str:
+    scheme, _, token = value.partition(b" ")
+    if scheme.lower() != b"bearer" or not token:
+        raise Unauthenticated("Authorization has to be a bearer token.")
+    return token.strip().decode("latin-1")

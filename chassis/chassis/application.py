@@ -1,0 +1,170 @@
+"""The web application that every service is: routes, problems, health, metrics, OpenAPI, and the parts behind them."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, Router, get
+from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.middleware import ASGIMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins.prometheus import PrometheusConfig
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from chassis import access, context, problems, strict_json, tracing
+from chassis.lifecycle import Part, Parts
+from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
+from chassis.tokens import TokenVerifier
+
+BODY_BYTES_MAX = 64 * 1024
+INTERNAL_BODY_BYTES_MAX = 8 * 1024 * 1024
+"""For internal endpoints that take a batch: `request_max_body_size=INTERNAL_BODY_BYTES_MAX`."""
+_UNGUARDED_PATHS = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
+_log = structlog.get_logger()
+
+IsHealthy = Callable[[], Awaitable[bool]]
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """Decodes bodies with `strict_json`, straight into the type that the handler names for `data`."""
+
+    async def json(self) -> Any:
+        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = await self.body()
+        if content_type != "application/json":
+            raise UnsupportedType if body else Malformed("The request body is empty.")
+        field = self.route_handler.parsed_data_field
+        return strict_json.decode(body, Any if field is None else field.annotation)
+
+
+class RequestContext(ASGIMiddleware):
+    """Gives each request its correlation id, trace and deadline, answers the id, and logs what went wrong."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        headers = {name: value for name, value in scope["headers"] if name in _CONTEXT_HEADERS}
+        deadline_ms = headers.get(b"x-deadline-ms", b"")
+        seconds = int(deadline_ms) / 1_000 if deadline_ms.isdigit() and len(deadline_ms) < 10 else None
+        with context.working_on(
+            headers.get(b"x-request-id", b"").decode("latin-1"),
+            headers.get(b"traceparent", b"").decode("latin-1"),
+            seconds=seconds,
+        ):
+            correlation = context.correlation_id()
+            method = scope.get("method", "")
+            started_at = time.perf_counter()
+
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], (b"x-request-id", correlation.encode())]
+                    if message["status"] >= 500:
+                        _log.warning(
+                            "request failed",
+                            method=method,
+                            path=scope["path"],
+                            status=message["status"],
+                            duration_ms=round((time.perf_counter() - started_at) * 1_000, 3),
+                        )
+                await send(message)
+
+            with tracing.span(f"{method} {scope['path_template']}", "server"):
+                await next_app(scope, receive, answer)
+
+
+_CONTEXT_HEADERS = frozenset({b"x-request-id", b"traceparent", b"x-deadline-ms"})
+
+
+def application(
+    *,
+    name: str,
+    description: str,
+    version: str,
+    routes: Sequence[ControllerRouterHandler],
+    parts: Sequence[Part],
+    verifier: TokenVerifier,
+    is_healthy: IsHealthy,
+    **options: Any,
+) -> Litestar:
+    """The application of service `name`. Its use cases get what they need through `options["dependencies"]`.
+
+    `is_healthy` tells whether the service may get traffic once its parts have started. Every route needs a guard of
+    `chassis.access`; one without is a mistake in the program and ends the start.
+    """
+    running = Parts(parts)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        running.begin()
+        try:
+            yield
+        finally:
+            await running.end()
+
+    async def before_request(request: Request[Any, Any, Any]) -> Response[Any] | None:
+        if not running.ready.is_set() and request.scope["path"] not in _UNGUARDED_PATHS:
+            raise Unavailable(f"{name} is starting.")
+        left = context.seconds_left()
+        if left is not None and left <= 0:
+            raise Overloaded("The caller's deadline has passed already.")
+        if getattr(request.route_handler, "parsed_data_field", None) is not None and not await request.body():
+            raise Malformed("The request body is empty.")
+        return None
+
+    @get("/health", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
+    def health() -> dict[str, str]:
+        return {"status": "alive", "service": name, "version": version}
+
+    @get("/ready", guards=[access.anyone], include_in_schema=False)
+    async def ready() -> Response[dict[str, str]]:
+        if running.failure is not None:
+            return Response({"status": "failed", "reason": str(running.failure)}, status_code=503)
+        if not running.ready.is_set() or not await is_healthy():
+            return Response({"status": "not ready"}, status_code=503)
+        return Response({"status": "ready"})
+
+    @get("/metrics", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
+    def show_metrics() -> Response[bytes]:
+        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    app = Litestar(
+        route_handlers=[health, ready, show_metrics, *routes],
+        lifespan=[lifespan],
+        before_request=before_request,
+        request_class=StrictRequest,
+        request_max_body_size=BODY_BYTES_MAX,
+        plugins=[problems.plugin()],
+        middleware=[
+            RequestContext(),
+            PrometheusConfig(app_name=name, prefix="cartwright_http", group_path=True).middleware,
+            access.Authentication(verifier),
+        ],
+        openapi_config=OpenAPIConfig(
+            title=f"Cartwright {name}",
+            version=version,
+            description=description,
+            render_plugins=[JsonRenderPlugin(path="/")],
+            openapi_router=Router(
+                path="/openapi.json", guards=[access.anyone], include_in_schema=False, route_handlers=[]
+            ),
+            components=Components(
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+            ),
+        ),
+        **options,
+    )
+    _assert_guarded(app)
+    return app
+
+
+def _assert_guarded(app: Litestar) -> None:
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            by_us = isinstance(handler, HTTPRouteHandler) and "OPTIONS" not in handler.http_methods
+            assert not by_us or handler.resolve_guards(), f"{route.path} names no guard of chassis.access"

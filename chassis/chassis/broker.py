@@ -1,0 +1,73 @@
+"""What a broker has to do for us, whichever it is. It carries events; it is not trusted to keep them.
+
+`EVENTS_URL` picks the broker by its scheme. The path of the address names the stream (the exchange), so that several
+systems can share one broker.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+PUBLISH_S_MAX = 10.0
+
+
+class BrokerUnavailable(Exception):
+    """The broker did not do it, or did not say so in time."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What is published. `type` decides who gets it; `id` lets a broker drop a repetition, if it can."""
+
+    id: str
+    type: str
+    body: bytes
+
+
+class Delivery(Protocol):
+    """A message that was handed out and waits for an acknowledgement."""
+
+    body: bytes
+    attempt: int
+    """1 for the first delivery."""
+
+    async def acknowledge(self) -> None:
+        """It is done with; never hand it out again."""
+
+    async def return_later(self, delay_s: float) -> None:
+        """It could not be handled; hand it out again after the delay."""
+
+
+class Subscription(Protocol):
+    """The queue of one consumer group: every replica of a service takes from the same."""
+
+    async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
+        """Up to `size_max` messages; none when there are none within `wait_s`. Raises `BrokerUnavailable`."""
+
+    async def pending(self) -> int:
+        """How many messages wait. Raises `BrokerUnavailable`."""
+
+
+class Broker(Protocol):
+    """A connection to a broker. A `Part`: `start` waits until it is there."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Return once every message is confirmed; raise `BrokerUnavailable` when any may be missing."""
+
+    async def subscribe(self, group: str, types: Sequence[str]) -> Subscription:
+        """The queue of `group`, made when missing, fed with events of `types` (`order.*`, `order.placed`, `*`)."""
+
+
+def broker_for(events_url: str, client: str) -> Broker:
+    """The broker that `events_url` names. Raises `ValueError` for a scheme that is none of nats and amqp."""
+    scheme = urlsplit(events_url).scheme
+    if scheme == "nats":
+        from chassis.nats_broker import NatsBroker
+
+        return NatsBroker(events_url, client)
+    raise ValueError(f"EVENTS_URL has to start with nats://, not {scheme}://.")

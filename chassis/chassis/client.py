@@ -1,0 +1,193 @@
+"""The one way in which services call each other: kept-alive connections, a deadline, retries, a circuit breaker.
+
+The caller learns which of three things happened: an answer; a refusal, which is definite; or `OutcomeUnknown`, when
+the peer may have acted or not. `Unavailable` is the definite case that nothing was sent. Only idempotent calls are
+asked again.
+"""
+
+from typing import Any, ClassVar, TypeVar
+
+import aiohttp
+import msgspec
+import stamina
+import structlog
+from purgatory import AsyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from chassis import context, metrics
+from chassis.problems import OutcomeUnknown, Refusal, Unavailable
+from chassis.tokens import ServiceTokens
+
+ResultT = TypeVar("ResultT")
+CALL_S_MAX = 2.0
+CONNECT_S_MAX = 1.0
+BREAKER_FAILURES = 5
+BREAKER_OPEN_S = 2.0
+CONNECTIONS_MAX = 64
+_log = structlog.get_logger()
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer's RFC 9457 answer, as far as it is of use."""
+
+    status: int = 500
+    code: str = "unknown"
+    title: str = ""
+    detail: str = ""
+
+
+class RefusedByPeer(Exception):
+    """The peer answered 4xx: definite, and asking the same again will not help."""
+
+    def __init__(self, target: str, problem: Problem) -> None:
+        super().__init__(f"{target} refused with {problem.status} {problem.code}: {problem.detail}")
+        self.problem = problem
+
+
+class PeerUnavailable(Unavailable):
+    """Nothing was sent: the connection could not be made, or the breaker holds calls back."""
+
+    code: ClassVar[str] = "peer_unavailable"
+
+
+class _AnswerLost(OutcomeUnknown):
+    code: ClassVar[str] = "outcome_unknown"
+
+
+class ServiceClient:
+    """A `Part`: calls one peer. The breaker opens after five failures in a row and tries again after two seconds."""
+
+    def __init__(self, target: str, base_url: str, tokens: ServiceTokens | None) -> None:
+        self._target = target
+        self._base_url = base_url.rstrip("/")
+        self._tokens = tokens
+        self._session: aiohttp.ClientSession | None = None
+        self._breakers = AsyncCircuitBreakerFactory(
+            default_threshold=BREAKER_FAILURES, default_ttl=BREAKER_OPEN_S, exclude=[RefusedByPeer]
+        )
+        self._breakers.add_listener(self._note_breaker)
+        metrics.BREAKER_OPEN.labels(target).set(0)
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=30),
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S_MAX),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def stop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        result: type[ResultT],
+        *,
+        body: msgspec.Struct | None = None,
+        query: dict[str, str] | None = None,
+        idempotent: bool,
+        timeout_s: float = CALL_S_MAX,
+        attempts: int = 3,
+        authorization: str | None = None,
+        route: str | None = None,
+    ) -> ResultT:
+        """Call the peer and decode its answer as `result`.
+
+        `timeout_s` bounds all attempts together, and so does the deadline of the current work. `authorization` speaks
+        for a person instead of for this service. `route` is the path's template, for metrics, where the path has ids.
+        Raises `RefusedByPeer`, `PeerUnavailable` or `OutcomeUnknown`.
+        """
+        left = context.seconds_left()
+        limit_s = timeout_s if left is None else min(timeout_s, left)
+        payload = None if body is None else msgspec.json.encode(body)
+        again_on = (PeerUnavailable, _AnswerLost) if idempotent else (PeerUnavailable,)
+        label = (self._target, route or path)
+        with metrics.CALL_SECONDS.labels(*label).time():
+            try:
+                async for attempt in stamina.retry_context(
+                    on=again_on, attempts=attempts, timeout=limit_s, wait_initial=0.03, wait_max=0.5, wait_jitter=0.1
+                ):
+                    with attempt:
+                        answer = await self._guarded(method, path, payload, query, authorization, limit_s)
+            except (PeerUnavailable, _AnswerLost, RefusedByPeer) as error:
+                metrics.CALLS.labels(*label, type(error).__name__).inc()
+                raise
+        metrics.CALLS.labels(*label, "answered").inc()
+        return msgspec.json.decode(answer, type=result)
+
+    async def _guarded(self, *arguments: Any) -> bytes:
+        breaker = await self._breakers.get_breaker(self._target)
+        try:
+            async with breaker:
+                return await self._once(*arguments)
+        except OpenedState:
+            raise PeerUnavailable(f"Calls to {self._target} are held back after failures.") from None
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        payload: bytes | None,
+        query: dict[str, str] | None,
+        authorization: str | None,
+        limit_s: float,
+    ) -> bytes:
+        if self._session is None:
+            raise PeerUnavailable(f"The client of {self._target} has not been started.")
+        try:
+            async with self._session.request(
+                method,
+                f"{self._base_url}{path}",
+                data=payload,
+                params=query,
+                headers=self._headers(payload, authorization, limit_s),
+                timeout=aiohttp.ClientTimeout(total=limit_s, connect=CONNECT_S_MAX),
+                allow_redirects=False,
+            ) as response:
+                answer = await response.read()
+                status = response.status
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise PeerUnavailable(f"{self._target} cannot be reached.") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _AnswerLost(f"{self._target} was asked, and no answer came: {type(error).__name__}.") from error
+        if status < 400:
+            return answer
+        return self._raise_problem(status, answer)
+
+    def _raise_problem(self, status: int, answer: bytes) -> bytes:
+        try:
+            problem = msgspec.json.decode(answer, type=Problem)
+        except msgspec.MsgspecError:
+            problem = Problem(status=status)
+        if status == 503 and problem.code != "unknown":
+            # Said by the service itself, before it did anything.
+            raise PeerUnavailable(f"{self._target} is not available: {problem.code}.")
+        if status >= 500 or status in {408, 429}:
+            raise _AnswerLost(f"{self._target} answered {status} {problem.code}.")
+        raise RefusedByPeer(self._target, problem)
+
+    def _headers(self, payload: bytes | None, authorization: str | None, limit_s: float) -> dict[str, str]:
+        headers = {"x-request-id": context.correlation_id(), "x-deadline-ms": str(int(limit_s * 1_000))}
+        if payload is not None:
+            headers["content-type"] = "application/json"
+        if (trace := context.traceparent()) is not None:
+            headers["traceparent"] = trace
+        if authorization is not None:
+            headers["authorization"] = authorization
+        elif self._tokens is not None:
+            headers["authorization"] = f"Bearer {self._tokens.token_for(self._target)}"
+        return headers
+
+    def _note_breaker(self, target: str, kind: str, event: Any) -> None:
+        if kind == "state_changed":
+            metrics.BREAKER_OPEN.labels(target).set(1 if event.state == "opened" else 0)
+            _log.warning("the circuit breaker changed", target=target, state=event.state)
+
+
+def refusal_from(problem: Problem) -> Refusal:
+    """A peer's refusal, to be passed on to the client as it is."""
+    refusal = Refusal(problem.detail or problem.title)
+    refusal.__dict__.update(status=problem.status, code=problem.code, title=problem.title or problem.code)
+    return refusal

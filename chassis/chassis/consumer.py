@@ -1,0 +1,151 @@
+"""Takes events in batches, gives them their effect in one transaction with the inbox, and only then acknowledges.
+
+When a batch fails, its events are tried one by one, so that a bad one spoils nothing for the others. What fails for
+good goes to the dead letters with its reason; what a dependency's absence made fail is handed out again later.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import structlog
+
+from chassis import context, envelope, inbox, metrics
+from chassis.broker import Broker, BrokerUnavailable, Delivery, Subscription
+from chassis.database import Connection, Database
+from chassis.envelope import Envelope
+from chassis.lifecycle import Loop
+from chassis.problems import OutcomeUnknown, Unavailable
+
+BATCH_MAX = 256
+FETCH_WAIT_S = 1.0
+ATTEMPTS_MAX = 5
+RETURN_DELAY_S = 1.0
+_log = structlog.get_logger()
+
+Handle = Callable[[Connection, Sequence[Envelope]], Awaitable[None]]
+"""Gives a batch of events their effect, within the transaction of the connection. Events come in the order of their
+arrival, which need not be that of their happening."""
+
+
+class Consumer:
+    """A `Part`. `after_commit` is called when a batch took effect, to wake whoever works on what it left."""
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        types: Sequence[str],
+        broker: Broker,
+        database: Database,
+        handle: Handle,
+        after_commit: Callable[[], None] | None = None,
+    ) -> None:
+        self._group = group
+        self._types = types
+        self._broker = broker
+        self._database = database
+        self._handle = handle
+        self._after_commit = after_commit
+        self._subscription: Subscription | None = None
+        self._loop = Loop(f"consumer {group}", self._turn, rest_s=0.0)
+
+    async def start(self) -> None:
+        # The subscription is made in the loop: a service is ready to serve while its broker is still away.
+        await self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+
+    async def _turn(self) -> bool:
+        if self._subscription is None:
+            self._subscription = await self._broker.subscribe(self._group, self._types)
+        deliveries = await self._subscription.fetch(BATCH_MAX, FETCH_WAIT_S)
+        if deliveries:
+            await self._take(deliveries)
+        return True
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        readable: list[tuple[Delivery, Envelope]] = []
+        for delivery in deliveries:
+            try:
+                readable.append((delivery, envelope.decode(delivery.body)))
+            except msgspec.MsgspecError as error:
+                # Not an event of ours at all: there is no id to keep it under, and no repeat will help.
+                _log.error("a message that is no event was dropped", group=self._group, error=str(error))
+                metrics.DEAD_LETTERS.labels(self._group, "unreadable").inc()
+                await delivery.acknowledge()
+        try:
+            await self._give_effect([event for _, event in readable])
+        except (Unavailable, OutcomeUnknown) as refusal:
+            await self._return(readable, refusal)
+        except Exception as error:
+            _log.warning("a batch of events failed; trying one by one", group=self._group, exc_info=error)
+            for delivery, event in readable:
+                await self._take_one(delivery, event)
+        else:
+            for delivery, _ in readable:
+                await delivery.acknowledge()
+
+    async def _take_one(self, delivery: Delivery, event: Envelope) -> None:
+        try:
+            await self._give_effect([event])
+        except (Unavailable, OutcomeUnknown) as refusal:
+            await self._return([(delivery, event)], refusal)
+            return
+        except Exception as error:
+            # A shape that does not fit will not fit next time either; a bug may be in a race, and gets some tries.
+            if not isinstance(error, msgspec.ValidationError) and delivery.attempt < ATTEMPTS_MAX:
+                await self._return([(delivery, event)], error)
+                return
+            await self._bury(delivery, event, error)
+        await delivery.acknowledge()
+
+    async def _give_effect(self, events: Sequence[Envelope]) -> None:
+        if not events:
+            return
+
+        async def work(connection: Connection) -> list[Envelope]:
+            new = await inbox.take_new(connection, [event.id for event in events])
+            taken: list[Envelope] = []
+            for event in events:
+                if event.id in new:
+                    new.discard(event.id)  # The same event twice in one batch is a repetition too.
+                    taken.append(event)
+            if taken:
+                await self._handle(connection, taken)
+            return taken
+
+        first = events[0]
+        with context.working_on(first.correlationid, first.traceparent):
+            taken = await self._database.run(work)
+        metrics.EVENTS_REPEATED.labels(self._group).inc(len(events) - len(taken))
+        for event in taken:
+            metrics.EVENTS_HANDLED.labels(self._group, event.type).inc()
+        if taken and self._after_commit is not None:
+            self._after_commit()
+
+    async def _bury(self, delivery: Delivery, event: Envelope, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+
+        async def work(connection: Connection) -> None:
+            await inbox.take_new(connection, [event.id])
+            await inbox.bury(connection, event, delivery.body, reason=reason, attempts=delivery.attempt)
+
+        await self._database.run(work)
+        metrics.DEAD_LETTERS.labels(self._group, event.type).inc()
+        _log.error(
+            "an event failed for good and is a dead letter now",
+            group=self._group,
+            event_id=str(event.id),
+            event_type=event.type,
+            correlation_id=event.correlationid,
+            exc_info=error,
+        )
+
+    async def _return(self, entries: Sequence[tuple[Delivery, Envelope]], reason: Exception) -> None:
+        _log.info("events are handed back for later", group=self._group, count=len(entries), reason=str(reason))
+        for delivery, _ in entries:
+            try:
+                await delivery.return_later(RETURN_DELAY_S)
+            except BrokerUnavailable:
+                return  # The broker hands them out again by itself once their time is up.

@@ -1,0 +1,159 @@
+"""The service's own PostgreSQL: a bounded pool, transactions with time limits, and repeats where repeating is safe.
+
+What asyncpg leaves to its users is settled here: limits on every wait; a connection that timed out is thrown away,
+since cancelling on a frozen server never ends; idle connections die once when the server restarts, so whole
+idempotent transactions are run again; and a COMMIT whose answer was lost is unknown, which only a repeat can settle.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+import stamina
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+from pogo_core.util.migrate import apply
+
+from chassis.lifecycle import keep_trying
+from chassis.problems import Invalid, Unavailable
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Row: TypeAlias = asyncpg.Record
+ResultT = TypeVar("ResultT")
+
+ACQUIRE_S_MAX = 5.0
+COMMAND_S_MAX = 10.0
+CONNECT_S_MAX = 5.0
+_MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
+
+_log = structlog.get_logger()
+
+CONNECTION_LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,
+)
+_MAY_SUCCEED_NEXT_TIME = (*CONNECTION_LOST, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_NOT_THERE_YET = (*_MAY_SUCCEED_NEXT_TIME, TimeoutError, asyncpg.InvalidCatalogNameError)
+
+
+def _may_succeed_next_time(error: Exception) -> bool:
+    # asyncpg's DataError is an InterfaceError too, but says that our own arguments are wrong: a bug, not a fault.
+    return isinstance(error, _MAY_SUCCEED_NEXT_TIME) and not isinstance(error, asyncpg.DataError)
+
+
+class DatabaseUnavailable(Unavailable):
+    code, title = "database_unavailable", "The database is not available at the moment."
+
+
+class Database:
+    """A pool of connections to one database, and its migrations."""
+
+    def __init__(self, url: str, *, migrations: Path, pool_size_max: int = 10) -> None:
+        self._url = url
+        self._migrations = migrations
+        self._pool_size_max = pool_size_max
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def start(self) -> None:
+        """Wait for the server, apply the migrations that are missing, open the pool."""
+        await keep_trying("database", self._open, on=_NOT_THERE_YET)
+
+    async def _open(self) -> None:
+        await self._migrate()
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._pool_size_max,
+            timeout=CONNECT_S_MAX,
+            command_timeout=COMMAND_S_MAX,
+            max_inactive_connection_lifetime=300.0,
+            server_settings={"application_name": self._migrations.parent.name, "jit": "off"},
+        )
+
+    async def _migrate(self) -> None:
+        connection = await asyncpg.connect(self._url, timeout=CONNECT_S_MAX, command_timeout=300.0)
+        try:
+            # Held by the session, so it ends with it: a replica that dies in the middle blocks nobody.
+            await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+            await apply(connection, self._migrations, schema_name="public", logger=_log)
+        finally:
+            connection.terminate()
+
+    async def stop(self) -> None:
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(2.0):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def is_reachable(self) -> bool:
+        """Whether a connection answers within a second."""
+        try:
+            async with asyncio.timeout(1.0), self._connection() as connection:
+                await connection.fetchval("SELECT 1")
+        except (TimeoutError, Unavailable, *_MAY_SUCCEED_NEXT_TIME):
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        if self._pool is None:
+            raise DatabaseUnavailable
+        connection = await self._pool.acquire(timeout=ACQUIRE_S_MAX)
+        try:
+            yield connection
+        except (TimeoutError, asyncio.CancelledError):
+            # The server may be frozen, and would then never confirm a cancel.
+            connection.terminate()
+            raise
+        finally:
+            await asyncio.shield(self._pool.release(connection, timeout=CONNECT_S_MAX))
+
+    async def read(self, query: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
+        """Run statements that only read, outside any transaction. Raises `DatabaseUnavailable`."""
+        return await self._repeated(query, in_transaction=False)
+
+    async def run(self, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
+        """Run `work` in one transaction, and the whole of it again when the connection was lost or it was a victim.
+
+        So `work` has to be idempotent, a lost COMMIT included: key what it inserts. Raises `DatabaseUnavailable`,
+        after which the outcome is unknown.
+        """
+        return await self._repeated(work, in_transaction=True)
+
+    async def _repeated(self, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool) -> ResultT:
+        try:
+            async for attempt in stamina.retry_context(
+                on=_may_succeed_next_time, attempts=4, timeout=5.0, wait_initial=0.02, wait_max=0.5
+            ):
+                with attempt:
+                    async with self._connection() as connection:
+                        if not in_transaction:
+                            return await work(connection)
+                        async with connection.transaction():
+                            return await work(connection)
+        except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
+            raise Invalid("Text must not hold the character U+0000.") from error
+        except Exception as error:
+            if isinstance(error, TimeoutError) or _may_succeed_next_time(error):
+                raise DatabaseUnavailable from error
+            raise
+        raise AssertionError("stamina ends with a result or an error")
+
+
+def rows_affected(status: str) -> int:
+    """The count in a command tag such as `UPDATE 3`."""
+    match = re.search(r"(\d+)$", status)
+    return int(match.group(1)) if match else 0

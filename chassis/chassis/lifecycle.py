@@ -1,0 +1,139 @@
+"""The parts of a running service: started one after the other, each waiting for what it needs, stopped in reverse.
+
+A service listens before its parts are up, so that it can say that it is alive and not ready yet; nobody has to start
+databases, brokers and services in any order.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import stamina
+import structlog
+
+from chassis import context
+
+STOP_S_MAX = 8.0
+_log = structlog.get_logger()
+
+
+class Part(Protocol):
+    """Something that a service runs: a pool, a relay, a consumer."""
+
+    async def start(self) -> None:
+        """Come up. May wait, with backoff and for as long as it takes, for what it needs."""
+
+    async def stop(self) -> None:
+        """Finish what is in hand and let go. Is called only after `start` was."""
+
+
+class Parts:
+    """Starts parts in the background and knows whether all of them are up."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._started: list[Part] = []
+        self._starting: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+
+    def begin(self) -> None:
+        self._starting = asyncio.create_task(self._start_all(), name="start parts")
+
+    async def _start_all(self) -> None:
+        for part in self._parts:
+            self._started.append(part)
+            await part.start()
+        self.ready.set()
+        _log.info("ready")
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the start for good, such as a migration that cannot be applied."""
+        if self._starting is None or not self._starting.done() or self._starting.cancelled():
+            return None
+        return self._starting.exception()
+
+    async def end(self) -> None:
+        self.ready.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        for part in reversed(self._started):
+            try:
+                async with asyncio.timeout(STOP_S_MAX):
+                    await part.stop()
+            except Exception as error:
+                _log.warning("a part did not stop in order", part=type(part).__name__, exc_info=error)
+
+
+class Loop:
+    """A `Part` that does one thing over and over, and goes on after errors with growing pauses.
+
+    `turn` does one round and says whether there is likely more to do at once. Without more, the loop rests for
+    `rest_s` or until `wake` is called.
+    """
+
+    PAUSE_S_MAX = 5.0
+
+    def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float) -> None:
+        self._name = name
+        self._turn = turn
+        self._rest_s = rest_s
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """Let the present round finish, within the time that a stop may take."""
+        self._stopping = True
+        self._woken.set()
+        if self._task is not None:
+            try:
+                async with asyncio.timeout(STOP_S_MAX / 2):
+                    await asyncio.gather(self._task, return_exceptions=True)
+            except TimeoutError:
+                _log.warning("a loop was cut off in its round", loop=self._name)
+
+    def wake(self) -> None:
+        """There is something to do: do not rest."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        pause_s = 0.1
+        while not self._stopping:
+            self._woken.clear()
+            try:
+                with context.working_on(None):
+                    more = await self._turn()
+                pause_s = 0.1
+            except Exception as error:
+                _log.warning("a loop met an error and goes on", loop=self._name, exc_info=error)
+                await self._rest(pause_s, until_woken=False)
+                pause_s = min(pause_s * 2, self.PAUSE_S_MAX)
+                continue
+            if not more:
+                await self._rest(self._rest_s, until_woken=True)
+
+    async def _rest(self, seconds: float, *, until_woken: bool) -> None:
+        if not until_woken:
+            await asyncio.sleep(0 if self._stopping else seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+async def keep_trying(what: str, attempt: Callable[[], Awaitable[None]], *, on: tuple[type[Exception], ...]) -> None:
+    """Await `attempt` until it ends without one of `on`, with growing pauses of up to two seconds, for ever."""
+    async for trial in stamina.retry_context(on=on, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0):
+        with trial:
+            try:
+                await attempt()
+            except on as error:
+                _log.info("waiting", waits_for=what, attempt=trial.num, error=f"{type(error).__name__}: {error}")
+                raise

@@ -1,0 +1,61 @@
+"""JSON lines on standard output, each with the service's name and the correlation id of the work it tells of."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+from chassis import context
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def configure(service: str, level: str = "info") -> None:
+    """Send the logs of structlog and of the standard library to standard output, a JSON object a line.
+
+    Each line has `timestamp` (RFC 3339, UTC, microseconds), `level`, `event`, `service` and, within a piece of work,
+    `correlation_id`.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+
+    def identify(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event.setdefault("service", service)
+        if "correlation_id" not in event and (correlation := context._correlation_id.get()) is not None:
+            event["correlation_id"] = correlation
+        if (trace := context.traceparent()) is not None:
+            event.setdefault("trace_id", trace[3:35])
+        return event
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        identify,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_serialize)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_serialize_text),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _serialize(event: Any, **_: Any) -> bytes:
+    return _encoder.encode(event)
+
+
+def _serialize_text(event: Any, **_: Any) -> str:
+    return _encoder.encode(event).decode()

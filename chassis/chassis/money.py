@@ -1,0 +1,51 @@
+"""Money: integer minor units inside, a decimal string with its currency (ISO 4217) in JSON. Never a float."""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from chassis.problems import Invalid
+
+MINOR_MAX = 10**15 - 1
+"""The largest amount, in minor units. It and its sums stay far below 2^63, and below 2^53 for readers in JavaScript."""
+
+# ISO 4217: the currencies whose minor unit is not a hundredth.
+_DIGITS = {"JPY": 0, "KRW": 0, "CLP": 0, "VND": 0, "ISK": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
+_AMOUNT = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?")
+
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code", examples=["USD"])]
+
+
+class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An amount as it stands in JSON: `{"amount": "49.99", "currency": "USD"}`."""
+
+    amount: Annotated[str, msgspec.Meta(max_length=20, description="A decimal, as text", examples=["49.99"])]
+    currency: Currency
+
+    def minor(self) -> int:
+        """The amount in minor units (4999 for 49.99 USD). Raises `Invalid` when it is no amount of that currency."""
+        match = _AMOUNT.fullmatch(self.amount)
+        digits = digits_of(self.currency)
+        whole, _, fraction = self.amount.partition(".")
+        if match is None or len(fraction) > digits:
+            raise Invalid(f"{self.amount!r} is no amount of {self.currency}: it takes up to {digits} decimals.")
+        value = int(whole + fraction.ljust(digits, "0"))
+        if abs(value) > MINOR_MAX:
+            raise Invalid(f"{self.amount} {self.currency} is more than can be handled here.")
+        return value
+
+
+def money(minor: int, currency: str) -> Money:
+    """`Money` for an amount in minor units: `money(4999, "USD")` is 49.99 USD."""
+    digits = digits_of(currency)
+    if digits == 0:
+        return Money(str(minor), currency)
+    sign, value = ("-", -minor) if minor < 0 else ("", minor)
+    text = str(value).rjust(digits + 1, "0")
+    return Money(f"{sign}{text[:-digits]}.{text[-digits:]}", currency)
+
+
+def digits_of(currency: str) -> int:
+    """How many decimals the currency has."""
+    return _DIGITS.get(currency, 2)

@@ -1,0 +1,233 @@
+"""NATS JetStream as broker: one file-backed stream, a durable pull consumer per group.
+
+nats-py's defaults are set right here: it would give up after 60 reconnects, and a fetch on a closed connection spins
+without yielding. Consumers can vanish with a server's store, so a group that hears nothing looks whether it is there.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import urlsplit, urlunsplit
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import BadRequestError, NotFoundError
+
+from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Delivery, Message
+from chassis.lifecycle import keep_trying
+
+STREAM_BYTES_MAX = 2 * 1024**3
+STREAM_AGE_S_MAX = 3 * 86_400
+ACK_WAIT_S = 30
+ACK_PENDING_MAX = 2_000
+_SILENT_FETCHES_MAX = 10
+_PUBLISH_AT_ONCE = 256
+_FAULTS = (NatsError, OSError, TimeoutError, asyncio.InvalidStateError)
+_log = structlog.get_logger()
+
+
+class NatsBroker:
+    """A `Broker`. The path of the address is the stream's name and the prefix of its subjects."""
+
+    def __init__(self, url: str, client: str) -> None:
+        parts = urlsplit(url)
+        self._stream = parts.path.strip("/") or "cartwright"
+        self._server = urlunsplit(parts._replace(path=""))
+        self._client_name = client
+        self._connection: Client | None = None
+        self._jetstream: JetStreamContext | None = None
+        self._known_stream = asyncio.Event()
+
+    async def start(self) -> None:
+        await keep_trying("broker", self._connect, on=_FAULTS)
+
+    async def _connect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        self._connection = await nats.connect(
+            self._server,
+            name=self._client_name,
+            connect_timeout=2,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,
+            allow_reconnect=True,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            pending_size=8 * 1024 * 1024,
+            error_cb=_log_fault,
+        )
+        self._jetstream = self._connection.jetstream(timeout=5, publish_async_max_pending=4_000)
+        await self.ensure_stream()
+
+    async def ensure_stream(self) -> None:
+        """Make the stream if the server has none; leave one that is there as it is."""
+        assert self._jetstream is not None
+        try:
+            await self._jetstream.add_stream(
+                StreamConfig(
+                    name=self._stream,
+                    subjects=[f"{self._stream}.>"],
+                    storage=StorageType.FILE,
+                    retention=RetentionPolicy.LIMITS,
+                    discard=DiscardPolicy.NEW,
+                    max_bytes=STREAM_BYTES_MAX,
+                    max_age=STREAM_AGE_S_MAX,
+                    duplicate_window=120,
+                )
+            )
+        except BadRequestError as error:
+            if error.err_code != 10058:  # Another replica made it with other settings: an operator's choice.
+                raise
+
+    async def stop(self) -> None:
+        if self._connection is not None:
+            try:
+                async with asyncio.timeout(2.0):
+                    await self._connection.close()
+            except TimeoutError:
+                _log.warning("the connection to the broker did not close in time")
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        jetstream = self._ready()
+        try:
+            async with asyncio.timeout(PUBLISH_S_MAX):
+                for start in range(0, len(messages), _PUBLISH_AT_ONCE):
+                    confirmations = [
+                        await jetstream.publish_async(
+                            f"{self._stream}.{message.type}", message.body, headers={"Nats-Msg-Id": message.id}
+                        )
+                        for message in messages[start : start + _PUBLISH_AT_ONCE]
+                    ]
+                    await asyncio.gather(*confirmations)
+        except _FAULTS as error:
+            await self._mend_stream(error)
+            raise BrokerUnavailable(f"publishing was not confirmed: {type(error).__name__}") from error
+
+    async def _mend_stream(self, error: BaseException) -> None:
+        # "No responders" for a publish means that no stream takes it: the server has lost its store.
+        if "NoStreamResponse" in type(error).__name__ or "NoResponders" in type(error).__name__:
+            _log.warning("the broker has no stream any more; it is made again")
+            try:
+                await self.ensure_stream()
+            except _FAULTS as fault:
+                _log.warning("the stream could not be made", error=str(fault))
+
+    async def subscribe(self, group: str, types: Sequence[str]) -> "NatsSubscription":
+        subscription = NatsSubscription(self, group, [f"{self._stream}.{_subject(type_)}" for type_ in types])
+        await keep_trying(f"consumer {group}", subscription.bind, on=(*_FAULTS, BrokerUnavailable))
+        return subscription
+
+    def _ready(self) -> JetStreamContext:
+        if self._jetstream is None or self._connection is None or not self._connection.is_connected:
+            raise BrokerUnavailable("not connected to the broker")
+        return self._jetstream
+
+    async def make_consumer(self, group: str, subjects: list[str]) -> JetStreamContext.PullSubscription:
+        """Make the durable consumer of `group` (the same again is no change) and bind to it."""
+        jetstream = self._ready()
+        config = ConsumerConfig(
+            durable_name=group,
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_ack_pending=ACK_PENDING_MAX,
+            max_deliver=-1,
+            filter_subjects=subjects,
+        )
+        try:
+            await jetstream.add_consumer(self._stream, config)
+        except NotFoundError:
+            await self.ensure_stream()
+            await jetstream.add_consumer(self._stream, config)
+        return await jetstream.pull_subscribe_bind(group, self._stream)
+
+    async def waiting(self, group: str) -> int:
+        try:
+            information = await self._ready().consumer_info(self._stream, group)
+        except _FAULTS as error:
+            raise BrokerUnavailable(str(error)) from error
+        return (information.num_pending or 0) + (information.num_ack_pending or 0)
+
+
+class NatsSubscription:
+    """A `Subscription`."""
+
+    def __init__(self, broker: NatsBroker, group: str, subjects: list[str]) -> None:
+        self._broker = broker
+        self._group = group
+        self._subjects = subjects
+        self._pull: JetStreamContext.PullSubscription | None = None
+        self._silent_fetches = 0
+
+    async def bind(self) -> None:
+        old, self._pull = self._pull, None
+        if old is not None:
+            try:
+                await old.unsubscribe()
+            except _FAULTS:
+                _log.info("the old subscription was gone already", group=self._group)
+        self._pull = await self._broker.make_consumer(self._group, self._subjects)
+        self._silent_fetches = 0
+
+    async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
+        try:
+            self._broker._ready()  # A fetch on a closed connection would spin without yielding.
+            if self._pull is None or self._silent_fetches >= _SILENT_FETCHES_MAX:
+                await self.bind()
+            assert self._pull is not None
+            async with asyncio.timeout(wait_s + 2.0):
+                messages = await self._pull.fetch(size_max, timeout=wait_s)
+        except TimeoutError:
+            # nats.errors.TimeoutError is one of these: nothing came.
+            self._silent_fetches += 1
+            return []
+        except _FAULTS as error:
+            self._silent_fetches = _SILENT_FETCHES_MAX
+            raise BrokerUnavailable(str(error) or type(error).__name__) from error
+        self._silent_fetches = 0
+        return [NatsDelivery(message) for message in messages]
+
+    async def pending(self) -> int:
+        return await self._broker.waiting(self._group)
+
+
+class NatsDelivery:
+    """A `Delivery`."""
+
+    def __init__(self, message: Msg) -> None:
+        self._message = message
+        self.body: bytes = message.data
+        self.attempt: int = message.metadata.num_delivered or 1
+
+    async def acknowledge(self) -> None:
+        try:
+            await self._message.ack()
+        except _FAULTS as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def return_later(self, delay_s: float) -> None:
+        try:
+            await self._message.nak(delay=delay_s)
+        except _FAULTS as error:
+            raise BrokerUnavailable(str(error)) from error
+
+
+def _subject(type_: str) -> str:
+    """Our `*` at the end takes all that follows, which is `>` to NATS."""
+    return f"{type_[:-1]}>" if type_.endswith("*") else type_
+
+
+async def _log_fault(error: Exception) -> None:
+    _log.warning("the broker connection met a fault", error=f"{type(error).__name__}: {error}")

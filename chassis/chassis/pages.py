@@ -1,0 +1,44 @@
+"""Cursor pages: `?limit=` and `?cursor=` in, `{"items": [...], "next_cursor": ...}` out.
+
+A cursor is the sort key of the last item, opaque to clients. Unlike an offset it neither skips nor repeats what moves
+while somebody reads, and a late page costs as little as the first.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from litestar.params import Parameter
+
+from chassis.problems import Invalid
+
+ItemT = TypeVar("ItemT")
+KeyT = TypeVar("KeyT")
+
+Limit = Annotated[int, Parameter(query="limit", ge=1, le=100, description="How many items at the most.")]
+Cursor = Annotated[
+    str | None, Parameter(query="cursor", max_length=1_000, description="`next_cursor` of the page before.")
+]
+
+
+class Page(msgspec.Struct, Generic[ItemT]):
+    """One page of a list. `next_cursor` is null on the last."""
+
+    items: list[ItemT]
+    next_cursor: str | None
+
+
+def cursor_of(key: object) -> str:
+    """The opaque form of a sort key (a value or a tuple of values)."""
+    return urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
+
+
+def key_of(cursor: str | None, shape: type[KeyT]) -> KeyT | None:
+    """The sort key in `cursor`, or None for the first page. Raises `Invalid` when it was not made by `cursor_of`."""
+    if cursor is None:
+        return None
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=shape)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise Invalid("The cursor is none that was given out here.") from None

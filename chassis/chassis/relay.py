@@ -1,0 +1,106 @@
+"""The relay brings the journal to the broker: in commit order, with publisher confirms, behind a cursor.
+
+Guarantee: at least once. The cursor moves only after the broker has confirmed, so a crash in between publishes again,
+and consumers know an event by its id. One replica relays at a time, by a lease that the database's clock decides; one
+that was frozen past its lease does no harm but to publish twice, since its cursor update is refused.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from chassis import envelope, journal, metrics
+from chassis.broker import Broker, Message
+from chassis.database import Connection, Database, rows_affected
+from chassis.lifecycle import Loop
+
+LEASE_S = 5.0
+BATCH_MAX = 500
+Cursor: TypeAlias = tuple[str, int]
+"""The transaction id and the position of the last published entry."""
+
+
+class Relay:
+    """A `Part`. Call `wake` after a commit, so that its events leave at once; else they leave within `poll_s`."""
+
+    def __init__(self, source: str, database: Database, broker: Broker, *, poll_s: float = 0.1) -> None:
+        self._source = f"/{source}"
+        self._database = database
+        self._broker = broker
+        self._holder: UUID = uuid7()
+        self._held_until = float("-inf")
+        self._loop = Loop("relay", self._turn, rest_s=poll_s)
+
+    async def start(self) -> None:
+        await self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+
+    def wake(self) -> None:
+        self._loop.wake()
+
+    async def _turn(self) -> bool:
+        cursor, entries = await self._database.read(_read_unpublished)
+        if not entries:
+            metrics.JOURNAL_LAG.set(0)
+            metrics.JOURNAL_OLDEST.set(0)
+            return False
+        metrics.JOURNAL_LAG.set(len(entries))
+        metrics.JOURNAL_OLDEST.set((datetime.now(UTC) - entries[0].time).total_seconds())
+        if not await self._hold_lease():
+            return False
+        await self._broker.publish(
+            [
+                Message(id=str(entry.event_id), type=entry.type, body=envelope.encode(entry.envelope(self._source)))
+                for entry in entries
+            ]
+        )
+        await self._database.run(lambda connection: self._advance(connection, cursor, entries[-1]))
+        metrics.EVENTS_PUBLISHED.inc(len(entries))
+        return len(entries) == BATCH_MAX
+
+    async def _hold_lease(self) -> bool:
+        if time.monotonic() < self._held_until - LEASE_S / 2:
+            return True
+        asked_at = time.monotonic()
+        if await self._database.run(self._lease):
+            self._held_until = asked_at + LEASE_S
+            return True
+        return False
+
+    async def _lease(self, connection: Connection) -> bool:
+        status = await connection.execute(
+            """
+            UPDATE journal_relay
+            SET holder = $1, leased_until = now() + make_interval(secs => $2)
+            WHERE name = 'broker' AND (holder = $1 OR leased_until < now())
+            """,
+            self._holder,
+            LEASE_S,
+        )
+        return rows_affected(status) == 1
+
+    async def _advance(self, connection: Connection, cursor: Cursor, last: journal.Entry) -> None:
+        # Only from where this batch was read: a cursor that an operator has set back meanwhile stays there.
+        await connection.execute(
+            """
+            UPDATE journal_relay
+            SET transaction_id = $4::text::xid8, position = $5
+            WHERE name = 'broker' AND holder = $1 AND transaction_id = $2::text::xid8 AND position = $3
+            """,
+            self._holder,
+            *cursor,
+            last.transaction_id,
+            last.position,
+        )
+
+
+async def _read_unpublished(connection: Connection) -> tuple[Cursor, list[journal.Entry]]:
+    row = await connection.fetchrow("SELECT transaction_id::text, position FROM journal_relay WHERE name = 'broker'")
+    assert row is not None, "the first migration makes this row"
+    cursor = (row["transaction_id"], row["position"])
+    return cursor, await journal.read_after(connection, *cursor, BATCH_MAX)

@@ -1,0 +1,44 @@
+"""Runs a service: settings, logs, traces, and uvicorn, which drains on SIGTERM."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import uvicorn
+from litestar import Litestar
+
+from chassis import logs, tracing
+from chassis.settings import ServiceSettings, SettingsError, read_settings
+
+DRAIN_S_MAX = 5
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Litestar]) -> None:
+    """Read the settings from the environment, build the application, and serve until told to stop."""
+    try:
+        settings = read_settings(shape, os.environ)
+    except SettingsError as error:
+        sys.exit(f"{service}: {error}")
+    logs.configure(service, settings.log_level)
+    end_tracing = tracing.configure(service, settings.otel_exporter_otlp_endpoint)
+    try:
+        uvicorn.run(
+            build(settings),
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_S_MAX,
+            backlog=2_048,
+        )
+    finally:
+        end_tracing()

@@ -1,0 +1,77 @@
+"""Settings are read once, at start, from the environment, into a frozen and typed struct.
+
+Any variable `X` may be given as `X_FILE` instead: the path of a file with the value, as container platforms hand out
+secrets. Both at once is refused, since nobody could tell which one was meant.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed. The message names the variable, and never its value."""
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service is told. A service's own settings derive from this.
+
+    Field `database_url` is read from `DATABASE_URL`, and so on. Field names end in their unit.
+    """
+
+    host: str = "127.0.0.1"
+    port: int
+    database_url: str
+    events_url: str
+    service_key: str
+    """This service's private signing key: a JWK in JSON."""
+    service_keys: str
+    """The public keys of all services: a JWKS in JSON."""
+    users_url: str
+    token_issuer: str = "cartwright"  # noqa: S105
+    log_level: str = "info"
+    environment: str = "development"
+    database_pool_size_max: int = 10
+    otel_exporter_otlp_endpoint: str = ""
+
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+
+def read_settings(shape: type[SettingsT], environment: Mapping[str, str]) -> SettingsT:
+    """Read `shape` from `environment`.
+
+    Raises `SettingsError` that names the variable at fault.
+    """
+    values: dict[str, str] = {}
+    for field in msgspec.structs.fields(shape):
+        variable = field.name.upper()
+        value = _value(variable, environment)
+        if value is None:
+            if field.required:
+                raise SettingsError(f"{variable} is not set (nor {variable}_FILE).")
+            continue
+        values[field.name] = value
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_without_value(str(error))) from None
+
+
+def _value(variable: str, environment: Mapping[str, str]) -> str | None:
+    path = environment.get(f"{variable}_FILE")
+    if path is None:
+        return environment.get(variable)
+    if variable in environment:
+        raise SettingsError(f"Both {variable} and {variable}_FILE are set: give one of them.")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}.") from error
+
+
+def _without_value(message: str) -> str:
+    text, _, path = message.partition(" - at `$.")
+    return f"{path.rstrip('`').upper()}: {text}." if path else text
