@@ -11,6 +11,7 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 
+import chassis  # noqa: F401 - pytest would otherwise take the folder of that name for the package when it meets its tests.
 from cartwright.embedded import keys
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES

@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chassis.problems import Unavailable
+
 PUBLISH_S_MAX = 10.0
 
 
-class BrokerUnavailable(Exception):
+class BrokerUnavailable(Unavailable):
     """The broker did not do it, or did not say so in time."""
+
+    code, title = "broker_unavailable", "The broker is not available at the moment."
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -50,9 +54,10 @@ class Subscription(Protocol):
 
 
 class Broker(Protocol):
-    """A connection to a broker. A `Part`: `start` waits until it is there."""
+    """A connection to a broker. A `Part`."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Return at once and connect in the background: a service is ready while its broker is away."""
 
     async def stop(self) -> None: ...
 
@@ -60,7 +65,10 @@ class Broker(Protocol):
         """Return once every message is confirmed; raise `BrokerUnavailable` when any may be missing."""
 
     async def subscribe(self, group: str, types: Sequence[str]) -> Subscription:
-        """The queue of `group`, made when missing, fed with events of `types` (`order.*`, `order.placed`, `*`)."""
+        """The queue of `group`, made when missing, fed with events of `types` (`order.*`, `order.placed`, `*`).
+
+        Raises `BrokerUnavailable`.
+        """
 
 
 def broker_for(events_url: str, client: str) -> Broker:

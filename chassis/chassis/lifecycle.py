@@ -12,6 +12,7 @@ import stamina
 import structlog
 
 from chassis import context
+from chassis.problems import OutcomeUnknown, Unavailable
 
 STOP_S_MAX = 8.0
 _log = structlog.get_logger()
@@ -69,18 +70,19 @@ class Parts:
 class Loop:
     """A `Part` that does one thing over and over, and goes on after errors with growing pauses.
 
+    An `Unavailable` is told in one line: what is away will come back. Any other error is told with its traceback.
     `turn` does one round and says whether there is likely more to do at once. Without more, the loop rests for
     `rest_s` or until `wake` is called.
     """
 
-    PAUSE_S_MAX = 5.0
+    PAUSE_S_MAX = 2.0
 
     def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float) -> None:
         self._name = name
         self._turn = turn
         self._rest_s = rest_s
         self._woken = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -88,7 +90,7 @@ class Loop:
 
     async def stop(self) -> None:
         """Let the present round finish, within the time that a stop may take."""
-        self._stopping = True
+        self._stopping.set()
         self._woken.set()
         if self._task is not None:
             try:
@@ -103,29 +105,34 @@ class Loop:
 
     async def _run(self) -> None:
         pause_s = 0.1
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._woken.clear()
             try:
                 with context.working_on(None):
                     more = await self._turn()
                 pause_s = 0.1
             except Exception as error:
-                _log.warning("a loop met an error and goes on", loop=self._name, exc_info=error)
-                await self._rest(pause_s, until_woken=False)
+                self._tell(error)
+                # Not until woken: new work does not mend what failed.
+                await _rest(pause_s, until=self._stopping)
                 pause_s = min(pause_s * 2, self.PAUSE_S_MAX)
                 continue
-            if not more:
-                await self._rest(self._rest_s, until_woken=True)
+            if not more and not self._stopping.is_set():
+                await _rest(self._rest_s, until=self._woken)
 
-    async def _rest(self, seconds: float, *, until_woken: bool) -> None:
-        if not until_woken:
-            await asyncio.sleep(0 if self._stopping else seconds)
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+    def _tell(self, error: Exception) -> None:
+        if isinstance(error, Unavailable | OutcomeUnknown):
+            _log.info("a loop waits", loop=self._name, error=f"{type(error).__name__}: {error}")
+        else:
+            _log.warning("a loop met an error and goes on", loop=self._name, exc_info=error)
+
+
+async def _rest(seconds: float, *, until: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await until.wait()
+    except TimeoutError:
+        pass
 
 
 async def keep_trying(what: str, attempt: Callable[[], Awaitable[None]], *, on: tuple[type[Exception], ...]) -> None:

@@ -19,11 +19,12 @@ from nats.js.api import (
     ConsumerConfig,
     DeliverPolicy,
     DiscardPolicy,
+    PubAck,
     RetentionPolicy,
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
 
 from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Delivery, Message
 from chassis.lifecycle import keep_trying
@@ -34,6 +35,7 @@ ACK_WAIT_S = 30
 ACK_PENDING_MAX = 2_000
 _SILENT_FETCHES_MAX = 10
 _PUBLISH_AT_ONCE = 256
+_PUBLISH_PENDING_MAX = 4_000
 _FAULTS = (NatsError, OSError, TimeoutError, asyncio.InvalidStateError)
 _log = structlog.get_logger()
 
@@ -48,10 +50,15 @@ class NatsBroker:
         self._client_name = client
         self._connection: Client | None = None
         self._jetstream: JetStreamContext | None = None
-        self._known_stream = asyncio.Event()
+        self._connecting: asyncio.Task[None] | None = None
+        self._last_fault = ""
+        self.connections = 0
+        """How often a server was reached: it changes with each, and the next may have lost its store."""
 
     async def start(self) -> None:
-        await keep_trying("broker", self._connect, on=_FAULTS)
+        self._connecting = asyncio.create_task(
+            keep_trying("broker", self._connect, on=_FAULTS), name="connect to the broker"
+        )
 
     async def _connect(self) -> None:
         if self._connection is not None:
@@ -66,16 +73,30 @@ class NatsBroker:
             ping_interval=5,
             max_outstanding_pings=2,
             pending_size=8 * 1024 * 1024,
-            error_cb=_log_fault,
+            error_cb=self._note_fault,
+            reconnected_cb=self._note_connection,
         )
-        self._jetstream = self._connection.jetstream(timeout=5, publish_async_max_pending=4_000)
-        await self.ensure_stream()
+        jetstream = self._connection.jetstream(timeout=5, publish_async_max_pending=_PUBLISH_PENDING_MAX)
+        await self._ensure_stream(jetstream)
+        self._jetstream = jetstream
+        await self._note_connection()
 
-    async def ensure_stream(self) -> None:
+    async def _note_connection(self) -> None:
+        self.connections += 1
+        self._last_fault = ""
+        _log.info("connected to the broker")
+
+    async def _note_fault(self, error: Exception) -> None:
+        # The client tries four times a second; an outage is told once.
+        fault = f"{type(error).__name__}: {error}"
+        if fault != self._last_fault:
+            self._last_fault = fault
+            _log.warning("the connection to the broker met a fault", error=fault)
+
+    async def _ensure_stream(self, jetstream: JetStreamContext) -> None:
         """Make the stream if the server has none; leave one that is there as it is."""
-        assert self._jetstream is not None
         try:
-            await self._jetstream.add_stream(
+            await jetstream.add_stream(
                 StreamConfig(
                     name=self._stream,
                     subjects=[f"{self._stream}.>"],
@@ -92,6 +113,9 @@ class NatsBroker:
                 raise
 
     async def stop(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
         if self._connection is not None:
             try:
                 async with asyncio.timeout(2.0):
@@ -100,43 +124,54 @@ class NatsBroker:
                 _log.warning("the connection to the broker did not close in time")
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        jetstream = self._ready()
+        jetstream = self.ready()
         try:
             async with asyncio.timeout(PUBLISH_S_MAX):
                 for start in range(0, len(messages), _PUBLISH_AT_ONCE):
-                    confirmations = [
-                        await jetstream.publish_async(
-                            f"{self._stream}.{message.type}", message.body, headers={"Nats-Msg-Id": message.id}
-                        )
-                        for message in messages[start : start + _PUBLISH_AT_ONCE]
-                    ]
-                    await asyncio.gather(*confirmations)
+                    await self._publish_together(jetstream, messages[start : start + _PUBLISH_AT_ONCE])
         except _FAULTS as error:
-            await self._mend_stream(error)
+            if isinstance(error, NoStreamResponseError):
+                await self._mend_stream(jetstream)
             raise BrokerUnavailable(f"publishing was not confirmed: {type(error).__name__}") from error
 
-    async def _mend_stream(self, error: BaseException) -> None:
-        # "No responders" for a publish means that no stream takes it: the server has lost its store.
-        if "NoStreamResponse" in type(error).__name__ or "NoResponders" in type(error).__name__:
-            _log.warning("the broker has no stream any more; it is made again")
-            try:
-                await self.ensure_stream()
-            except _FAULTS as fault:
-                _log.warning("the stream could not be made", error=str(fault))
+    async def _publish_together(self, jetstream: JetStreamContext, messages: Sequence[Message]) -> None:
+        confirmations: list[asyncio.Future[PubAck]] = []
+        try:
+            for message in messages:
+                confirmation = await jetstream.publish_async(
+                    f"{self._stream}.{message.type}", message.body, headers={"Nats-Msg-Id": message.id}
+                )
+                confirmations.append(confirmation)
+            await asyncio.gather(*confirmations)
+        finally:
+            # One that is left to wait for its answer holds a place among the client's pending ones for ever.
+            for confirmation in confirmations:
+                confirmation.cancel()
+
+    async def _mend_stream(self, jetstream: JetStreamContext) -> None:
+        _log.warning("the broker has no stream any more; it is made again")
+        try:
+            await self._ensure_stream(jetstream)
+        except _FAULTS as fault:
+            _log.warning("the stream could not be made", error=str(fault))
 
     async def subscribe(self, group: str, types: Sequence[str]) -> "NatsSubscription":
         subscription = NatsSubscription(self, group, [f"{self._stream}.{_subject(type_)}" for type_ in types])
-        await keep_trying(f"consumer {group}", subscription.bind, on=(*_FAULTS, BrokerUnavailable))
+        try:
+            await subscription.bind()
+        except _FAULTS as error:
+            raise BrokerUnavailable(f"subscribing failed: {type(error).__name__}") from error
         return subscription
 
-    def _ready(self) -> JetStreamContext:
+    def ready(self) -> JetStreamContext:
+        """The way to the server. Raises `BrokerUnavailable` while there is none."""
         if self._jetstream is None or self._connection is None or not self._connection.is_connected:
             raise BrokerUnavailable("not connected to the broker")
         return self._jetstream
 
     async def make_consumer(self, group: str, subjects: list[str]) -> JetStreamContext.PullSubscription:
         """Make the durable consumer of `group` (the same again is no change) and bind to it."""
-        jetstream = self._ready()
+        jetstream = self.ready()
         config = ConsumerConfig(
             durable_name=group,
             deliver_policy=DeliverPolicy.ALL,
@@ -149,13 +184,13 @@ class NatsBroker:
         try:
             await jetstream.add_consumer(self._stream, config)
         except NotFoundError:
-            await self.ensure_stream()
+            await self._ensure_stream(jetstream)
             await jetstream.add_consumer(self._stream, config)
         return await jetstream.pull_subscribe_bind(group, self._stream)
 
     async def waiting(self, group: str) -> int:
         try:
-            information = await self._ready().consumer_info(self._stream, group)
+            information = await self.ready().consumer_info(self._stream, group)
         except _FAULTS as error:
             raise BrokerUnavailable(str(error)) from error
         return (information.num_pending or 0) + (information.num_ack_pending or 0)
@@ -170,21 +205,32 @@ class NatsSubscription:
         self._subjects = subjects
         self._pull: JetStreamContext.PullSubscription | None = None
         self._silent_fetches = 0
+        self._bound_at = 0
 
     async def bind(self) -> None:
+        """Make the group's consumer, when the server has none, and take from it."""
         old, self._pull = self._pull, None
         if old is not None:
             try:
                 await old.unsubscribe()
             except _FAULTS:
                 _log.info("the old subscription was gone already", group=self._group)
+        connection = self._broker.connections
         self._pull = await self._broker.make_consumer(self._group, self._subjects)
+        self._bound_at = connection
         self._silent_fetches = 0
+
+    def _may_be_gone(self) -> bool:
+        return (
+            self._pull is None
+            or self._bound_at != self._broker.connections
+            or self._silent_fetches >= _SILENT_FETCHES_MAX
+        )
 
     async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
         try:
-            self._broker._ready()  # A fetch on a closed connection would spin without yielding.
-            if self._pull is None or self._silent_fetches >= _SILENT_FETCHES_MAX:
+            self._broker.ready()  # A fetch on a closed connection would spin without yielding.
+            if self._may_be_gone():
                 await self.bind()
             assert self._pull is not None
             async with asyncio.timeout(wait_s + 2.0):
@@ -227,7 +273,3 @@ class NatsDelivery:
 def _subject(type_: str) -> str:
     """Our `*` at the end takes all that follows, which is `>` to NATS."""
     return f"{type_[:-1]}>" if type_.endswith("*") else type_
-
-
-async def _log_fault(error: Exception) -> None:
-    _log.warning("the broker connection met a fault", error=f"{type(error).__name__}: {error}")

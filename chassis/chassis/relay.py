@@ -39,6 +39,8 @@ class Relay:
 
     async def stop(self) -> None:
         await self._loop.stop()
+        if self._held_until > time.monotonic():
+            await self._database.run(self._give_up_lease)
 
     def wake(self) -> None:
         self._loop.wake()
@@ -77,12 +79,18 @@ class Relay:
             """
             UPDATE journal_relay
             SET holder = $1, leased_until = now() + make_interval(secs => $2)
-            WHERE name = 'broker' AND (holder = $1 OR leased_until < now())
+            WHERE name = 'broker' AND (holder = $1 OR leased_until <= now())
             """,
             self._holder,
             LEASE_S,
         )
         return rows_affected(status) == 1
+
+    async def _give_up_lease(self, connection: Connection) -> None:
+        # Else the next to relay, which after a restart is this same service, would wait for the lease to run out.
+        await connection.execute(
+            "UPDATE journal_relay SET leased_until = now() WHERE name = 'broker' AND holder = $1", self._holder
+        )
 
     async def _advance(self, connection: Connection, cursor: Cursor, last: journal.Entry) -> None:
         # Only from where this batch was read: a cursor that an operator has set back meanwhile stays there.
