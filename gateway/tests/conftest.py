@@ -50,6 +50,7 @@ class FakeService:
 def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 0) -> FakeService:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
         server_version = "uvicorn"
 
         def respond(self) -> None:
@@ -70,7 +71,7 @@ def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 
                 return service.answer(self)
             return send(self, 200, json.dumps(echo))
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = respond
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = respond  # noqa: N815 - http.server's names.
 
         def log_message(self, *_: object) -> None:
             """Keep the test's output for the test."""
@@ -226,7 +227,12 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     """Start an Envoy and its services; options are those of `Gateway`, on quick limits and without rate limits."""
     started: list[RunningGateway] = []
 
-    def start(*, missing: tuple[str, ...] = (), **options: Any) -> RunningGateway:
+    def start(
+        *,
+        missing: tuple[str, ...] = (),
+        replicas: dict[str, list[FakeService]] | None = None,
+        **options: Any,
+    ) -> RunningGateway:
         issuer = TokenIssuer()
         services = {
             name: start_service(name, issuer.jwks if name == "users" else None)
@@ -234,12 +240,15 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             if name not in missing
         }
         listen, admin = Address(LOOPBACK, free_port()), Address(LOOPBACK, free_port())
+        upstreams = {
+            name: [Address(LOOPBACK, services[name].port if name in services else free_port())] for name in SERVICES
+        }
+        for name, fakes in (replicas or {}).items():
+            upstreams[name] = [Address(LOOPBACK, fake.port) for fake in fakes]
         usual = Gateway(
             listen=listen,
             admin=admin,
-            upstreams={
-                name: [Address(LOOPBACK, services[name].port if name in services else free_port())] for name in SERVICES
-            },
+            upstreams=upstreams,
             rate_limit=None,
             limits=QUICK,
         )

@@ -183,4 +183,4 @@ def test_an_override_of_method_or_path_is_not_heard(gateway):
     )
 
     assert (answer.json["method"], answer.json["path"]) == ("GET", "/users/me")
-    assert "x-envoy-original-path" not in answer.json["headers"]
+    assert answer.json["headers"]["x-envoy-original-path"] == "/api/users/me"

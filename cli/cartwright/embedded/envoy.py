@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import envoy
+import envoy  # type: ignore[import-untyped]
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "gateway" / "envoy.yaml.j2"
@@ -50,6 +50,7 @@ class Limits:
     stream_idle_s: float = 300
     keys_s: float = 60
     guesses_per_second: int = 10
+    upstream_connections: int = 1024
 
 
 @dataclass(frozen=True)
