@@ -81,6 +81,19 @@ class Layout:
     data: Path
 
     @property
+    def credentials(self) -> Path:
+        return self.data / "credentials.json"
+
+    @property
+    def accounts(self) -> Path:
+        """The accounts that `cartwright token` made, with their passwords."""
+        return self.data / "accounts.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.data / "lock"
+
+    @property
     def logs(self) -> Path:
         return self.data / "logs"
 
@@ -93,6 +106,35 @@ class Layout:
         return self.data / "nats"
 
     @property
+    def postgres(self) -> Path:
+        """PostgreSQL's data, or as root a link to where it lies."""
+        return self.data / "postgresql"
+
+    @property
+    def audit(self) -> Path:
+        return self.data / "audit"
+
+    @property
     def run(self) -> Path:
-        """What is written anew at every start: generated configurations and process ids."""
+        """What is written anew at every start: generated configurations, and what each service may know."""
         return self.data / "run"
+
+    @property
+    def supervisor_configuration(self) -> Path:
+        return self.run / "supervisord.conf"
+
+    @property
+    def nats_configuration(self) -> Path:
+        return self.run / "nats.conf"
+
+    @property
+    def envoy_configuration(self) -> Path:
+        return self.run / "envoy.yaml"
+
+    @property
+    def choices(self) -> Path:
+        """The port and the rate limit of the last start."""
+        return self.run / "system.json"
+
+    def log(self, part: str) -> Path:
+        return self.logs / f"{part}.log"

@@ -1,0 +1,107 @@
+"""The `cartwright` command: options in, one call, and every expected trouble as one clear sentence."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cartwright.embedded.layout import PORT_DEFAULT
+from cartwright.embedded.listening import PORT_BASE_MAX
+from cartwright.embedded.system import RATE_LIMIT_DEFAULT
+from cartwright.errors import CannotGoOn
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Runs a whole Cartwright system."
+)
+
+Data = Annotated[Path, typer.Option("--data", help="The data folder of the system.")]
+DATA_DEFAULT = Path(".cartwright")
+
+
+@app.command()
+def up(
+    data: Data = DATA_DEFAULT,
+    port: Annotated[
+        int, typer.Option(min=1024, max=PORT_BASE_MAX, help="The gateway's port; all others follow it.")
+    ] = PORT_DEFAULT,
+    rate_limit: Annotated[str, typer.Option(metavar="N|off", help="Requests per second and user.")] = str(
+        RATE_LIMIT_DEFAULT
+    ),
+    detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
+) -> None:
+    """Start everything. Ctrl-C stops it, unless detached."""
+    from cartwright.up import up as bring_up
+
+    bring_up(data, port, _parse_rate_limit(rate_limit), detach=detach)
+
+
+@app.command()
+def down(
+    data: Data = DATA_DEFAULT,
+    erase: Annotated[bool, typer.Option("--erase", help="Remove the system with all its data, too.")] = False,
+) -> None:
+    """Stop everything. The data stays."""
+    from cartwright.down import down as bring_down
+
+    print(bring_down(data, erase=erase))
+
+
+@app.command()
+def status(
+    data: Data = DATA_DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show which parts run and are ready. Exit code 0 when all are, 1 otherwise."""
+    from cartwright.status import status as show_status
+
+    if not show_status(data, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    data: Data = DATA_DEFAULT,
+    correlation_id: Annotated[str | None, typer.Option(help="Only the lines of this one request or purchase.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written from now on.")] = False,
+) -> None:
+    """Show the logs of all parts in the order of time."""
+    from cartwright.logs import logs as show_logs
+
+    show_logs(data, correlation_id, follow=follow)
+
+
+@app.command()
+def token(
+    email: Annotated[str, typer.Option(help="The account's e-mail address; it is made when there is none.")],
+    data: Data = DATA_DEFAULT,
+    admin: Annotated[bool, typer.Option("--admin", help="Make it an administrator's.")] = False,
+) -> None:
+    """Print an access token, for scripts."""
+    from cartwright.token import token as make_token
+
+    print(make_token(data, email, admin=admin))
+
+
+def _parse_rate_limit(text: str) -> int | None:
+    if text == "off":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter("a number of requests per second, or off", param_hint="--rate-limit")
+    return int(text)
+
+
+def main() -> None:
+    try:
+        app()
+    except CannotGoOn as error:
+        print(f"cartwright: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has read enough; nothing is left to say, not even at exit.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""`cartwright down`: stops a system, and erases it when told to."""
+
+import shutil
+from pathlib import Path
+
+from cartwright.embedded import processes
+from cartwright.embedded.lock import only_one
+from cartwright.embedded.system import System, open_system
+
+# Each group of parts may need its own time to end: the gateway, then the services, then the stores.
+STOP_SECONDS_MAX = 60
+
+
+def down(data: Path, *, erase: bool = False) -> str:
+    """Stops the system at `data`; answers what was done, in a sentence. A stopped one stays as it is."""
+    system = open_system(data)
+    with only_one(system.layout):
+        was_running = stop(system)
+        if erase:
+            erase_data(system)
+    if erase:
+        return f"The system at {data} is gone, with all its data."
+    return f"The system at {data} has stopped. Its data stays." if was_running else f"No system was running at {data}."
+
+
+def stop(system: System) -> bool:
+    """Ends supervisor, which ends the parts in their order, then whatever is left. Answers whether anything ran."""
+    found = processes.find(system.layout.data)
+    if not found.everything:
+        return False
+    if found.supervisor:
+        processes.end([found.supervisor], STOP_SECONDS_MAX)
+    stop_orphans(system.layout.data)
+    return True
+
+
+def stop_at_once(system: System) -> None:
+    processes.kill(processes.find(system.layout.data).everything)
+
+
+def stop_orphans(data: Path) -> None:
+    """Ends the parts of a supervisor that was killed: services first, so that what they write to ends last."""
+    orphans = processes.find(data).others
+    stores = [process for process in orphans if processes.is_store(process)]
+    processes.end([process for process in orphans if process not in stores], 10)
+    processes.end(stores, 30)
+
+
+def erase_data(system: System) -> None:
+    """Removes what this system made, and the data folder itself unless something else lies in it."""
+    layout = system.layout
+    if layout.postgres.is_symlink():
+        layout.postgres.unlink()
+        shutil.rmtree(system.cluster.parent, ignore_errors=True)
+    for folder in (layout.postgres, layout.run, layout.logs, layout.mail, layout.nats, layout.audit):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in (layout.accounts, layout.credentials, layout.lock):
+        file.unlink(missing_ok=True)
+    if not any(layout.data.iterdir()):
+        layout.data.rmdir()

@@ -1,0 +1,77 @@
+"""Starts all parts of a system at once, and makes what they need: configurations, credentials, databases."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from cartwright.embedded import envoy, nats, postgres, supervisor
+from cartwright.embedded.layout import LOOPBACK, SERVICES
+from cartwright.embedded.parts import all_parts
+from cartwright.embedded.private_files import write_private
+from cartwright.embedded.system import System, write_what_services_may_know
+from cartwright.errors import StartFailed
+
+SUPERVISOR_SECONDS_MAX = 10
+POLL_SECONDS = 0.05
+
+
+def launch(system: System, say: Callable[[str], None]) -> "subprocess.Popen[bytes]":
+    """Starts supervisor with all parts; answers its process. Raises StartFailed, and may leave parts running then.
+
+    On the first start the databases are made while the other parts load: these wait for what they need anyway.
+    """
+    layout = system.layout
+    write_what_services_may_know(system)
+    write_private(layout.envoy_configuration, envoy.render(_gateway(system)))
+    nats.write_configuration(
+        layout.nats_configuration, layout.nats, system.ports.nats, system.ports.nats_monitor, system.credentials.broker
+    )
+    is_first_start = not system.cluster.exists()
+    if not is_first_start:
+        _prepare_postgres(system)
+    supervisor.write_configuration(system, without=frozenset({"postgres"} if is_first_start else ()))
+    supervised = supervisor.start(system)
+    if is_first_start:
+        say("Making the databases: this is the first start.")
+        _prepare_postgres(system)
+        _start_postgres(system, supervised)
+    return supervised
+
+
+def _prepare_postgres(system: System) -> None:
+    secret = system.credentials
+    try:
+        postgres.prepare(
+            system.cluster, system.ports.postgres, secret.postgres_superuser, secret.databases, secret.readers
+        )
+    except (postgres.PostgresFailed, subprocess.TimeoutExpired, OSError) as error:
+        raise StartFailed(f"The databases could not be made: {error}") from error
+    link = system.layout.postgres
+    if link != system.cluster:
+        link.unlink(missing_ok=True)
+        link.symlink_to(system.cluster)
+
+
+def _start_postgres(system: System, supervised: "subprocess.Popen[bytes]") -> None:
+    part = next(part for part in all_parts(system) if part.name == "postgres")
+    deadline = time.monotonic() + SUPERVISOR_SECONDS_MAX
+    while True:
+        try:
+            return supervisor.start_part(system, part)
+        except OSError as error:
+            if supervised.poll() is not None or time.monotonic() > deadline:
+                raise StartFailed(f"supervisor did not start. See {system.layout.log('supervisor')}") from error
+            time.sleep(POLL_SECONDS)
+
+
+def _gateway(system: System) -> envoy.Gateway:
+    collector = urlsplit(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+    return envoy.Gateway(
+        listen=envoy.Address(LOOPBACK, system.ports.gateway),
+        admin=envoy.Address(LOOPBACK, system.ports.envoy_admin),
+        upstreams={name: [envoy.Address(LOOPBACK, system.ports.service(name))] for name in SERVICES},
+        rate_limit=system.rate_limit,
+        trace_collector=envoy.Address(collector.hostname, collector.port or 4318) if collector.hostname else None,
+    )

@@ -1,0 +1,191 @@
+"""Takes the mail of an embedded system by SMTP, keeps it as files, shows it on a page: nothing leaves the machine.
+
+Every message is one .eml file whose name begins with the time of its arrival. The newest 10,000 are kept.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import email.parser
+import email.policy
+import secrets
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from email.message import EmailMessage
+from html import escape
+from pathlib import Path
+
+from aiohttp import web
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from cartwright.embedded.layout import LOOPBACK
+
+MESSAGES_MAX = 10_000
+MESSAGES_SHOWN_MAX = 200
+RECIPIENTS_HEADER = "X-Envelope-To"
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mail</title>
+<style>body{{font:16px system-ui;margin:2rem}}td,th{{padding:.3rem 1rem;text-align:left}}</style></head>
+<body><h1>Mail</h1><p>{count} messages, newest first.</p>
+<table><tr><th>Arrived</th><th>To</th><th>Subject</th></tr>{rows}</table></body></html>"""
+ROW = '<tr><td>{arrived}</td><td>{to}</td><td><a href="/messages/{id}">{subject}</a></td></tr>'
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`to` are the addresses of the SMTP envelope; `arrived` is RFC 3339 in UTC."""
+
+    id: str
+    arrived: str
+    to: list[str]
+    subject: str
+
+
+class Mailbox:
+    """The messages of a folder. One process writes it."""
+
+    def __init__(self, folder: Path, messages_max: int = MESSAGES_MAX) -> None:
+        self._folder = folder
+        self._messages_max = messages_max
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for unfinished in folder.glob("*.unfinished"):
+            unfinished.unlink()
+        self._summaries = [self._read_summary(path) for path in sorted(folder.glob("*.eml"))]
+        self._drop_oldest()
+
+    def keep(self, recipients: Sequence[str], content: bytes) -> None:
+        """Stores one message, whole or not at all."""
+        nanoseconds = time.time_ns()
+        path = self._folder / f"{nanoseconds:020d}-{secrets.token_hex(4)}.eml"
+        unfinished = path.with_suffix(".unfinished")
+        envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\r\n" for recipient in recipients)
+        unfinished.write_bytes(envelope.encode() + content)
+        unfinished.rename(path)
+        self._summaries.append(self._read_summary(path))
+        self._drop_oldest()
+
+    def newest(self, recipient: str | None, count_max: int) -> list[Summary]:
+        found = (
+            summary
+            for summary in reversed(self._summaries)
+            if recipient is None or recipient.lower() in (address.lower() for address in summary.to)
+        )
+        return [summary for summary, _ in zip(found, range(count_max), strict=False)]
+
+    def count(self) -> int:
+        return len(self._summaries)
+
+    def text(self, message_id: str) -> str | None:
+        """The headers that a person reads, and the text; None for a message that is not there."""
+        if not any(summary.id == message_id for summary in self._summaries):
+            return None
+        message = self._parse(self._folder / f"{message_id}.eml")
+        body = message.get_body(("plain", "html"))
+        head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Date", "Subject") if message[name])
+        return f"{head}\n{body.get_content() if body else ''}"
+
+    def _read_summary(self, path: Path) -> Summary:
+        with path.open("rb") as file:
+            headers = email.parser.BytesParser(policy=email.policy.default).parse(file, headersonly=True)
+        arrived_seconds = int(path.name.partition("-")[0]) / 1e9
+        return Summary(
+            id=path.stem,
+            arrived=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(arrived_seconds)),
+            to=[str(address) for address in headers.get_all(RECIPIENTS_HEADER, [])],
+            subject=str(headers.get("Subject", "")),
+        )
+
+    def _parse(self, path: Path) -> EmailMessage:
+        with path.open("rb") as file:
+            return email.parser.BytesParser(EmailMessage, policy=email.policy.default).parse(file)
+
+    def _drop_oldest(self) -> None:
+        surplus = len(self._summaries) - self._messages_max
+        for summary in self._summaries[:surplus] if surplus > 0 else ():
+            (self._folder / f"{summary.id}.eml").unlink(missing_ok=True)
+        del self._summaries[: max(surplus, 0)]
+
+
+class Sink:
+    """What aiosmtpd calls for each message."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+        content = envelope.content
+        assert isinstance(content, bytes), "aiosmtpd decodes only when told to"
+        try:
+            self._mailbox.keep(envelope.rcpt_tos, content)
+        except OSError as error:
+            # Temporary, so that the sender tries again: a full disk is no fault of the message.
+            return f"452 {error.strerror}"
+        return "250 Kept"
+
+
+def page(mailbox: Mailbox) -> web.Application:
+    async def show_list(_: web.Request) -> web.Response:
+        rows = "".join(
+            ROW.format(
+                arrived=summary.arrived,
+                to=escape(", ".join(summary.to)),
+                id=summary.id,
+                subject=escape(summary.subject or "(no subject)"),
+            )
+            for summary in mailbox.newest(None, MESSAGES_SHOWN_MAX)
+        )
+        return web.Response(text=PAGE.format(count=mailbox.count(), rows=rows), content_type="text/html")
+
+    async def list_messages(request: web.Request) -> web.Response:
+        summaries = mailbox.newest(request.query.get("to"), MESSAGES_SHOWN_MAX)
+        return web.json_response(
+            {"items": [asdict(summary) | {"text": mailbox.text(summary.id)} for summary in summaries]}
+        )
+
+    async def show_message(request: web.Request) -> web.Response:
+        text = mailbox.text(request.match_info["id"])
+        # As plain text whatever it holds: a message is not trusted to be a page.
+        return (
+            web.Response(text=text, headers={"X-Content-Type-Options": "nosniff"}) if text else web.Response(status=404)
+        )
+
+    async def health(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    application = web.Application()
+    application.router.add_get("/", show_list)
+    application.router.add_get("/messages", list_messages)
+    application.router.add_get("/messages/{id}", show_message)
+    application.router.add_get("/health", health)
+    return application
+
+
+async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    mailbox = Mailbox(folder)
+    # The name is given because aiosmtpd would otherwise ask the resolver for it, which may take long.
+    smtp = await loop.create_server(
+        lambda: SMTP(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), LOOPBACK, smtp_port
+    )
+    runner = web.AppRunner(page(mailbox), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, http_port).start()
+    await stopped.wait()
+    smtp.close()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--smtp-port", type=int, required=True)
+    arguments.add_argument("--http-port", type=int, required=True)
+    arguments.add_argument("--folder", type=Path, required=True)
+    given = arguments.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(given.folder, given.smtp_port, given.http_port))

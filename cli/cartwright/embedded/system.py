@@ -1,0 +1,124 @@
+"""One embedded system as the commands see it: where it lies, where it listens, and with which credentials.
+
+Every command that speaks to a system opens it here, by its data folder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from cartwright.embedded import credentials, keys, nats, postgres
+from cartwright.embedded.credentials import Credentials
+from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports
+from cartwright.embedded.private_files import make_private_folder, write_private
+from cartwright.errors import CannotGoOn, NoSuchSystem
+
+RATE_LIMIT_DEFAULT = 50
+
+# Supervisor reads its configuration as an INI file: these would end a value, or begin another.
+CHARACTERS_REFUSED = "\"'\\;#\n\r"
+
+
+class Choices(msgspec.Struct, frozen=True):
+    """What a person chose at the last start. `rate_limit` is in requests per second and user; None is off."""
+
+    port: int
+    rate_limit: int | None
+
+
+@dataclass(frozen=True)
+class System:
+    layout: Layout
+    ports: Ports
+    credentials: Credentials
+    rate_limit: int | None = RATE_LIMIT_DEFAULT
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://localhost:{self.ports.gateway}"
+
+    @property
+    def mailbox_url(self) -> str:
+        return f"http://localhost:{self.ports.mailbox}"
+
+    @property
+    def events_url(self) -> str:
+        return f"nats://{nats.USER}:{self.credentials.broker}@{LOOPBACK}:{self.ports.nats}/{STREAM}"
+
+    @property
+    def superuser_url(self) -> str:
+        return self._database_url(postgres.SUPERUSER, self.credentials.postgres_superuser, postgres.SUPERUSER)
+
+    @property
+    def cluster(self) -> Path:
+        """Where PostgreSQL's data lies."""
+        return postgres.cluster_folder(self.layout.data, self.credentials.system_id)
+
+    def service_url(self, service: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports.service(service)}"
+
+    def database_url(self, service: str) -> str:
+        """The login by which the service itself reaches its database."""
+        return self._database_url(service, self.credentials.databases[service], service)
+
+    def reader_url(self, service: str) -> str:
+        """A login that reads all of the service's database and changes nothing."""
+        return self._database_url(f"{service}_reader", self.credentials.readers[service], service)
+
+    def _database_url(self, login: str, password: str, database: str) -> str:
+        return f"postgresql://{login}:{password}@{LOOPBACK}:{self.ports.postgres}/{database}"
+
+
+def open_system(data: Path) -> System:
+    """The system that was last started at this data folder, running or not.
+
+    Raises NoSuchSystem where none ever was.
+    """
+    layout = Layout(data.absolute())
+    try:
+        kept = credentials.load(layout)
+        choices = msgspec.json.decode(layout.choices.read_bytes(), type=Choices) if layout.choices.exists() else None
+    except PermissionError as error:
+        raise CannotGoOn(f"{data} belongs to another user. Run this as the user who started the system.") from error
+    if kept is None or choices is None:
+        raise NoSuchSystem(f"There is no system at {data}. Start one: cartwright up --data {data}")
+    return System(layout, Ports(choices.port), kept, choices.rate_limit)
+
+
+def make_data_folder(data: Path) -> Layout:
+    """Makes the data folder where it is missing. Raises CannotGoOn where that cannot be."""
+    layout = Layout(data.absolute())
+    refused = sorted(set(str(layout.data)) & set(CHARACTERS_REFUSED))
+    if refused:
+        raise CannotGoOn(
+            f"The path {layout.data} holds {' '.join(refused)}, which supervisor cannot take. Use another."
+        )
+    try:
+        for folder in (layout.data, layout.logs, layout.mail, layout.nats, layout.audit, layout.run):
+            make_private_folder(folder)
+    except OSError as error:
+        raise CannotGoOn(f"{layout.data} cannot be used: {error.strerror}. Choose another by --data.") from error
+    return layout
+
+
+def make_system(layout: Layout, port: int, rate_limit: int | None) -> System:
+    """Makes the credentials that are missing, and notes these choices for the commands that come later."""
+    system = System(layout, Ports(port), credentials.load_or_make(layout), rate_limit)
+    write_private(layout.choices, msgspec.json.encode(Choices(port, rate_limit)).decode())
+    return system
+
+
+def write_what_services_may_know(system: System) -> None:
+    """Writes the files that the environment of each service points at, each service's in a folder of its own."""
+    run = system.layout.run
+    public = keys.public_keys(system.credentials.service_keys.values())
+    for service in SERVICES:
+        folder = run / service
+        make_private_folder(folder)
+        write_private(folder / "service-key.jwk", system.credentials.service_keys[service])
+        write_private(folder / "service-keys.jwks", public)
+        write_private(folder / "events-url", system.events_url)
+        if service in system.credentials.databases:
+            write_private(folder / "database-url", system.database_url(service))
+    write_private(run / "users" / "administrator-password", system.credentials.administrator)

@@ -1,0 +1,141 @@
+"""`cartwright up`: starts everything at once, shows what is ready, and stops all on Ctrl-C."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from cartwright.down import stop, stop_at_once, stop_orphans
+from cartwright.embedded import listening, processes
+from cartwright.embedded.launch import launch
+from cartwright.embedded.layout import Ports
+from cartwright.embedded.lock import only_one
+from cartwright.embedded.system import System, make_data_folder, make_system, open_system
+from cartwright.errors import AlreadyRunning, StartFailed, SystemGone
+from cartwright.part_table import PartView, part_table
+from cartwright.watch import failure, looks, wait_until_ready
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(data: Path, port: int, rate_limit: int | None, *, detach: bool) -> None:
+    """Starts the system at `data`. With `detach` returns once all is ready, else when it has been stopped.
+
+    A start that fails, or is interrupted, leaves nothing running. Raises AlreadyRunning, PortInUse, StartFailed.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    system = _start(data, port, rate_limit, console, detach=detach)
+    try:
+        asyncio.run(_wait(system, console) if detach else _show(system, console))
+    except SystemGone:
+        # Whoever killed supervisor left its parts; after `cartwright down` there is nothing left.
+        stop(system)
+        if detach:
+            raise
+        console.print("The system was stopped by somebody else.")
+    except StartFailed:
+        stop(system)
+        raise
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _stop(system, console)
+        if detach:
+            raise StartFailed("The start was interrupted; nothing runs.") from None
+
+
+def _start(data: Path, port: int, rate_limit: int | None, console: Console, *, detach: bool) -> System:
+    layout = make_data_folder(data)
+    with only_one(layout):
+        if processes.is_supervised(layout.data):
+            system = open_system(data)
+            if not detach:
+                raise AlreadyRunning(
+                    f"The system at {data} runs already, at {system.gateway_url}. "
+                    f"See it: cartwright status --data {data}. Stop it: cartwright down --data {data}"
+                )
+            # A script that asks for a running system has one.
+            console.print(f"The system at {data} runs already.")
+            return system
+        stop_orphans(layout.data)
+        listening.require_free_ports(Ports(port))
+        system = make_system(layout, port, rate_limit)
+        try:
+            launch(system, console.print)
+        except KeyboardInterrupt:
+            stop(system)
+            raise StartFailed("The start was interrupted; nothing runs.") from None
+        except BaseException:
+            stop(system)
+            raise
+        return system
+
+
+async def _wait(system: System, console: Console) -> None:
+    _cancel_on_signals()
+    with _table(console) as show:
+        await wait_until_ready(system, show)
+    _print_addresses(system, console)
+
+
+async def _show(system: System, console: Console) -> None:
+    """Shows the table until cancelled. A part that fails is named once, with what it said last."""
+    _cancel_on_signals()
+    named: set[str] = set()
+    were_addresses_printed = False
+    with _table(console) as show:
+        async with contextlib.aclosing(looks(system)) as all_looks:
+            async for look in all_looks:
+                show(look.parts)
+                for name in set(look.failing) - named:
+                    console.print(failure(system.layout, name), markup=False)
+                named |= set(look.failing)
+                if not look.waiting and not were_addresses_printed:
+                    were_addresses_printed = True
+                    _print_addresses(system, console)
+                    console.print("Ctrl-C stops all.")
+
+
+def _cancel_on_signals() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+@contextlib.contextmanager
+def _table(console: Console) -> Iterator[Callable[[list[PartView]], None]]:
+    """A table that is redrawn in place on a terminal; elsewhere a line for each part that becomes ready."""
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def say(views: list[PartView]) -> None:
+            ready = {view.name for view in views if view.state == "ready"}
+            for name in sorted(ready - said):
+                console.print(f"{name} is ready")
+            said.update(ready)
+
+        yield say
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda views: live.update(part_table(views), refresh=True)
+
+
+def _stop(system: System, console: Console) -> None:
+    console.print("Stopping. Ctrl-C once more stops at once.")
+    try:
+        stop(system)
+    except KeyboardInterrupt:
+        stop_at_once(system)
+    console.print("Stopped. The data stays.")
+
+
+def _print_addresses(system: System, console: Console) -> None:
+    administrator = system.credentials.administrator_email
+    console.print(f"\nCartwright is ready at {system.gateway_url}")
+    console.print(f"  API reference   {system.gateway_url}/docs")
+    console.print(f"  mail sent       {system.mailbox_url}")
+    console.print(f"  data and logs   {system.layout.data}")
+    console.print(f"  administrator   {administrator}, with the password in {system.layout.credentials}")

@@ -1,0 +1,102 @@
+"""Watches the parts of a system become ready, and tells those that will not."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from cartwright.embedded import processes, supervisor
+from cartwright.embedded.layout import Layout
+from cartwright.embedded.parts import all_parts
+from cartwright.embedded.readiness import Probes
+from cartwright.embedded.system import System
+from cartwright.errors import StartFailed, SystemGone
+from cartwright.part_table import PartView, part_views
+
+READY_SECONDS_MAX = 60
+POLL_SECONDS = 0.1
+POLL_SECONDS_WHEN_READY = 2.0
+
+# A part that ended at its start so many times would go on doing so.
+ENDS_AT_START_MAX = 3
+LOG_LINES_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a system. `failing` are the parts that end at their start, again and again."""
+
+    parts: list[PartView]
+    failing: list[str]
+
+    @property
+    def waiting(self) -> list[str]:
+        return [view.name for view in self.parts if view.state != "ready"]
+
+
+async def look_once(system: System) -> list[PartView]:
+    async with Probes(system) as probes:
+        states, ready = await asyncio.gather(_states(system), probes.all_ready())
+    return part_views(all_parts(system), states, ready)
+
+
+async def looks(system: System) -> AsyncGenerator[Look, None]:
+    """One look after the other, close together while something is not ready.
+
+    Raises SystemGone when supervisor ends.
+    """
+    parts = all_parts(system)
+    ready: dict[str, bool] = {}
+    starts_failed: dict[str, set[int]] = {}
+    async with Probes(system) as probes:
+        while True:
+            states = await _states(system)
+            if not states and not await asyncio.to_thread(processes.is_supervised, system.layout.data):
+                raise SystemGone("The system was stopped by somebody else.")
+            for state in states.values():
+                if state.state in ("BACKOFF", "FATAL"):
+                    starts_failed.setdefault(state.name, set()).add(state.started)
+            # What was ready is asked again only when all is: until then the machine has better things to do.
+            is_all_ready = all(ready.get(part.name) for part in parts)
+            asked = [part.name for part in parts if is_all_ready or not ready.get(part.name)]
+            answers = await asyncio.gather(*(probes.is_ready(name) for name in asked))
+            ready |= dict(zip(asked, answers, strict=True))
+            failing = [name for name, starts in starts_failed.items() if len(starts) >= ENDS_AT_START_MAX]
+            look = Look(part_views(parts, states, ready), failing)
+            yield look
+            await asyncio.sleep(POLL_SECONDS if look.waiting else POLL_SECONDS_WHEN_READY)
+
+
+async def wait_until_ready(system: System, show: Callable[[list[PartView]], None]) -> None:
+    """Raises StartFailed when a part keeps ending at its start, or is not ready in time."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    async with contextlib.aclosing(looks(system)) as all_looks:
+        async for look in all_looks:
+            show(look.parts)
+            if not look.waiting:
+                return
+            if look.failing:
+                raise StartFailed(failure(system.layout, look.failing[0]))
+            if time.monotonic() > deadline:
+                late, *others = look.waiting
+                beside = f" Neither are: {', '.join(others)}." if others else ""
+                said = last_lines(system.layout, late)
+                raise StartFailed(f"{late} is not ready after {READY_SECONDS_MAX} s.{beside}\n{said}")
+
+
+def failure(layout: Layout, part: str) -> str:
+    return f"{part} ends at its start, again and again.\n{last_lines(layout, part)}"
+
+
+def last_lines(layout: Layout, part: str) -> str:
+    log = layout.log(part)
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join([f"The end of its log, {log}:", *(f"  {line}" for line in lines[-LOG_LINES_SHOWN:])])
+
+
+async def _states(system: System) -> dict[str, supervisor.PartState]:
+    """Empty while supervisor does not answer."""
+    with contextlib.suppress(OSError):
+        return dict(await asyncio.to_thread(supervisor.part_states, system))
+    return {}
