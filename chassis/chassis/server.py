@@ -9,10 +9,10 @@ import uvicorn
 from litestar import Litestar
 
 from chassis import logs, tracing
-from chassis.settings import ServiceSettings, SettingsError, read_settings
+from chassis.settings import SettingsError, StatelessSettings, read_settings
 
 DRAIN_S_MAX = 5
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+SettingsT = TypeVar("SettingsT", bound=StatelessSettings)
 
 
 def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Litestar]) -> None:

@@ -15,16 +15,14 @@ class SettingsError(Exception):
     """A setting is missing or malformed. The message names the variable, and never its value."""
 
 
-class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service is told. A service's own settings derive from this.
+class StatelessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service is told that keeps nothing and says nothing.
 
-    Field `database_url` is read from `DATABASE_URL`, and so on. Field names end in their unit.
+    Field `service_key` is read from `SERVICE_KEY`, and so on. Field names end in their unit.
     """
 
     host: str = "127.0.0.1"
     port: int
-    database_url: str
-    events_url: str
     service_key: str
     """This service's private signing key: a JWK in JSON."""
     service_keys: str
@@ -33,8 +31,15 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_issuer: str = "cartwright"  # noqa: S105
     log_level: str = "info"
     environment: str = "development"
-    database_pool_size_max: int = 10
     otel_exporter_otlp_endpoint: str = ""
+
+
+class ServiceSettings(StatelessSettings, frozen=True, kw_only=True):
+    """What a service with a database and a broker is told. Its own settings derive from this."""
+
+    database_url: str
+    events_url: str
+    database_pool_size_max: int = 10
 
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
