@@ -37,23 +37,23 @@ class Authentication(ASGIMiddleware):
         await next_app(scope, receive, send)
 
 
-def public(connection: Connection, _: BaseRouteHandler) -> None:
+async def public(connection: Connection, _: BaseRouteHandler) -> None:
     """Anybody; but a token that is given has to be good, so that nobody goes on as a stranger unawares."""
     if connection.scope["auth"] is not None:
         raise connection.scope["auth"]
 
 
-def anyone(_connection: Connection, _: BaseRouteHandler) -> None:
+async def anyone(_connection: Connection, _: BaseRouteHandler) -> None:
     """Anybody, with whatever token: for health, keys and metrics."""
 
 
-def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     """A person."""
     if _caller(connection).user_id is None:
         raise Forbidden("This is for people, not for services.")
 
 
-def administrator(connection: Connection, _: BaseRouteHandler) -> None:
+async def administrator(connection: Connection, _: BaseRouteHandler) -> None:
     """A person with the role admin."""
     if not _caller(connection).is_administrator:
         raise Forbidden("This needs the role admin.")
@@ -62,7 +62,7 @@ def administrator(connection: Connection, _: BaseRouteHandler) -> None:
 def services(*names: str) -> Guard:
     """One of the named services."""
 
-    def only_services(connection: Connection, _: BaseRouteHandler) -> None:
+    async def only_services(connection: Connection, _: BaseRouteHandler) -> None:
         if _caller(connection).service not in names:
             raise Forbidden("This is an internal call.")
 
