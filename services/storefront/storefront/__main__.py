@@ -1,0 +1,8 @@
+"""Starts the storefront service."""
+
+from chassis.server import run
+from storefront.app import build
+from storefront.settings import Settings
+
+if __name__ == "__main__":
+    run("storefront", Settings, build)

@@ -1,0 +1,42 @@
+"""Puts the storefront together."""
+
+from pathlib import Path
+
+from litestar import Litestar
+
+from chassis.application import application
+from chassis.tokens import TokenVerifier, UserKeys
+from storefront import http, pages
+from storefront.contracts import read_contracts
+from storefront.openapi import OpenApiDocuments
+from storefront.peers import peers_of
+from storefront.settings import Settings
+
+VERSION = "1.0.0"
+
+
+def build(settings: Settings) -> Litestar:
+    peers = peers_of(settings)
+    documents = OpenApiDocuments(peers.by_name())
+    contracts = read_contracts(Path(settings.contracts_dir))
+
+    async def is_healthy() -> bool:
+        # It keeps nothing of its own, and goes on with what is left when others are down.
+        return True
+
+    app = application(
+        name="storefront",
+        description="Joins the answers of the others: order details in one call, and the web pages.",
+        version=VERSION,
+        routes=[*http.routes(peers), *pages.routes(peers, documents, contracts, VERSION)],
+        parts=list(peers.by_name().values()),
+        verifier=TokenVerifier(
+            service="storefront",
+            issuer=settings.token_issuer,
+            user_keys=UserKeys(peers.user_keys),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=is_healthy,
+    )
+    documents.add("storefront", app.openapi_schema.to_schema())
+    return app

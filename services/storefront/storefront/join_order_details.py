@@ -1,0 +1,116 @@
+"""Use case: one order with its products as they are now, its payments and its messages, in one answer.
+
+The order comes first, since it decides whether the caller may see anything at all. The other parts are asked for at
+the same time, each within a limit of its own, and each may be missing without taking the rest along.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from chassis.client import RefusedByPeer, ServiceClient, refusal_from
+from chassis.problems import OutcomeUnknown, Unavailable
+from storefront.errors import OrderUnavailable
+from storefront.messages import (
+    Available,
+    AvailableProducts,
+    FoundProducts,
+    FoundThings,
+    LookUpProducts,
+    NotAvailable,
+    OrderDetails,
+    OrderedProducts,
+    Reason,
+)
+from storefront.peers import Peers
+
+PART_S_MAX = 1.0
+# A little less, so that the client sees a hanging peer as that and its circuit breaker learns of it.
+_CALL_S_MAX = 0.8
+_ITEMS_MAX = "100"
+_log = structlog.get_logger()
+
+PartT = TypeVar("PartT")
+
+
+async def join_order_details(peers: Peers, order_id: UUID, authorization: str) -> OrderDetails:
+    """The details of the order, as the holder of `authorization` may see them.
+
+    Raises what orders refuses with (a stranger's order is not found), or `OrderUnavailable`.
+    """
+    order, ordered = await _order(peers, order_id, authorization)
+    query = {"order_id": str(order_id), "limit": _ITEMS_MAX}
+    products, payments, messages = await asyncio.gather(
+        _part("products", _products(peers, ordered)),
+        _part("payments", _things(peers.payments, "/payments", query, authorization)),
+        _part("messages", _things(peers.notifications, "/notifications", query, authorization)),
+    )
+    return OrderDetails(order=order, products=products, payments=payments, messages=messages)
+
+
+async def _order(peers: Peers, order_id: UUID, authorization: str) -> tuple[dict[str, Any], OrderedProducts]:
+    try:
+        async with asyncio.timeout(PART_S_MAX):
+            order = await peers.orders.call(
+                "GET",
+                f"/orders/{order_id}",
+                dict[str, Any],
+                idempotent=True,
+                timeout_s=_CALL_S_MAX,
+                authorization=authorization,
+                route="/orders/{id}",
+            )
+        return order, msgspec.convert(order, OrderedProducts)
+    except RefusedByPeer as error:
+        raise refusal_from(error.problem) from error
+    except (Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
+        raise OrderUnavailable from error
+
+
+async def _products(peers: Peers, ordered: OrderedProducts) -> AvailableProducts:
+    found = await peers.catalog.call(
+        "POST",
+        "/products/lookup",
+        FoundProducts,
+        body=LookUpProducts([line.product_id for line in ordered.items]),
+        idempotent=True,
+        timeout_s=_CALL_S_MAX,
+    )
+    return AvailableProducts(found.items)
+
+
+async def _things(client: ServiceClient, path: str, query: dict[str, str], authorization: str) -> Available:
+    found = await client.call(
+        "GET",
+        path,
+        FoundThings,
+        query=query,
+        idempotent=True,
+        timeout_s=_CALL_S_MAX,
+        authorization=authorization,
+    )
+    return Available(found.items)
+
+
+async def _part(name: str, asking: Awaitable[PartT]) -> PartT | NotAvailable:
+    try:
+        async with asyncio.timeout(PART_S_MAX):
+            return await asking
+    except (RefusedByPeer, Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
+        reason = _reason(error)
+        _log.warning("a part of the details is missing", part=name, code=reason.code, error=repr(error))
+        return NotAvailable(reason)
+
+
+def _reason(error: Exception) -> Reason:
+    match error:
+        case RefusedByPeer():
+            return Reason("refused", f"The service refused: {error.problem.code}.")
+        case msgspec.MsgspecError():
+            return Reason("unreadable_answer", "The service answered something that cannot be read.")
+        case _:
+            return Reason("no_answer", "The service did not answer in time.")

@@ -1,0 +1,41 @@
+"""Use case: one page of the products that can be bought, for whoever looks at the shop."""
+
+import asyncio
+
+import msgspec
+
+from chassis.client import RefusedByPeer, refusal_from
+from chassis.problems import OutcomeUnknown, Unavailable
+from storefront.messages import ProductPage
+from storefront.peers import Peers
+
+PAGE_SIZE = 24
+LIST_S_MAX = 1.5
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What the visitor asked for; empty texts ask for everything."""
+
+    text: str = ""
+    category: str = ""
+    cursor: str = ""
+
+
+async def list_products(peers: Peers, search: Search) -> ProductPage:
+    """Raises `Unavailable` when catalog does not answer, and what catalog refuses with (a cursor that is none)."""
+    given = {"q": search.text, "category": search.category, "cursor": search.cursor}
+    query = {name: value for name, value in given.items() if value}
+    try:
+        async with asyncio.timeout(LIST_S_MAX):
+            return await peers.catalog.call(
+                "GET",
+                "/products",
+                ProductPage,
+                query=query | {"limit": str(PAGE_SIZE)},
+                idempotent=True,
+                timeout_s=LIST_S_MAX * 0.8,
+            )
+    except RefusedByPeer as error:
+        raise refusal_from(error.problem) from error
+    except (Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
+        raise Unavailable("The products cannot be listed at the moment.") from error

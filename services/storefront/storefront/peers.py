@@ -1,0 +1,38 @@
+"""The other services, as the storefront calls them: one client each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from chassis.client import ServiceClient
+from chassis.tokens import ServiceTokens
+from storefront.settings import Settings
+
+
+class Peers(msgspec.Struct, frozen=True):
+    users: ServiceClient
+    catalog: ServiceClient
+    orders: ServiceClient
+    payments: ServiceClient
+    notifications: ServiceClient
+    audit: ServiceClient
+
+    def by_name(self) -> Mapping[str, ServiceClient]:
+        return msgspec.structs.asdict(self)
+
+    async def user_keys(self) -> Mapping[str, Any]:
+        """The public keys of access tokens, as users publishes them."""
+        return await self.users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
+
+
+def peers_of(settings: Settings) -> Peers:
+    tokens = ServiceTokens("storefront", settings.service_key)
+    return Peers(
+        users=ServiceClient("users", settings.users_url, tokens),
+        catalog=ServiceClient("catalog", settings.catalog_url, tokens),
+        orders=ServiceClient("orders", settings.orders_url, tokens),
+        payments=ServiceClient("payments", settings.payments_url, tokens),
+        notifications=ServiceClient("notifications", settings.notifications_url, tokens),
+        audit=ServiceClient("audit", settings.audit_url, tokens),
+    )
