@@ -29,17 +29,19 @@ class Found:
 
 
 def find(data: Path) -> Found:
-    supervisor = None
+    supervisors = {}
     others = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(MARK) != str(data) or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             if SUPERVISOR_MODULE in process.cmdline():
-                supervisor = process
+                supervisors[process.pid] = (process, process.ppid())
             else:
                 others.append(process)
-    return Found(supervisor, others)
+    # A part that is just being started still has the command line of supervisor, of which it is a child.
+    first = next((process for process, parent in supervisors.values() if parent not in supervisors), None)
+    return Found(first, others + [process for process, _ in supervisors.values() if process != first])
 
 
 def end(processes: list[psutil.Process], seconds_max: float) -> None:

@@ -75,7 +75,7 @@ def open_system(data: Path) -> System:
 
     Raises NoSuchSystem where none ever was.
     """
-    layout = Layout(data.absolute())
+    layout = Layout(data.resolve())
     try:
         kept = credentials.load(layout)
         choices = msgspec.json.decode(layout.choices.read_bytes(), type=Choices) if layout.choices.exists() else None
@@ -88,7 +88,7 @@ def open_system(data: Path) -> System:
 
 def make_data_folder(data: Path) -> Layout:
     """Makes the data folder where it is missing. Raises CannotGoOn where that cannot be."""
-    layout = Layout(data.absolute())
+    layout = Layout(data.resolve())
     refused = sorted(set(str(layout.data)) & set(CHARACTERS_REFUSED))
     if refused:
         raise CannotGoOn(
