@@ -5,17 +5,19 @@ the peer may have acted or not. `Unavailable` is the definite case that nothing 
 asked again.
 """
 
+import asyncio
+import time
 from typing import Any, ClassVar, TypeVar
 
 import aiohttp
 import msgspec
-import stamina
 import structlog
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from chassis import context, metrics
 from chassis.problems import OutcomeUnknown, Refusal, Unavailable
+from chassis.retry import retried
 from chassis.tokens import ServiceTokens
 
 ResultT = TypeVar("ResultT")
@@ -54,6 +56,21 @@ class _AnswerLost(OutcomeUnknown):
     code: ClassVar[str] = "outcome_unknown"
 
 
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, the same in each attempt."""
+
+    method: str
+    path: str
+    payload: bytes | None
+    query: dict[str, str] | None
+    authorization: str | None
+    deadline: float
+    """On this process's monotonic clock."""
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
 class ServiceClient:
     """A `Part`: calls one peer. The breaker opens after five failures in a row and tries again after two seconds."""
 
@@ -63,7 +80,10 @@ class ServiceClient:
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._breakers = AsyncCircuitBreakerFactory(
-            default_threshold=BREAKER_FAILURES, default_ttl=BREAKER_OPEN_S, exclude=[RefusedByPeer]
+            default_threshold=BREAKER_FAILURES,
+            default_ttl=BREAKER_OPEN_S,
+            # A refusal is an answer, and a caller that went away says nothing about the peer.
+            exclude=[RefusedByPeer, asyncio.CancelledError],
         )
         self._breakers.add_listener(self._note_breaker)
         metrics.BREAKER_OPEN.labels(target).set(0)
@@ -101,48 +121,78 @@ class ServiceClient:
         """
         left = context.seconds_left()
         limit_s = timeout_s if left is None else min(timeout_s, left)
-        payload = None if body is None else msgspec.json.encode(body)
-        again_on = (PeerUnavailable, _AnswerLost) if idempotent else (PeerUnavailable,)
+        request = _Request(
+            method=method,
+            path=path,
+            payload=None if body is None else msgspec.json.encode(body),
+            query=query,
+            authorization=authorization,
+            deadline=time.monotonic() + limit_s,
+        )
         label = (self._target, route or path)
         with metrics.CALL_SECONDS.labels(*label).time():
             try:
-                async for attempt in stamina.retry_context(
-                    on=again_on, attempts=attempts, timeout=limit_s, wait_initial=0.03, wait_max=0.5, wait_jitter=0.1
-                ):
-                    with attempt:
-                        answer = await self._guarded(method, path, payload, query, authorization, limit_s)
+                answer = await self._repeated(request, result, idempotent=idempotent, attempts=attempts)
             except (PeerUnavailable, _AnswerLost, RefusedByPeer) as error:
                 metrics.CALLS.labels(*label, type(error).__name__).inc()
                 raise
         metrics.CALLS.labels(*label, "answered").inc()
-        return msgspec.json.decode(answer, type=result)
+        return answer
 
-    async def _guarded(self, *arguments: Any) -> bytes:
+    async def _repeated(self, request: _Request, result: type[ResultT], *, idempotent: bool, attempts: int) -> ResultT:
+        again_on = (PeerUnavailable, _AnswerLost) if idempotent else (PeerUnavailable,)
+        lost: _AnswerLost | None = None
+
+        async def attempt() -> ResultT:
+            nonlocal lost
+            try:
+                return await self._guarded(request, result)
+            except _AnswerLost as error:
+                lost = error
+                raise
+            except PeerUnavailable:
+                if lost is not None:
+                    # This attempt sent nothing, but one before it did, and may have been acted upon.
+                    raise lost from None
+                raise
+
+        return await retried(
+            attempt,
+            on=lambda error: isinstance(error, again_on) and request.seconds_left() > 0,
+            attempts=attempts,
+            timeout_s=request.seconds_left(),
+            pause_s=0.03,
+            pause_s_max=0.5,
+        )
+
+    async def _guarded(self, request: _Request, result: type[ResultT]) -> ResultT:
+        if request.seconds_left() <= 0:
+            raise PeerUnavailable(f"No time was left to call {self._target}.")
         breaker = await self._breakers.get_breaker(self._target)
         try:
             async with breaker:
-                return await self._once(*arguments)
+                return self._decoded(await self._once(request), result)
         except OpenedState:
             raise PeerUnavailable(f"Calls to {self._target} are held back after failures.") from None
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        payload: bytes | None,
-        query: dict[str, str] | None,
-        authorization: str | None,
-        limit_s: float,
-    ) -> bytes:
+    def _decoded(self, answer: bytes, result: type[ResultT]) -> ResultT:
+        try:
+            return msgspec.json.decode(answer, type=result)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # It said yes to something, and nobody knows to what.
+            raise _AnswerLost(f"{self._target} answered what cannot be read: {error}.") from error
+
+    async def _once(self, request: _Request) -> bytes:
+        limit_s = max(request.seconds_left(), 0.001)  # Zero would mean no limit.
         if self._session is None:
             raise PeerUnavailable(f"The client of {self._target} has not been started.")
         try:
             async with self._session.request(
-                method,
-                f"{self._base_url}{path}",
-                data=payload,
-                params=query,
-                headers=self._headers(payload, authorization, limit_s),
+                request.method,
+                f"{self._base_url}{request.path}",
+                data=request.payload,
+                params=request.query,
+                headers=self._headers(request, limit_s),
                 timeout=aiohttp.ClientTimeout(total=limit_s, connect=CONNECT_S_MAX),
                 allow_redirects=False,
             ) as response:
@@ -168,14 +218,14 @@ class ServiceClient:
             raise _AnswerLost(f"{self._target} answered {status} {problem.code}.")
         raise RefusedByPeer(self._target, problem)
 
-    def _headers(self, payload: bytes | None, authorization: str | None, limit_s: float) -> dict[str, str]:
+    def _headers(self, request: _Request, limit_s: float) -> dict[str, str]:
         headers = {"x-request-id": context.correlation_id(), "x-deadline-ms": str(int(limit_s * 1_000))}
-        if payload is not None:
+        if request.payload is not None:
             headers["content-type"] = "application/json"
         if (trace := context.traceparent()) is not None:
             headers["traceparent"] = trace
-        if authorization is not None:
-            headers["authorization"] = authorization
+        if request.authorization is not None:
+            headers["authorization"] = request.authorization
         elif self._tokens is not None:
             headers["authorization"] = f"Bearer {self._tokens.token_for(self._target)}"
         return headers

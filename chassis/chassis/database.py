@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import asyncpg
-import stamina
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
 
 from chassis.lifecycle import keep_trying
 from chassis.problems import Invalid, Unavailable
+from chassis.retry import retried
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
@@ -28,6 +28,7 @@ ResultT = TypeVar("ResultT")
 ACQUIRE_S_MAX = 5.0
 COMMAND_S_MAX = 10.0
 CONNECT_S_MAX = 5.0
+RETRY_S_MAX = 5.0
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
 
 _log = structlog.get_logger()
@@ -134,23 +135,23 @@ class Database:
         return await self._repeated(work, in_transaction=True)
 
     async def _repeated(self, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool) -> ResultT:
+        async def attempt() -> ResultT:
+            async with self._connection() as connection:
+                if not in_transaction:
+                    return await work(connection)
+                async with connection.transaction():
+                    return await work(connection)
+
         try:
-            async for attempt in stamina.retry_context(
-                on=_may_succeed_next_time, attempts=4, timeout=5.0, wait_initial=0.02, wait_max=0.5
-            ):
-                with attempt:
-                    async with self._connection() as connection:
-                        if not in_transaction:
-                            return await work(connection)
-                        async with connection.transaction():
-                            return await work(connection)
+            return await retried(
+                attempt, on=_may_succeed_next_time, attempts=4, timeout_s=RETRY_S_MAX, pause_s=0.02, pause_s_max=0.5
+            )
         except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
             raise Invalid("Text must not hold the character U+0000.") from error
         except Exception as error:
             if isinstance(error, TimeoutError) or _may_succeed_next_time(error):
                 raise DatabaseUnavailable from error
             raise
-        raise AssertionError("stamina ends with a result or an error")
 
 
 def rows_affected(status: str) -> int:

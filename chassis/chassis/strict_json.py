@@ -5,6 +5,7 @@ on the last. So duplicates are refused, as are NaN and Infinity, nesting over 32
 """
 
 import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -43,33 +44,35 @@ def decode(body: bytes, shape: type[ShapeT]) -> ShapeT:
 def _refuse_deep_nesting(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
         return
-    depth, in_text, escaped = 0, False, False
-    for byte in body:
-        if in_text:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # backslash
-                escaped = True
-            elif byte == 0x22:  # quotation mark
-                in_text = False
-        elif byte == 0x22:
-            in_text = True
-        elif byte in b"{[":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise Malformed(f"The request body is nested more than {DEPTH_MAX} deep.")
-        elif byte in b"}]":
-            depth -= 1
+    if b"\\" in body:
+        body = _ESCAPED.sub(b"", body)
+    outside_of_text = b"".join(body.split(b'"')[::2])
+    brackets = outside_of_text.translate(_AS_PARENTHESES, delete=_NO_BRACKETS)
+    for _ in range(DEPTH_MAX):
+        # Each round peels the innermost level; what cannot be peeled is not balanced, and no JSON to any parser.
+        peeled = brackets.replace(b"()", b"")
+        if len(peeled) == len(brackets):
+            return
+        brackets = peeled
+    if brackets:
+        raise Malformed(f"The request body is nested more than {DEPTH_MAX} deep.")
+
+
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_AS_PARENTHESES = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 def _refuse_unsound(body: bytes) -> None:
     try:
-        json.loads(body, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        value = _pedantic.decode(body.decode())
+    except UnicodeDecodeError:
+        raise Malformed("The request body is not valid UTF-8.") from None
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The request body is no JSON: {error}.") from None
-    if b"\\u" in body and b"\\u0000" in body:
-        # May also be an escaped backslash before "u0000"; only then is it worth a closer look.
-        _refuse_null_characters(json.loads(body))
+    if b"\\u0000" in body:
+        # May also be an escaped backslash before "u0000", so it is worth a closer look.
+        _refuse_null_characters(value)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -85,6 +88,12 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise Malformed(f"{name} is no JSON.")
+
+
+# Numbers stay text: their values have been judged already, and Python refuses those of more than 4,300 digits.
+_pedantic = json.JSONDecoder(
+    object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_int=str, parse_float=str
+)
 
 
 def _refuse_null_characters(value: Any) -> None:
