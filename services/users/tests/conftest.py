@@ -1,0 +1,134 @@
+"""A running users service on a real PostgreSQL, with cheap password hashes, and a person's way through it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from users.app import build
+from users.settings import Settings
+
+ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}
+PASSWORD = "correct horse battery"
+READY_S_MAX = 15.0
+
+MakeSettings = Callable[..., Settings]
+
+
+class Service:
+    """What a test does to a running service."""
+
+    def __init__(self, client: AsyncTestClient[Litestar], app: Litestar, database_url: str) -> None:
+        self.client = client
+        self.app = app
+        self._database_url = database_url
+
+    async def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx.Response:
+        headers = dict(options.pop("headers", {}))
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def register(
+        self, email: str = "ada@example.com", name: str = "Ada", password: str = PASSWORD, key: str | None = None
+    ) -> httpx.Response:
+        body = {"email": email, "name": name, "password": password}
+        headers = {} if key is None else {"idempotency-key": key}
+        return await self.call("POST", "/users", json=body, headers=headers)
+
+    async def sign_in(self, email: str = "ada@example.com", password: str = PASSWORD) -> httpx.Response:
+        form = {"grant_type": "password", "username": email, "password": password}
+        return await self.client.post("/auth/token", data=form)
+
+    async def refresh(self, refresh_token: str) -> httpx.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return await self.client.post("/auth/token", data=form)
+
+    async def person(self, email: str = "ada@example.com", name: str = "Ada") -> dict[str, str]:
+        """A registered and signed-in person: `id`, `access_token`, `refresh_token`."""
+        registered = await self.register(email, name)
+        assert registered.status_code == 201, registered.text
+        tokens = await self.sign_in(email)
+        assert tokens.status_code == 200, tokens.text
+        return {"id": registered.json()["id"], **tokens.json()}
+
+    async def administrator(self) -> str:
+        """The access token of the first administrator."""
+        token: str = (await self.sign_in(**ADMINISTRATOR)).json()["access_token"]
+        return token
+
+    async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._database_url, timeout=5)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def told(self, user_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The events about a person, in order: type and data."""
+        rows = await self.rows("SELECT type, data FROM journal WHERE subject = $1 ORDER BY position", user_id)
+        return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
+
+
+@pytest.fixture
+def settings(database_url: str, events_url: str, service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings:
+    def make(**changes: Any) -> Settings:
+        values: dict[str, Any] = {
+            "database_url": database_url,
+            "events_url": events_url,
+            "service_key": service_keys["users"],
+            "service_keys": service_jwks,
+            "admin_email": ADMINISTRATOR["email"],
+            "admin_password": ADMINISTRATOR["password"],
+            "argon2_time_cost": 1,
+            "argon2_memory_kib": 8,
+            "argon2_parallelism": 1,
+        }
+        return Settings(**(values | changes))
+
+    return make
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """The service, started and ready."""
+    app = build(settings)
+    async with AsyncTestClient(app) as client:
+        await until(lambda: _is_ready(client), "the service is ready")
+        yield Service(client, app, settings.database_url)
+
+
+async def _is_ready(client: AsyncTestClient[Litestar]) -> bool:
+    return (await client.get("/ready")).status_code == 200
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_S_MAX) -> None:
+    """Wait for `condition`, up to a limit."""
+    ends_at = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < ends_at, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def service(settings: MakeSettings) -> AsyncIterator[Service]:
+    async with running(settings()) as service:
+        yield service
+
+
+@pytest.fixture
+def start(settings: MakeSettings) -> Callable[..., Any]:
+    """`async with start(key_rotation_s=1) as service`: with other settings, or a second replica of the same database."""
+
+    def begin(**changes: Any) -> Any:
+        return running(settings(**changes))
+
+    return begin

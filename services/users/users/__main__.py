@@ -1,0 +1,8 @@
+"""Starts the users service."""
+
+from chassis.server import run
+from users.app import build
+from users.settings import Settings
+
+if __name__ == "__main__":
+    run("users", Settings, build)

@@ -1,0 +1,79 @@
+"""The composition root: what the users service is made of, by plain calls."""
+
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from chassis.application import application
+from chassis.broker import broker_for
+from chassis.database import Database
+from chassis.lifecycle import Loop
+from chassis.relay import Relay
+from chassis.tokens import TokenVerifier, UserKeys
+from users import http_accounts, http_sessions
+from users.first_administrator import FirstAdministrator
+from users.housekeeping import clear_out
+from users.passwords import Passwords
+from users.settings import Settings
+from users.signing_keys import SigningKeys
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+HOUSEKEEPING_S = 300.0
+
+
+def build(settings: Settings) -> Litestar:
+    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    broker = broker_for(settings.events_url, "users")
+    relay = Relay("users", database, broker)
+    passwords = Passwords(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        queue_max=settings.password_queue_max,
+    )
+    signing_keys = SigningKeys(
+        database,
+        issuer=settings.token_issuer,
+        token_lifetime_s=settings.access_token_lifetime_s,
+        rotation_s=settings.key_rotation_s,
+        publish_ahead_s=settings.key_publish_ahead_s,
+    )
+    first_administrator = FirstAdministrator(
+        database, passwords, email=settings.admin_email, password=settings.admin_password
+    )
+
+    async def keep_house() -> bool:
+        await clear_out(database)
+        return False
+
+    return application(
+        name="users",
+        description="Accounts, sessions and signing keys: who is this?",
+        version="0.1.0",
+        routes=[*http_accounts.ROUTES, *http_sessions.ROUTES],
+        parts=[
+            database,
+            passwords,
+            signing_keys,
+            first_administrator,
+            Loop("housekeeping", keep_house, rest_s=HOUSEKEEPING_S),
+            broker,
+            relay,
+        ],
+        verifier=TokenVerifier(
+            service="users",
+            issuer=settings.token_issuer,
+            # Read from memory, so there is nothing to spare by waiting.
+            user_keys=UserKeys(signing_keys.published, refetch_s_min=0.0),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=database.is_reachable,
+        dependencies={
+            "database": Provide(lambda: database, sync_to_thread=False),
+            "passwords": Provide(lambda: passwords, sync_to_thread=False),
+            "relay": Provide(lambda: relay, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "signing_keys": Provide(lambda: signing_keys, sync_to_thread=False),
+        },
+    )

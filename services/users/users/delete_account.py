@@ -1,0 +1,32 @@
+"""Deletes an account: its sessions end, what is personal is erased, and its e-mail address is free again.
+
+A tombstone stays, with the id alone, so that old news of the account are never taken for new.
+"""
+
+from uuid import UUID
+
+import structlog
+
+from chassis import journal
+from chassis.database import Connection, Database
+from users import events, store_accounts, store_sessions
+from users.errors import LastAdministrator
+
+_log = structlog.get_logger()
+
+
+async def delete_account(database: Database, account_id: UUID) -> None:
+    """A second time is no error. Raises `LastAdministrator`."""
+
+    async def work(connection: Connection) -> None:
+        administrators = await store_accounts.lock_administrators(connection)
+        if administrators == {account_id}:
+            raise LastAdministrator
+        if await store_accounts.lock(connection, account_id) is None:
+            return
+        version = await store_accounts.erase(connection, account_id)
+        await store_sessions.end_all(connection, account_id)
+        await journal.append(connection, [events.deleted(account_id, version)])
+        _log.info("account deleted", user_id=str(account_id))
+
+    await database.run(work)

@@ -1,0 +1,125 @@
+"""HTTP for accounts: what people do with their own, what administrators do with all, what services may ask."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, delete, get, patch, post, put
+from litestar.handlers import HTTPRouteHandler
+
+from chassis.access import administrator, public, services, signed_in
+from chassis.application import INTERNAL_BODY_BYTES_MAX
+from chassis.database import Database
+from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis.pages import Cursor, Limit, Page
+from chassis.relay import Relay
+from users.account import Preferences
+from users.change_account import change_profile, set_preferences, set_roles
+from users.delete_account import delete_account
+from users.messages import (
+    FoundUsers,
+    Lookup,
+    NewPreferences,
+    NewRoles,
+    Profile,
+    ProfileChange,
+    Registered,
+    Registration,
+    found,
+    profile_of,
+)
+from users.passwords import Passwords
+from users.read_accounts import look_up, read_one, read_own, read_page
+from users.register import register
+
+
+@post("/users", guards=[public], summary="Register")
+async def register_account(
+    data: Registration,
+    database: Database,
+    passwords: Passwords,
+    relay: Relay,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Registered]:
+    registered = await register(database, passwords, data, idempotency_key=accepted_key(idempotency_key))
+    relay.wake()
+    return Response(registered, headers={"location": f"/users/{registered.id}"})
+
+
+@get("/users/me", guards=[signed_in], summary="Read the own profile")
+async def read_own_profile(request: Request[Any, Any, Any], database: Database) -> Profile:
+    return profile_of(await read_own(database, request.user.user_id))
+
+
+@patch("/users/me", guards=[signed_in], summary="Change the own name or e-mail address")
+async def change_own_profile(
+    request: Request[Any, Any, Any], data: ProfileChange, database: Database, relay: Relay
+) -> Profile:
+    account = await change_profile(database, request.user.user_id, data)
+    relay.wake()
+    return profile_of(account)
+
+
+@delete("/users/me", guards=[signed_in], summary="Delete the own account")
+async def delete_own_account(request: Request[Any, Any, Any], database: Database, relay: Relay) -> None:
+    await delete_account(database, request.user.user_id)
+    relay.wake()
+
+
+@get("/users/me/preferences", guards=[signed_in], summary="Read which mails one gets")
+async def read_own_preferences(request: Request[Any, Any, Any], database: Database) -> Preferences:
+    return (await read_own(database, request.user.user_id)).preferences
+
+
+@put("/users/me/preferences", guards=[signed_in], summary="Set which mails one gets")
+async def set_own_preferences(
+    request: Request[Any, Any, Any], data: NewPreferences, database: Database, relay: Relay
+) -> Preferences:
+    preferences = Preferences(order_emails=data.order_emails, payment_emails=data.payment_emails)
+    account = await set_preferences(database, request.user.user_id, preferences)
+    relay.wake()
+    return account.preferences
+
+
+@get("/users", guards=[administrator], summary="List accounts, the newest first")
+async def list_accounts(database: Database, limit: Limit = 20, cursor: Cursor = None) -> Page[Profile]:
+    page = await read_page(database, cursor, limit)
+    return Page(items=[profile_of(account) for account in page.items], next_cursor=page.next_cursor)
+
+
+@get("/users/{user_id:uuid}", guards=[administrator], summary="Read an account")
+async def read_account(user_id: UUID, database: Database) -> Profile:
+    return profile_of(await read_one(database, user_id))
+
+
+@put("/users/{user_id:uuid}/roles", guards=[administrator], summary="Set the roles of an account")
+async def set_account_roles(
+    request: Request[Any, Any, Any], user_id: UUID, data: NewRoles, database: Database, relay: Relay
+) -> Profile:
+    account = await set_roles(database, user_id, data.roles, by=request.user.user_id)
+    relay.wake()
+    return profile_of(account)
+
+
+@post(
+    "/users/lookup",
+    guards=[services("orders", "notifications")],
+    request_max_body_size=INTERNAL_BODY_BYTES_MAX,
+    status_code=200,
+    summary="Look up names, addresses and preferences",
+)
+async def look_up_users(data: Lookup, database: Database) -> FoundUsers:
+    return FoundUsers(items=[found(account) for account in await look_up(database, data.ids)])
+
+
+ROUTES: list[HTTPRouteHandler] = [
+    register_account,
+    read_own_profile,
+    change_own_profile,
+    delete_own_account,
+    read_own_preferences,
+    set_own_preferences,
+    list_accounts,
+    read_account,
+    set_account_roles,
+    look_up_users,
+]

@@ -1,0 +1,101 @@
+"""HTTP for sessions and keys: the OAuth 2 token endpoint, sign-out, the JWKS and its rotation."""
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import ValidationException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.params import Body
+
+from chassis.access import Connection, administrator, anyone
+from chassis.database import Database
+from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
+from users.errors import InvalidRequest, UnsupportedGrantType
+from users.messages import NextKey, PublicKeys, SignOut, TokenForm, Tokens
+from users.passwords import Passwords
+from users.refresh_session import refresh_session
+from users.session import Session
+from users.settings import Settings
+from users.sign_in import sign_in
+from users.sign_out import sign_out
+from users.signing_keys import SigningKeys
+
+
+async def only_forms(connection: Connection, _: BaseRouteHandler) -> None:
+    content_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != RequestEncodingType.URL_ENCODED:
+        raise UnsupportedType(f"The request body has to be {RequestEncodingType.URL_ENCODED.value}.")
+
+
+def parameter_twice(request: Request[Any, Any, Any], _: ValidationException) -> Response[Any]:
+    """All parameters are optional text, so what does not fit can only stand there twice."""
+    refusal: Refusal = InvalidRequest("No parameter may stand in the form twice.")
+    return refusal_to_problem(refusal).to_response(request)
+
+
+@post(
+    "/auth/token",
+    # A client that refreshes may well send its expired access token along.
+    guards=[anyone, only_forms],
+    exception_handlers={ValidationException: parameter_twice},
+    status_code=200,
+    summary="Sign in, or refresh (OAuth 2)",
+)
+async def make_tokens(
+    data: Annotated[TokenForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    database: Database,
+    passwords: Passwords,
+    signing_keys: SigningKeys,
+    settings: Settings,
+) -> Response[Tokens]:
+    lifetime_s = settings.refresh_token_lifetime_s
+    match data.grant_type:
+        case "password":
+            if data.username is None or data.password is None:
+                raise InvalidRequest("grant_type password needs username and password.")
+            session, refresh_token = await sign_in(
+                database,
+                passwords,
+                email=data.username,
+                password=data.password,
+                refresh_token_lifetime_s=lifetime_s,
+            )
+        case "refresh_token":
+            if data.refresh_token is None:
+                raise InvalidRequest("grant_type refresh_token needs refresh_token.")
+            session, refresh_token = await refresh_session(
+                database, refresh_token=data.refresh_token, refresh_token_lifetime_s=lifetime_s
+            )
+        case None:
+            raise InvalidRequest("grant_type is missing.")
+        case _:
+            raise UnsupportedGrantType
+    return _answer(signing_keys, session, refresh_token)
+
+
+def _answer(signing_keys: SigningKeys, session: Session, refresh_token: str) -> Response[Tokens]:
+    tokens = Tokens(
+        access_token=signing_keys.sign(session),
+        expires_in=signing_keys.token_lifetime_s,
+        refresh_token=refresh_token,
+    )
+    return Response(tokens, headers={"cache-control": "no-store", "pragma": "no-cache"})
+
+
+@post("/auth/sign-out", guards=[anyone], status_code=204, summary="End a session")
+async def end_session(data: SignOut, database: Database) -> None:
+    await sign_out(database, data.refresh_token)
+
+
+@get("/.well-known/jwks.json", guards=[anyone], sync_to_thread=False, summary="The public signing keys (JWKS)")
+def show_keys(signing_keys: SigningKeys) -> Response[PublicKeys]:
+    return Response(signing_keys.public_keys(), headers={"cache-control": "public, max-age=60"})
+
+
+@post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
+async def rotate_keys(signing_keys: SigningKeys) -> NextKey:
+    return await signing_keys.rotate()
+
+
+ROUTES: list[HTTPRouteHandler] = [make_tokens, end_session, show_keys, rotate_keys]

@@ -1,0 +1,30 @@
+"""What the users service is told at its start, beside what every service is told."""
+
+from chassis.settings import ServiceSettings
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """Times are in seconds. The Argon2 parameters are the low-memory profile of RFC 9106, section 4."""
+
+    port: int = 8091
+    users_url: str = ""
+    """Of no use here: this is users."""
+    admin_email: str = ""
+    admin_password: str = ""
+    """The first administrator; empty: none is made."""
+
+    access_token_lifetime_s: int = 900
+    refresh_token_lifetime_s: int = 30 * 24 * 3600
+    key_rotation_s: float = 30 * 24 * 3600
+    key_publish_ahead_s: float = 600
+    """How long a key is published before it signs: longer than anybody keeps a copy of the JWKS."""
+
+    argon2_time_cost: int = 3
+    argon2_memory_kib: int = 64 * 1024
+    argon2_parallelism: int = 4
+    password_queue_max: int = 64
+    """How many passwords may wait to be hashed, before more are refused with 503."""
+
+    def __post_init__(self) -> None:
+        if bool(self.admin_email) != bool(self.admin_password):
+            raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD go together")

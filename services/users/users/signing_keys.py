@@ -1,0 +1,143 @@
+"""The keys that access tokens are signed with: ES256, rotated so that nobody ever meets a token of an unknown key.
+
+A key is published a while before it signs, longer than any copy of the JWKS is kept; and it stays published after its
+successor has begun to sign, until the last token that it signed has expired. All replicas share the keys in the
+database, and each keeps a copy in memory.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from uuid_utils.compat import uuid7
+
+from chassis.database import Connection, Database
+from chassis.lifecycle import Loop, keep_trying
+from chassis.problems import Unavailable
+from chassis.tokens import access_claims
+from users import store_keys
+from users.messages import NextKey, PublicKey, PublicKeys
+from users.session import Session
+from users.store_keys import KeptKey
+
+RELOAD_S = 15.0
+"""How often a replica looks for keys that others have made: well within the time for which they are published ahead."""
+CLOCK_DIFFERENCE_S = 60
+"""By how much the clocks of replicas and verifiers may differ before a token outlives its key."""
+_log = structlog.get_logger()
+
+
+class SigningKeys:
+    """A `Part`. Makes the first key, rotates by age, signs, and knows the JWKS."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        issuer: str,
+        token_lifetime_s: int,
+        rotation_s: float,
+        publish_ahead_s: float,
+    ) -> None:
+        self._database = database
+        self._issuer = issuer
+        self._token_lifetime_s = token_lifetime_s
+        self._rotation_s = rotation_s
+        self._publish_ahead_s = publish_ahead_s
+        self._keys: Sequence[tuple[KeptKey, ECKey]] = ()
+        self._loop = Loop("signing keys", self._turn, rest_s=RELOAD_S)
+
+    async def start(self) -> None:
+        await keep_trying("signing keys", self.keep_up, on=(Unavailable,))
+        await self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+
+    @property
+    def token_lifetime_s(self) -> int:
+        return self._token_lifetime_s
+
+    def sign(self, session: Session) -> str:
+        """An access token for the session's person."""
+        kept, key = self._signing_now()
+        claims = access_claims(
+            issuer=self._issuer,
+            user_id=session.account_id,
+            roles=list(session.roles),
+            session_id=str(session.id),
+            lifetime_s=self._token_lifetime_s,
+        )
+        return jwt.encode({"alg": "ES256", "kid": kept.key_id}, claims, key, algorithms=["ES256"])
+
+    def public_keys(self) -> PublicKeys:
+        """The JWKS."""
+        return PublicKeys(
+            keys=[
+                msgspec.convert(key.as_dict(private=False), PublicKey)
+                for kept, key in self._keys
+                if kept.retires_at is None or kept.retires_at.timestamp() > time.time()
+            ]
+        )
+
+    async def published(self) -> Mapping[str, Any]:
+        """The JWKS as `chassis.tokens.UserKeys` fetches it; here from memory."""
+        jwks: dict[str, Any] = msgspec.to_builtins(self.public_keys())
+        return jwks
+
+    async def rotate(self) -> NextKey:
+        """Publish the next key now; it signs later. While one is waiting to sign already, it is that one."""
+        await self._database.run(self._make_next)
+        await self._reload()
+        kept, _ = self._keys[-1]
+        return NextKey(kid=kept.key_id, signs_from=kept.signs_from)
+
+    async def keep_up(self) -> None:
+        """Make a key when there is none, or when the newest has been signing for long enough; know what others made."""
+        await self._reload()
+        if not self._keys or time.time() - self._keys[-1][0].signs_from.timestamp() >= self._rotation_s:
+            await self._database.run(self._make_if_due)
+            await self._reload()
+
+    async def _turn(self) -> bool:
+        await self.keep_up()
+        return False
+
+    async def _make_if_due(self, connection: Connection) -> None:
+        await store_keys.lock(connection)
+        age_s = await store_keys.newest_age_s(connection)
+        if age_s is None:
+            # Nobody can have a copy of a JWKS yet, so the first one signs at once.
+            await self._make(connection, signs_in_s=0)
+        elif age_s >= self._rotation_s:
+            await self._make(connection, signs_in_s=self._publish_ahead_s)
+
+    async def _make_next(self, connection: Connection) -> None:
+        await store_keys.lock(connection)
+        age_s = await store_keys.newest_age_s(connection)
+        if age_s is None or age_s >= 0:
+            await self._make(connection, signs_in_s=self._publish_ahead_s)
+
+    async def _make(self, connection: Connection, *, signs_in_s: float) -> None:
+        key_id = str(uuid7())
+        key = ECKey.generate_key("P-256", {"kid": key_id, "use": "sig", "alg": "ES256"})
+        private_jwk = msgspec.json.encode(key.as_dict(private=True)).decode()
+        await store_keys.insert(connection, key_id, private_jwk, signs_in_s)
+        await store_keys.retire_others(connection, key_id, self._token_lifetime_s + CLOCK_DIFFERENCE_S)
+        _log.info("signing key made", key_id=key_id, signs_in_s=signs_in_s)
+
+    async def _reload(self) -> None:
+        known = {kept.key_id: key for kept, key in self._keys}
+        self._keys = [
+            (kept, known.get(kept.key_id) or ECKey.import_key(msgspec.json.decode(kept.private_jwk)))
+            for kept in await self._database.read(store_keys.published)
+        ]
+
+    def _signing_now(self) -> tuple[KeptKey, ECKey]:
+        begun = [entry for entry in self._keys if entry[0].signs_from.timestamp() <= time.time()]
+        # With a clock behind the database's the first key may seem to begin a moment from now.
+        return begun[-1] if begun else self._keys[0]

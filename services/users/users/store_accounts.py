@@ -1,0 +1,235 @@
+"""Every SQL statement about accounts and about failed attempts to sign in to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from chassis.database import Connection, Row
+from users.account import Account, Preferences, Role
+
+
+class KeptPassword(msgspec.Struct, frozen=True):
+    account_id: UUID
+    password_hash: str
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What stands in the way of a new account: one that has its key, or its e-mail address.
+
+    Of a deleted account only the key is left.
+    """
+
+    account_id: UUID
+    has_key: bool
+    fingerprint: bytes | None
+    password_hash: str | None
+    created_at: datetime
+
+
+async def insert(
+    connection: Connection,
+    account: Account,
+    password_hash: str,
+    *,
+    idempotency_key: str | None,
+    fingerprint: bytes | None,
+) -> bool:
+    """Whether the account was new. It is not when its e-mail address or its key is another's, or when it is there."""
+    row = await connection.fetchrow(
+        """
+        INSERT INTO accounts
+            (id, email, name, password_hash, roles, order_emails, payment_emails, version, created_at,
+             idempotency_key, fingerprint)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+        """,
+        account.id,
+        account.email,
+        account.name,
+        password_hash,
+        account.roles,
+        account.preferences.order_emails,
+        account.preferences.payment_emails,
+        account.version,
+        account.created_at,
+        idempotency_key,
+        fingerprint,
+    )
+    return row is not None
+
+
+async def claim_on(connection: Connection, email: str, idempotency_key: str | None) -> Claim | None:
+    """The account that has the key, or else the one that has the address."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, coalesce(idempotency_key = $2, false) AS has_key, fingerprint, password_hash, created_at
+        FROM accounts
+        WHERE idempotency_key = $2 OR email = $1
+        ORDER BY has_key DESC
+        LIMIT 1
+        """,
+        email,
+        idempotency_key,
+    )
+    return None if row is None else Claim(*row)
+
+
+async def read(connection: Connection, account_id: UUID) -> Account | None:
+    row = await connection.fetchrow(
+        """
+        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+        FROM accounts
+        WHERE id = $1 AND deleted_at IS NULL
+        """,
+        account_id,
+    )
+    return None if row is None else _account(row)
+
+
+async def lock(connection: Connection, account_id: UUID) -> Account | None:
+    """The account, which nobody else changes until this transaction ends."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+        FROM accounts
+        WHERE id = $1 AND deleted_at IS NULL
+        FOR UPDATE
+        """,
+        account_id,
+    )
+    return None if row is None else _account(row)
+
+
+async def lock_administrators(connection: Connection) -> set[UUID]:
+    """The administrators, none of whom stops to be one until this transaction ends. To be called before `lock`."""
+    rows = await connection.fetch("SELECT id FROM accounts WHERE 'admin' = ANY (roles) ORDER BY id FOR UPDATE")
+    return {row["id"] for row in rows}
+
+
+async def is_there_an_administrator(connection: Connection) -> bool:
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE 'admin' = ANY (roles))"))
+
+
+async def update(connection: Connection, account: Account) -> None:
+    """Write what can change of an account. Raises `asyncpg.UniqueViolationError` when its address is another's."""
+    await connection.execute(
+        """
+        UPDATE accounts
+        SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7
+        WHERE id = $1
+        """,
+        account.id,
+        account.email,
+        account.name,
+        account.roles,
+        account.preferences.order_emails,
+        account.preferences.payment_emails,
+        account.version,
+    )
+
+
+async def erase(connection: Connection, account_id: UUID) -> int:
+    """Leave a tombstone, which keeps nothing about the person. Answers its version."""
+    version: int = await connection.fetchval(
+        """
+        UPDATE accounts
+        SET email = NULL, name = NULL, password_hash = NULL, fingerprint = NULL, roles = '{}',
+            order_emails = false, payment_emails = false, version = version + 1, deleted_at = now()
+        WHERE id = $1
+        RETURNING version
+        """,
+        account_id,
+    )
+    return version
+
+
+async def page(connection: Connection, after: UUID | None, limit: int) -> list[Account]:
+    """Accounts, the newest first."""
+    rows = await connection.fetch(
+        """
+        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+        FROM accounts
+        WHERE deleted_at IS NULL AND ($1::uuid IS NULL OR id < $1)
+        ORDER BY id DESC
+        LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return [_account(row) for row in rows]
+
+
+async def find(connection: Connection, account_ids: Sequence[UUID]) -> list[Account]:
+    """Those of the accounts that there are, in no order."""
+    rows = await connection.fetch(
+        """
+        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+        FROM accounts
+        WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL
+        """,
+        account_ids,
+    )
+    return [_account(row) for row in rows]
+
+
+async def kept_password(connection: Connection, email: str) -> KeptPassword | None:
+    row = await connection.fetchrow("SELECT id, password_hash FROM accounts WHERE email = $1", email)
+    return None if row is None else KeptPassword(*row)
+
+
+async def replace_password_hash(connection: Connection, account_id: UUID, old: str, new: str) -> None:
+    """Put a new hash of the same password in place of `old`, unless that was replaced meanwhile."""
+    await connection.execute(
+        "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account_id, old, new
+    )
+
+
+async def take_attempt(
+    connection: Connection, email_hash: bytes, *, free: int, pause_s: float, forgotten_after_s: float
+) -> bool:
+    """Count an attempt to sign in, unless `free` of them have failed in a row and the last is not `pause_s` ago.
+
+    Counted before the password is looked at, so that many attempts at once are no way round it.
+    """
+    row = await connection.fetchrow(
+        """
+        INSERT INTO sign_in_attempts AS known (email_hash, attempts, last_at)
+        VALUES ($1, 1, now())
+        ON CONFLICT (email_hash) DO UPDATE
+        SET attempts = CASE WHEN known.last_at < now() - make_interval(secs => $4) THEN 1 ELSE known.attempts + 1 END,
+            last_at = now()
+        WHERE known.attempts < $2 OR known.last_at <= now() - make_interval(secs => $3)
+        RETURNING attempts
+        """,
+        email_hash,
+        free,
+        pause_s,
+        forgotten_after_s,
+    )
+    return row is not None
+
+
+async def forget_attempts(connection: Connection, email_hash: bytes) -> None:
+    await connection.execute("DELETE FROM sign_in_attempts WHERE email_hash = $1", email_hash)
+
+
+async def forget_old_attempts(connection: Connection, forgotten_after_s: float) -> None:
+    await connection.execute(
+        "DELETE FROM sign_in_attempts WHERE last_at < now() - make_interval(secs => $1)", forgotten_after_s
+    )
+
+
+def _account(row: Row) -> Account:
+    roles: list[Role] = row["roles"]
+    return Account(
+        id=row["id"],
+        email=row["email"],
+        name=row["name"],
+        roles=tuple(roles),
+        preferences=Preferences(order_emails=row["order_emails"], payment_emails=row["payment_emails"]),
+        version=row["version"],
+        created_at=row["created_at"],
+    )
