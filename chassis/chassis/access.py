@@ -59,14 +59,20 @@ async def administrator(connection: Connection, _: BaseRouteHandler) -> None:
         raise Forbidden("This needs the role admin.")
 
 
-def services(*names: str) -> Guard:
-    """One of the named services."""
+class OnlyServices:
+    """The guard that `services` makes; a class, so that the documentation can tell internal operations."""
 
-    async def only_services(connection: Connection, _: BaseRouteHandler) -> None:
-        if _caller(connection).service not in names:
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        if _caller(connection).service not in self._names:
             raise Forbidden("This is an internal call.")
 
-    return only_services
+
+def services(*names: str) -> Guard:
+    """One of the named services."""
+    return OnlyServices(frozenset(names))
 
 
 def _caller(connection: Connection) -> Caller:

@@ -17,7 +17,7 @@ from litestar.plugins.prometheus import PrometheusConfig
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from chassis import access, context, problems, strict_json, tracing
+from chassis import access, context, openapi, problems, strict_json, tracing
 from chassis.lifecycle import Part, Parts
 from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
 from chassis.tokens import TokenVerifier
@@ -160,6 +160,7 @@ def application(
         **options,
     )
     _assert_guarded(app)
+    openapi.describe(app)
     return app
 
 
