@@ -1,0 +1,81 @@
+"""What administrators may ask: what happened, and is the record intact?"""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import get
+from litestar.params import QueryParameter
+from litestar.types import ControllerRouterHandler
+
+from audit import store
+from audit.chain import Entry
+from audit.store import Search
+from audit.verify_chain import Verification, verify_chain
+from chassis import access, envelope
+from chassis.database import Database
+from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
+
+POSITION_MAX = 2**63 - 1
+CorrelationId = Annotated[str | None, QueryParameter(name="correlation_id", max_length=128)]
+EventType = Annotated[str | None, QueryParameter(name="type", max_length=128, description="Such as order.confirmed.")]
+FromPosition = Annotated[
+    int, QueryParameter(name="from_position", ge=1, le=POSITION_MAX, description="Trust what is written before it.")
+]
+Position = Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)]
+
+
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as it was said. `time` is that of the event, `recorded_at` that of its writing down."""
+
+    position: int
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    order_id: UUID | None
+    correlation_id: str
+    time: datetime
+    recorded_at: datetime | None
+    data: Any
+
+
+def routes(database: Database) -> list[ControllerRouterHandler]:
+    @get("/audit/events", guards=[access.administrator], summary="Search the journal, oldest first")
+    async def search_events(
+        correlation_id: CorrelationId = None,
+        order_id: UUID | None = None,
+        type_: EventType = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Page[RecordedEvent]:
+        search = Search(correlation_id=correlation_id, order_id=order_id, type=type_, since=since, until=until)
+        after = key_of(cursor, Position) or 0
+        entries = await database.read(lambda c: store.search_entries(c, search, after, limit + 1))
+        page = entries[:limit]
+        return Page([_recorded(entry) for entry in page], cursor_of(page[-1].position) if entries[limit:] else None)
+
+    @get("/audit/verify", guards=[access.administrator], summary="Walk the hash chain")
+    async def verify(from_position: FromPosition = 1) -> Verification:
+        return await verify_chain(database, from_position)
+
+    return [search_events, verify]
+
+
+def _recorded(entry: Entry) -> RecordedEvent:
+    found_by = entry.indexed
+    return RecordedEvent(
+        position=entry.position,
+        id=found_by.event_id,
+        type=found_by.type,
+        source=found_by.source,
+        subject=found_by.subject,
+        order_id=found_by.order_id,
+        correlation_id=found_by.correlation_id,
+        time=found_by.event_time,
+        recorded_at=entry.recorded_at,
+        data=envelope.decode(entry.envelope.encode()).data,
+    )

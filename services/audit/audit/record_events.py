@@ -1,0 +1,23 @@
+"""Writes a batch of events to the end of the chain, whichever events they are."""
+
+from collections.abc import Sequence
+
+from audit import store
+from audit.chain import Entry, Head, entry_after
+from chassis.database import Connection
+from chassis.envelope import Envelope
+
+
+async def record_events(connection: Connection, events: Sequence[Envelope]) -> None:
+    """Add `events` in the order given, in the transaction of the inbox.
+
+    The head stays locked until the commit: positions have no gaps and become visible in their order.
+    """
+    head = await store.lock_head(connection)
+    entries: list[Entry] = []
+    for event in events:
+        entry = entry_after(head, event)
+        entries.append(entry)
+        head = Head(entry.position, entry.hash)
+    await store.insert_entries(connection, entries)
+    await store.move_head(connection, head)

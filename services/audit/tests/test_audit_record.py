@@ -1,0 +1,138 @@
+"""The journal on a real PostgreSQL: writing by several at once, and every way of tampering with it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from audit.record_events import record_events
+from audit.verify_chain import verify_chain
+from chassis.database import Connection, Database
+
+
+async def record(database: Database, events: list[Any]) -> None:
+    await database.run(lambda connection: record_events(connection, events))
+
+
+async def tamper(database: Database, *statements: str) -> None:
+    async def work(connection: Connection) -> None:
+        for statement in statements:
+            await connection.execute(statement)
+
+    await database.run(work)
+
+
+async def test_writers_at_once_make_one_chain_without_gaps(database: Database, make_event: Any) -> None:
+    await asyncio.gather(*(record(database, [make_event() for _ in range(5)]) for _ in range(20)))
+    verification = await verify_chain(database)
+    assert verification.intact
+    assert verification.entries == 100
+
+
+async def test_an_empty_journal_is_intact(database: Database) -> None:
+    verification = await verify_chain(database)
+    assert verification.intact
+    assert verification.entries == 0
+    assert verification.head == "00" * 32
+
+
+async def test_a_batch_that_fails_leaves_no_trace(database: Database, make_event: Any) -> None:
+    event = make_event()
+    await record(database, [event])
+    with pytest.raises(Exception, match="entries_event_id_key"):
+        await record(database, [make_event(), event])
+    assert (await verify_chain(database)).entries == 1
+
+
+@pytest.mark.parametrize(
+    ("statements", "position"),
+    [
+        (["UPDATE entries SET envelope = replace(envelope, 'placed', 'erased') WHERE position = 4"], 4),
+        (["DELETE FROM entries WHERE position = 4"], 4),
+        (["DELETE FROM entries WHERE position = 1"], 1),
+        (["DELETE FROM entries WHERE position >= 6"], 6),
+        (
+            [
+                "UPDATE entries SET position = -4 WHERE position = 4",
+                "UPDATE entries SET position = 4 WHERE position = 5",
+                "UPDATE entries SET position = 5 WHERE position = -4",
+            ],
+            4,
+        ),
+        (
+            [
+                """
+                UPDATE entries
+                SET envelope = '{}',
+                    hash = sha256(previous_hash || int8send(position) || uuid_send(event_id) || '{}'::bytea)
+                WHERE position = 4
+                """
+            ],
+            4,
+        ),
+        (
+            [
+                """
+                UPDATE entries
+                SET envelope = replace(envelope, '"sequence":"1"', '"sequence":"2"'),
+                    hash = sha256(previous_hash || int8send(position) || uuid_send(event_id)
+                                  || convert_to(replace(envelope, '"sequence":"1"', '"sequence":"2"'), 'UTF8'))
+                WHERE position = 4
+                """
+            ],
+            5,
+        ),
+        (["UPDATE entries SET correlation_id = 'another' WHERE position = 4"], 4),
+        (["UPDATE chain_head SET hash = sha256('another')"], 7),
+        (["DELETE FROM entries WHERE position = 7", "UPDATE chain_head SET position = 6"], 6),
+    ],
+    ids=[
+        "content",
+        "deletion",
+        "deletion of the first",
+        "deletion of the last",
+        "swap",
+        "another document, hashed anew",
+        "one entry, hashed anew",
+        "what it is found by",
+        "the head",
+        "the last, with the head's position",
+    ],
+)
+async def test_tampering_is_found_at_its_place(
+    database: Database, make_event: Any, statements: list[str], position: int
+) -> None:
+    await record(database, [make_event() for _ in range(7)])
+    assert (await verify_chain(database)).intact
+    await tamper(database, *statements)
+    verification = await verify_chain(database)
+    assert not verification.intact
+    assert verification.first_broken is not None
+    assert verification.first_broken.position == position
+
+
+async def test_a_walk_goes_over_several_pages(
+    database: Database, make_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.verify_chain.PAGE_ENTRIES", 3)
+    await record(database, [make_event() for _ in range(10)])
+    assert (await verify_chain(database)).entries == 10
+    assert (await verify_chain(database, 4)).entries == 7
+    assert (await verify_chain(database, 11)).entries == 0
+
+
+async def test_a_walk_from_an_entry_that_never_was_says_so(database: Database, make_event: Any) -> None:
+    await record(database, [make_event()])
+    assert not (await verify_chain(database, 9)).intact
+
+
+async def test_a_walk_does_not_hold_up_writing(
+    database: Database, make_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(database, [make_event() for _ in range(10)])
+    monkeypatch.setattr("audit.verify_chain.PAGE_ENTRIES", 1)
+    walk = asyncio.create_task(verify_chain(database))
+    async with asyncio.timeout(5):
+        await record(database, [make_event() for _ in range(3)])
+        verification = await walk
+    assert verification.intact

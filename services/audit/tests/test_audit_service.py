@@ -1,0 +1,163 @@
+"""The whole service: events in by the broker, answers out over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import hypothesis
+import msgspec
+import pytest
+import schemathesis
+import stamina
+from hypothesis import given
+from uuid_utils.compat import uuid7
+
+from audit.settings import Settings
+from chassis import envelope
+from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
+
+Client = httpx.AsyncClient
+
+
+@pytest.fixture
+async def broker(events_url: str) -> AsyncIterator[Broker]:
+    broker = broker_for(events_url, "test")
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+async def publish(broker: Broker, *events: envelope.Envelope) -> None:
+    # Without the id by which the broker itself would drop a repetition: the service has to.
+    messages = [Message(str(uuid7()), event.type, envelope.encode(event)) for event in events]
+    async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
+        with attempt:
+            await broker.publish(messages)
+
+
+async def events_after(client: Client, headers: dict[str, str], count: int, **query: Any) -> list[dict[str, Any]]:
+    """The events that are found, once there are `count`."""
+    async with asyncio.timeout(15):
+        while True:
+            answer = await client.get("/audit/events", params={"limit": 100, **query}, headers=headers)
+            assert answer.status_code == 200, answer.text
+            if len(answer.json()["items"]) >= count:
+                return list(answer.json()["items"])
+            await asyncio.sleep(0.05)
+
+
+async def test_one_purchase_is_found_by_its_correlation_id(
+    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], settings: Settings, until: Any
+) -> None:
+    order_id = str(uuid7())
+    placed = make_event("order.placed", {"order_id": order_id}, subject=order_id, correlationid="purchase-1")
+    captured = make_event("payment.captured", {"order_id": order_id}, source="/payments", correlationid="purchase-1")
+    await publish(broker, placed, captured, make_event(), placed)
+    found = await events_after(client, as_administrator, 2, correlation_id="purchase-1")
+    assert [event["type"] for event in found] == ["order.placed", "payment.captured"]
+    assert found[0]["data"] == {"order_id": order_id}
+    assert found[0]["id"] == str(placed.id)
+    assert {event["order_id"] for event in found} == {order_id}
+    assert found == await events_after(client, as_administrator, 2, order_id=order_id)
+    assert len(await events_after(client, as_administrator, 2, type="order.placed")) == 2
+
+    answer = await client.get("/audit/verify", headers=as_administrator)
+    assert answer.json()["intact"] is True
+    assert answer.json()["entries"] == 3
+    file = Path(settings.data_dir) / "audit.jsonl"
+    await until(lambda: file.exists() and file.read_bytes().count(b"\n") == 3)
+
+
+async def test_pages_go_on_where_the_last_one_ended(
+    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str]
+) -> None:
+    events = [make_event() for _ in range(5)]
+    await publish(broker, *events)
+    await events_after(client, as_administrator, 5)
+    ids: list[str] = []
+    cursor: str | None = None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get("/audit/events", params=query, headers=as_administrator)).json()
+        ids += [event["id"] for event in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert ids == [str(event.id) for event in events]
+
+
+async def test_times_bound_a_search(
+    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str]
+) -> None:
+    early, late = make_event(), make_event()
+    await publish(broker, early, late)
+    await events_after(client, as_administrator, 2)
+    assert [e["id"] for e in await events_after(client, as_administrator, 1, until=late.time.isoformat())] == [
+        str(early.id)
+    ]
+    assert [e["id"] for e in await events_after(client, as_administrator, 1, since=late.time.isoformat())] == [
+        str(late.id)
+    ]
+
+
+async def test_only_administrators_are_answered(
+    client: Client, access_token: Callable[..., str], service_token: Callable[[str, str], str]
+) -> None:
+    for token, status in (
+        (None, 401),
+        ("nonsense", 401),
+        (access_token(str(uuid7())), 403),
+        (service_token("orders", "audit"), 403),
+        (access_token(str(uuid7()), ["customer", "admin"], seconds=-5), 401),
+    ):
+        for path in ("/audit/events", "/audit/verify"):
+            answer = await client.get(path, headers={"authorization": f"Bearer {token}"} if token else {})
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+BAD_SEARCHES = [
+    "events?order_id=no-uuid",
+    "events?limit=0",
+    "events?limit=101",
+    "events?limit=x",
+    "events?cursor=!!",
+    "events?cursor=LTE",
+    "events?since=yesterday",
+    "events?correlation_id=%00",
+    "events?type=%00",
+    f"events?type={'x' * 129}",
+    "verify?from_position=0",
+    "verify?from_position=-1",
+    "verify?from_position=x",
+    f"verify?from_position={2**63}",
+]
+
+
+async def test_a_bad_search_is_refused_with_a_problem(client: Client, as_administrator: dict[str, str]) -> None:
+    for query in BAD_SEARCHES:
+        answer = await client.get(f"/audit/{query}", headers=as_administrator)
+        assert (query, answer.status_code, answer.json()["code"]) == (query, 422, "invalid")
+
+
+async def test_the_service_gets_ready_and_reads_while_the_broker_is_away(
+    settings: Settings, as_administrator: dict[str, str], serve: Any
+) -> None:
+    client = await serve(msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere"))
+    assert (await client.get("/audit/verify", headers=as_administrator)).status_code == 200
+
+
+async def test_no_generated_request_ends_in_a_server_error(client: Client, as_administrator: dict[str, str]) -> None:
+    def fuzz() -> None:
+        for operation in schemathesis.openapi.from_url(f"{client.base_url}/openapi.json").get_all_operations():
+
+            @given(case=operation.ok().as_strategy())
+            @hypothesis.settings(max_examples=20, derandomize=True, deadline=None, database=None)
+            def ask(case: schemathesis.Case) -> None:
+                case.call_and_validate(headers=as_administrator, checks=[schemathesis.checks.not_a_server_error])
+
+            ask()
+
+    await asyncio.to_thread(fuzz)
