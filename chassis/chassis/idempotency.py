@@ -8,7 +8,7 @@ import hashlib
 from typing import Annotated
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from chassis.problems import Malformed
 
@@ -16,7 +16,9 @@ KEY_LENGTH_MAX = 255
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(header="idempotency-key", required=False, description="Makes a repeated request safe; 1-255 characters."),
+    HeaderParameter(
+        name="idempotency-key", required=False, description="Makes a repeated request safe; 1-255 characters."
+    ),
 ]
 
 

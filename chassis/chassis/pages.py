@@ -9,16 +9,16 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from chassis.problems import Invalid
 
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
-Limit = Annotated[int, Parameter(query="limit", ge=1, le=100, description="How many items at the most.")]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=100, description="How many items at the most.")]
 Cursor = Annotated[
-    str | None, Parameter(query="cursor", max_length=1_000, description="`next_cursor` of the page before.")
+    str | None, QueryParameter(name="cursor", max_length=1_000, description="`next_cursor` of the page before.")
 ]
 
 

@@ -74,7 +74,9 @@ def _value(variable: str, environment: Mapping[str, str]) -> str | None:
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}_FILE cannot be read: it holds no text.") from None
 
 
 def _without_value(message: str) -> str:

@@ -1,0 +1,35 @@
+"""Which keys are taken, and when two requests are the same."""
+
+import msgspec
+import pytest
+
+from chassis.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint
+from chassis.problems import Malformed
+
+
+class Purchase(msgspec.Struct):
+    product: str
+    quantity: int
+    labels: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("key", [None, "1", "a" * KEY_LENGTH_MAX, "with space", "clé"])
+def test_a_proper_key_is_taken_as_it_is(key: str | None) -> None:
+    assert accepted_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", " ", "a" * (KEY_LENGTH_MAX + 1), "a\x00b", "a\nb", "\x7f"])
+def test_an_empty_or_over_long_key_or_one_with_control_characters_is_malformed(key: str) -> None:
+    with pytest.raises(Malformed):
+        accepted_key(key)
+
+
+def test_the_same_request_written_otherwise_has_the_same_fingerprint() -> None:
+    one = msgspec.json.decode(b'{"product":"a","quantity":1,"labels":{"x":"1","y":"2"}}', type=Purchase)
+    other = msgspec.json.decode(b'{ "quantity": 1, "labels": {"y":"2", "x":"1"}, "product": "\\u0061" }', type=Purchase)
+    assert fingerprint(one) == fingerprint(other)
+    assert len(fingerprint(one)) == 32
+
+
+def test_another_request_has_another_fingerprint() -> None:
+    assert fingerprint(Purchase("a", 1)) != fingerprint(Purchase("a", 2))
