@@ -91,9 +91,9 @@ class ScratchPostgres(ScratchServer):
         self.host = LOOPBACK
         self.port = free_port()
         self._password = secrets.token_urlsafe(12)
-        cluster = folder / "postgresql"
-        postgres.prepare(cluster, self.port, self._password, {}, {}, durable=False)
-        super().__init__(postgres.server_command(cluster), folder, will, postgres.server_user())
+        self.cluster = folder / "postgresql"
+        postgres.prepare(self.cluster, self.port, self._password, {}, {}, durable=False)
+        super().__init__(postgres.server_command(self.cluster), folder, will, postgres.server_user())
 
     @property
     def superuser_url(self) -> str:

@@ -1,0 +1,130 @@
+"""The embedded cluster: a database and two logins for each service, and no way from one into another."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import asyncpg
+import pytest
+
+from cartwright.embedded import postgres
+from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.scratch import ScratchPostgres, scratch_folder
+
+Connect = Callable[[str, str], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
+
+
+def add_databases(server: ScratchPostgres, *names: str) -> None:
+    """What the next start of a system with these services does."""
+    server.stop()
+    passwords = {name: f"{name}-password" for name in names}
+    readers = {name: f"{name}-reader-password" for name in names}
+    postgres.prepare(server.cluster, server.port, "unused", passwords, readers, durable=False)
+    server.start()
+
+
+@pytest.fixture(scope="module")
+def server(last_will: LastWill) -> Iterator[ScratchPostgres]:
+    with scratch_folder(last_will) as folder:
+        started = ScratchPostgres(folder, last_will)
+        started.start()
+        add_databases(started, "orders", "payments")
+        yield started
+        started.kill()
+
+
+@pytest.fixture
+def connect(server: ScratchPostgres) -> Connect:
+    """`connect(login, database)` with the login's own password."""
+
+    @asynccontextmanager
+    async def connected(login: str, database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        password = f"{login.replace('_', '-')}-password"
+        connection = await asyncpg.connect(
+            host=server.host, port=server.port, user=login, password=password, database=database, timeout=5
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    return connected
+
+
+async def test_a_service_owns_its_database_and_is_no_superuser(connect: Connect) -> None:
+    async with connect("orders", "orders") as connection:
+        await connection.execute("CREATE TABLE owned (id int)")
+        assert not await connection.fetchval("SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = 'orders'")
+
+
+@pytest.mark.parametrize("database", ["payments", "postgres", "template1"])
+async def test_a_service_reaches_no_other_database(connect: Connect, database: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with connect("orders", database):
+            pass
+
+
+async def test_a_reader_reads_what_its_service_wrote_and_changes_nothing(connect: Connect) -> None:
+    async with connect("payments", "payments") as connection:
+        await connection.execute("CREATE TABLE ledger AS SELECT 42 AS amount")
+    async with connect("payments_reader", "payments") as connection:
+        assert await connection.fetchval("SELECT amount FROM ledger") == 42
+        await connection.execute("SET default_transaction_read_only = off")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM ledger")
+
+
+async def test_a_reader_reaches_no_other_database(connect: Connect) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with connect("payments_reader", "orders"):
+            pass
+
+
+async def test_a_wrong_password_is_refused(server: ScratchPostgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(
+            host=server.host, port=server.port, user="orders", password="wrong", database="orders", timeout=5
+        )
+
+
+async def test_a_service_added_later_gets_its_database_and_the_others_keep_theirs(
+    server: ScratchPostgres, connect: Connect
+) -> None:
+    async with connect("orders", "orders") as connection:
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS id")
+    add_databases(server, "orders", "payments", "loyalty")
+    async with connect("loyalty", "loyalty") as connection:
+        assert await connection.fetchval("SELECT current_user") == "loyalty"
+    async with connect("orders", "orders") as connection:
+        assert await connection.fetchval("SELECT id FROM kept") == 1
+
+
+def test_a_cluster_left_half_made_is_made_again(last_will: LastWill) -> None:
+    with scratch_folder(last_will) as folder:
+        cluster = folder / "postgresql"
+        unfinished = cluster.with_name("postgresql.unfinished")
+        unfinished.mkdir()
+        (unfinished / "PG_VERSION").write_text("18")
+        postgres.prepare(cluster, 1, "secret", {}, {}, durable=False)
+        assert (cluster / "global" / "pg_control").exists()
+        assert not unfinished.exists()
+
+
+def test_making_databases_twice_changes_nothing(last_will: LastWill) -> None:
+    """As after a crash between the statements and the note that they were made."""
+    with scratch_folder(last_will) as folder:
+        cluster = folder / "postgresql"
+        for _ in range(2):
+            postgres.prepare(cluster, 1, "secret", {"orders": "a"}, {"orders": "b"}, durable=False)
+            (cluster / postgres.DATABASES_MADE).write_text("")
+        postgres.prepare(cluster, 1, "secret", {"orders": "a"}, {"orders": "b"}, durable=False)
+        assert (cluster / postgres.DATABASES_MADE).read_text().split() == ["orders"]
+
+
+def test_what_was_committed_is_synced_to_disk_in_a_real_system(last_will: LastWill) -> None:
+    with scratch_folder(last_will) as folder:
+        cluster = folder / "postgresql"
+        postgres.prepare(cluster, 1, "secret", {}, {})
+        settings = (cluster / "postgresql.conf").read_text()
+    assert "fsync = on" in settings
+    assert "full_page_writes = on" in settings
+    assert "synchronous_commit = on" in settings
