@@ -1,0 +1,89 @@
+"""Puts the payments service together."""
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+
+from chassis.application import application
+from chassis.broker import broker_for
+from chassis.client import ServiceClient
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.lifecycle import Loop
+from chassis.relay import Relay
+from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from payments import consumer, http_internal, http_ledger, http_methods, http_payments
+from payments.authorize_payments import AuthorizePayments
+from payments.choose_method import ChooseMethod
+from payments.intervene import Intervene
+from payments.keep_methods import KeepMethods
+from payments.provider_calls import ProviderCalls
+from payments.request_refund import RequestRefund
+from payments.sandbox import DEFAULT_TOKEN, Sandbox
+from payments.settings import Settings
+from payments.settle_payments import SettlePayments
+from payments.settle_refunds import SettleRefunds
+from payments.void_payments import VoidPayments
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+SETTLE_REST_S = 0.25
+
+
+def build(settings: Settings) -> Litestar:
+    tokens = ServiceTokens("payments", settings.service_key)
+    users = ServiceClient("users", settings.users_url, tokens)
+    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    broker = broker_for(settings.events_url, "payments")
+    relay = Relay("payments", database, broker)
+
+    provider = ProviderCalls(Sandbox(database))
+    settle_refunds = SettleRefunds(database, provider, relay.wake)
+    refunds_loop = Loop("refunds", settle_refunds.turn, rest_s=SETTLE_REST_S)
+    settle_payments = SettlePayments(database, provider, relay.wake, refunds_loop.wake)
+    payments_loop = Loop("captures and voids", settle_payments.turn, rest_s=SETTLE_REST_S)
+
+    def wake_loops() -> None:
+        payments_loop.wake()
+        refunds_loop.wake()
+
+    async def fetch_user_keys() -> dict[str, Any]:
+        return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
+
+    authorization = AuthorizePayments(database, provider, ChooseMethod(database, provider, DEFAULT_TOKEN), relay.wake)
+    return application(
+        name="payments",
+        description="Payment methods, payments, refunds and the ledger.",
+        version="0.1.0",
+        routes=[
+            *http_internal.routes(authorization, VoidPayments(database, settle_payments)),
+            *http_payments.routes(
+                database, RequestRefund(database, settle_refunds), Intervene(database, settle_payments)
+            ),
+            *http_methods.routes(database, KeepMethods(database, provider)),
+            *http_ledger.routes(database),
+        ],
+        parts=[
+            users,
+            database,
+            payments_loop,
+            refunds_loop,
+            broker,
+            relay,
+            Consumer(
+                group=consumer.GROUP,
+                types=consumer.TYPES,
+                broker=broker,
+                database=database,
+                handle=consumer.handle,
+                after_commit=wake_loops,
+            ),
+        ],
+        verifier=TokenVerifier(
+            service="payments",
+            issuer=settings.token_issuer,
+            user_keys=UserKeys(fetch_user_keys),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=database.is_reachable,
+    )

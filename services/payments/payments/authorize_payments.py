@@ -1,0 +1,182 @@
+"""Authorizes the payments of a batch of orders, each at most once however often it is asked.
+
+    1  the intents are written          one commit
+    2  the provider is asked            outside any transaction
+    3  the outcomes are written         one commit
+
+A crash after any step leaves an intent whose outcome is not known. The next time that order is asked about, the
+provider's record is looked at first. An answer that did not come is `unknown`, never a no.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from chassis import context
+from chassis.database import Connection, Database
+from chassis.problems import Invalid, Unavailable
+from payments import messages, provider, store
+from payments.choose_method import ChooseMethod, Chosen
+from payments.messages import Authorization, AuthorizeItem
+from payments.payment import Change, Payment, State, Wanted, authorized, declined
+from payments.provider import Answer, Approved, NotDone, Standing, Unknown
+from payments.provider_calls import ProviderCalls
+from payments.record import record_changes, tell
+
+VOIDED = "voided"
+_DETAILS = {
+    "card_declined": "The card was declined.",
+    "insufficient_funds": "The card has insufficient funds.",
+    "unknown_payment_method": "There is no such payment method.",
+    "invalid_amount": "The amount cannot be charged.",
+    "another_amount": "This order has a payment of another amount.",
+    VOIDED: "The payment was voided before.",
+}
+_log = structlog.get_logger()
+
+
+class AuthorizePayments:
+    """`wake_relay` is called when events were written."""
+
+    def __init__(
+        self, database: Database, provider: ProviderCalls, choose: ChooseMethod, wake_relay: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._provider = provider
+        self._choose = choose
+        self._wake_relay = wake_relay
+
+    async def authorize(self, items: Sequence[AuthorizeItem]) -> list[Authorization]:
+        """One answer for each item, in order. Raises `Unavailable` only while nothing was asked of the provider."""
+        chosen = await self._choose.for_orders(items)
+        intents = _intents(items, chosen)
+        payments, known = await self._write_intents(items, intents)
+        answers = await self._ask_provider(list(payments.values()), known)
+        payments |= await self._write_outcomes(answers)
+        outcomes = [_outcome(item, payments.get(item.order_id), chosen[item]) for item in items]
+        for item, outcome in zip(items, outcomes, strict=True):
+            with context.working_on(item.correlation_id, item.traceparent):
+                _log.info("payment asked for", order_id=str(item.order_id), outcome=type(outcome).__name__)
+        return outcomes
+
+    async def _write_intents(
+        self, items: Sequence[AuthorizeItem], intents: Mapping[UUID, tuple[Payment, provider.Card]]
+    ) -> tuple[dict[UUID, Payment], set[UUID]]:
+        """The payments by order, and which of them the provider may have heard of."""
+
+        async def work(connection: Connection) -> dict[UUID, Payment]:
+            await store.add_intents(connection, list(intents.values()))
+            return await store.lock_of_orders(connection, [item.order_id for item in items])
+
+        payments = await self._database.run(work)
+        new = {payment.id for payment, _ in intents.values()}
+        return payments, {payment.id for payment in payments.values() if payment.id not in new}
+
+    async def _ask_provider(self, payments: Sequence[Payment], known: set[UUID]) -> dict[UUID, Answer]:
+        open_ = [payment for payment in payments if _is_open(payment)]
+        asked_before = [payment.id for payment in open_ if payment.id in known]
+        standings = dict(zip(asked_before, await self._provider.lookup(asked_before), strict=True))
+        answers = {
+            payment_id: answer
+            for payment_id, standing in standings.items()
+            if not isinstance(answer := _answer_of(standing), NotDone)
+        }
+        to_ask = [payment for payment in open_ if payment.id not in answers]
+        new_answers = await self._provider.authorize(to_ask)
+        return answers | {payment.id: answer for payment, answer in zip(to_ask, new_answers, strict=True)}
+
+    async def _write_outcomes(self, answers: Mapping[UUID, Answer]) -> dict[UUID, Payment]:
+        """What the payments are now, by order; nothing when that could not be written, which makes them unknown."""
+        definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | provider.Declined)}
+        if not definite:
+            return {}
+
+        async def work(connection: Connection) -> list[Change]:
+            payments = await store.lock(connection, list(definite))
+            changes = [_change(payment, definite[id_]) for id_, payment in payments.items()]
+            await record_changes(connection, [change for change in changes if change.facts])
+            return changes
+
+        try:
+            changes = await self._database.run(work)
+        except Unavailable as refusal:
+            _log.warning("the provider's answers could not be written", count=len(definite), reason=str(refusal))
+            return {}
+        self._wake_relay()
+        tell(changes)
+        return {change.payment.order_id: change.payment for change in changes}
+
+
+def _intents(
+    items: Sequence[AuthorizeItem], chosen: Mapping[AuthorizeItem, Chosen | None]
+) -> dict[UUID, tuple[Payment, provider.Card]]:
+    intents: dict[UUID, tuple[Payment, provider.Card]] = {}
+    for item in items:
+        method, amount_minor = chosen[item], _amount_of(item)
+        if method is None or amount_minor is None:
+            continue
+        payment = Payment(
+            id=uuid7(),
+            order_id=item.order_id,
+            user_id=item.user_id,
+            amount_minor=amount_minor,
+            currency=item.amount.currency,
+            method_token=method.token,
+            correlation_id=context.acceptable_id(item.correlation_id),
+            traceparent=item.traceparent,
+        )
+        intents.setdefault(item.order_id, (payment, method.card))
+    return intents
+
+
+def _amount_of(item: AuthorizeItem) -> int | None:
+    try:
+        amount_minor = item.amount.minor()
+    except Invalid:
+        return None
+    return amount_minor if amount_minor >= 0 else None
+
+
+def _is_open(payment: Payment) -> bool:
+    return payment.state is State.INTENDED and payment.wanted is not Wanted.GIVE_BACK
+
+
+def _answer_of(standing: Standing | Unknown) -> Answer:
+    if isinstance(standing, Unknown):
+        return standing
+    match standing.state:
+        case "unheard":
+            return NotDone()
+        case "authorized" | "captured":
+            return Approved()
+        case "declined" | "voided":
+            return provider.Declined(standing.code or standing.state)
+
+
+def _change(payment: Payment, answer: Answer) -> Change:
+    return declined(payment, answer.code) if isinstance(answer, provider.Declined) else authorized(payment)
+
+
+def _outcome(item: AuthorizeItem, payment: Payment | None, chosen: Chosen | None) -> Authorization:
+    if payment is None:
+        code = "unknown_payment_method" if chosen is None else "invalid_amount"
+        return _refused(item, None, code)
+    if payment.state is State.VOIDED or payment.wanted is Wanted.GIVE_BACK:
+        return _refused(item, payment.id, VOIDED)
+    if (payment.amount_minor, payment.currency) != (_amount_of(item), item.amount.currency):
+        return _refused(item, payment.id, "another_amount")
+    match payment.state:
+        case State.INTENDED:
+            return messages.NotKnownYet(order_id=item.order_id)
+        case State.DECLINED:
+            code = payment.code or "declined"
+            detail = _DETAILS.get(code, "The payment was declined.")
+            return messages.Declined(order_id=item.order_id, payment_id=payment.id, code=code, detail=detail)
+        case State.AUTHORIZED | State.CAPTURED:
+            return messages.Authorized(order_id=item.order_id, payment_id=payment.id)
+
+
+def _refused(item: AuthorizeItem, payment_id: UUID | None, code: str) -> messages.Refused:
+    return messages.Refused(order_id=item.order_id, payment_id=payment_id, code=code, detail=_DETAILS[code])

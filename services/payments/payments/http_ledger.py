@@ -1,0 +1,50 @@
+"""The ledger, for administrators to read."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from chassis import access
+from chassis.database import Connection, Database, Row
+from chassis.money import money
+from chassis.pages import Cursor, Limit, cursor_of, key_of
+from payments import store_ledger
+from payments.messages import Balance, LedgerEntry, LedgerPage
+
+PaymentId = Annotated[UUID | None, Parameter(query="payment_id", description="Only entries of this payment.")]
+
+
+def routes(database: Database) -> list[HTTPRouteHandler]:
+    @get("/ledger", guards=[access.administrator], tags=["ledger"], summary="Entries, and the balance of each account")
+    async def read_ledger(payment_id: PaymentId = None, limit: Limit = 20, cursor: Cursor = None) -> LedgerPage:
+        before = key_of(cursor, int)
+
+        async def query(connection: Connection) -> tuple[list[Row], list[Row]]:
+            entries = await store_ledger.read_entries(connection, payment_id, before, limit + 1)
+            return entries, await store_ledger.read_balances(connection)
+
+        entries, balances = await database.read(query)
+        page = entries[:limit]
+        return LedgerPage(
+            items=[_entry(row) for row in page],
+            next_cursor=cursor_of(page[-1]["position"]) if len(entries) > limit else None,
+            balances=[
+                Balance(account=row["account"], balance=money(row["balance_minor"], row["currency"]))
+                for row in balances
+            ],
+        )
+
+    return [read_ledger]
+
+
+def _entry(row: Row) -> LedgerEntry:
+    return LedgerEntry(
+        transaction_id=row["transaction_id"],
+        payment_id=row["payment_id"],
+        account=row["account"],
+        amount=money(row["amount_minor"], row["currency"]),
+        booked_at=row["booked_at"],
+    )

@@ -1,0 +1,140 @@
+"""Payments and refunds, for buyers to read and for administrators to act on."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+
+from chassis import access
+from chassis.database import Database, Row
+from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis.money import money
+from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.tokens import Caller
+from payments import messages, store_reads, store_refunds
+from payments.errors import PaymentNotFound
+from payments.intervene import Intervene
+from payments.messages import NewRefund, PaymentRead, RefundRead
+from payments.request_refund import RequestRefund
+
+ServiceRequest = Request[Caller, Any, Any]
+OrderId = Annotated[UUID | None, Parameter(query="order_id", description="Only the payment of this order.")]
+
+
+def routes(database: Database, refunding: RequestRefund, intervention: Intervene) -> list[HTTPRouteHandler]:
+    async def find(payment_id: UUID, caller: Caller) -> PaymentRead:
+        # Another's payment is told in the same words as one that never was.
+        user_id = None if caller.is_administrator else caller.user_id
+        row = await database.read(lambda connection: store_reads.read_payment(connection, payment_id, user_id))
+        if row is None:
+            raise PaymentNotFound
+        return _payment(row)
+
+    @get("/payments", guards=[access.signed_in], tags=["payments"], summary="My payments; an administrator's: all")
+    async def list_payments(
+        request: ServiceRequest, order_id: OrderId = None, limit: Limit = 20, cursor: Cursor = None
+    ) -> Page[PaymentRead]:
+        before = key_of(cursor, UUID)
+        user_id = None if request.user.is_administrator else request.user.user_id
+        rows = await database.read(
+            lambda connection: store_reads.read_payments(
+                connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
+            )
+        )
+        payments = [_payment(row) for row in rows[:limit]]
+        return Page(payments, cursor_of(payments[-1].id) if len(rows) > limit else None)
+
+    @get("/payments/{payment_id:uuid}", guards=[access.signed_in], tags=["payments"], summary="One payment")
+    async def read_payment(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+        return await find(payment_id, request.user)
+
+    @post(
+        "/payments/{payment_id:uuid}/capture",
+        guards=[access.administrator],
+        status_code=200,
+        tags=["payments"],
+        summary="Take what is held",
+    )
+    async def capture(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+        await intervention.capture(payment_id)
+        return await find(payment_id, request.user)
+
+    @post(
+        "/payments/{payment_id:uuid}/void",
+        guards=[access.administrator],
+        status_code=200,
+        tags=["payments"],
+        summary="Let go of what is held",
+    )
+    async def void(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+        await intervention.void(payment_id)
+        return await find(payment_id, request.user)
+
+    @post(
+        "/payments/{payment_id:uuid}/refunds",
+        guards=[access.administrator],
+        tags=["refunds"],
+        summary="Give back what is left, or a part of it",
+    )
+    async def request_refund(payment_id: UUID, data: NewRefund, idempotency_key: IdempotencyKey = None) -> RefundRead:
+        return _refund(await refunding.request(payment_id, data, accepted_key(idempotency_key)))
+
+    @get(
+        "/payments/{payment_id:uuid}/refunds",
+        guards=[access.signed_in],
+        tags=["refunds"],
+        summary="What was given back",
+    )
+    async def list_refunds(
+        request: ServiceRequest, payment_id: UUID, limit: Limit = 20, cursor: Cursor = None
+    ) -> Page[RefundRead]:
+        before = key_of(cursor, UUID)
+        await find(payment_id, request.user)
+        rows = await database.read(
+            lambda connection: store_refunds.read_refunds(connection, payment_id, before, limit + 1)
+        )
+        refunds = [_refund(row) for row in rows[:limit]]
+        return Page(refunds, cursor_of(refunds[-1].id) if len(rows) > limit else None)
+
+    return [list_payments, read_payment, capture, void, request_refund, list_refunds]
+
+
+Status = Literal["pending", "authorized", "declined", "voided", "captured", "partially_refunded", "refunded"]
+
+
+def _status(row: Row) -> Status:
+    if row["refunded_minor"]:
+        return "refunded" if row["refunded_minor"] == row["amount_minor"] else "partially_refunded"
+    status: Status = "pending" if row["state"] == "intended" else row["state"]
+    return status
+
+
+def _payment(row: Row) -> PaymentRead:
+    return PaymentRead(
+        id=row["id"],
+        order_id=row["order_id"],
+        status=_status(row),
+        amount=money(row["amount_minor"], row["currency"]),
+        refunded=money(row["refunded_minor"], row["currency"]),
+        payment_method=messages.Card(row["method_token"], row["method_brand"], row["method_last4"]),
+        code=row["code"],
+        created_at=row["created_at"],
+        authorized_at=row["authorized_at"],
+        captured_at=row["captured_at"],
+        voided_at=row["voided_at"],
+    )
+
+
+def _refund(row: Row) -> RefundRead:
+    return RefundRead(
+        id=row["id"],
+        payment_id=row["payment_id"],
+        amount=money(row["amount_minor"], row["currency"]),
+        reason=row["reason"],
+        status=row["state"],
+        code=row["code"],
+        created_at=row["created_at"],
+        done_at=row["done_at"],
+    )

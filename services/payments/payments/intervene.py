@@ -1,0 +1,57 @@
+"""An operator captures or voids a payment by hand, for the day on which the order does not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from chassis import context
+from chassis.database import Connection, Database
+from payments import store
+from payments.errors import PaymentCaptured, PaymentNotAuthorized, PaymentNotFound
+from payments.payment import Change, Payment, State, Wanted, cancelled, confirmed
+from payments.record import record_changes
+from payments.settle_payments import SettlePayments
+
+
+class Intervene:
+    def __init__(self, database: Database, settlement: SettlePayments) -> None:
+        self._database = database
+        self._settlement = settlement
+
+    async def capture(self, payment_id: UUID) -> None:
+        """Take what is held. Doing so twice is no mistake. Raises `PaymentNotFound`, `PaymentNotAuthorized`."""
+        await self._want(payment_id, _capture)
+
+    async def void(self, payment_id: UUID) -> None:
+        """Let go of what is held. Doing so twice is no mistake. Raises `PaymentNotFound`, `PaymentCaptured`."""
+        await self._want(payment_id, _void)
+
+    async def _want(self, payment_id: UUID, wish: Callable[[Payment], Change]) -> None:
+        async def work(connection: Connection) -> Payment:
+            payment = (await store.lock(connection, [payment_id])).get(payment_id)
+            if payment is None or payment.user_id is None:
+                raise PaymentNotFound
+            change = wish(payment)
+            if change.payment == payment:
+                return payment
+            mine = replace(change.payment, correlation_id=context.correlation_id(), traceparent=context.traceparent())
+            await record_changes(connection, [replace(change, payment=mine)], attempt_in_s=store.LEASE_S)
+            return mine
+
+        payment = await self._database.run(work)
+        if payment.wanted is not None:
+            await self._settlement.settle([payment])
+
+
+def _capture(payment: Payment) -> Change:
+    if payment.state is State.CAPTURED:
+        return Change(payment)
+    if payment.state is not State.AUTHORIZED or payment.wanted is Wanted.GIVE_BACK:
+        raise PaymentNotAuthorized
+    return confirmed(payment)
+
+
+def _void(payment: Payment) -> Change:
+    if payment.state is State.CAPTURED or payment.wanted is Wanted.CAPTURE:
+        raise PaymentCaptured
+    return cancelled(payment)

@@ -1,0 +1,69 @@
+"""A buyer saves payment methods, names one of them the default, and removes them again."""
+
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from chassis import idempotency
+from chassis.database import Connection, Database, Row
+from chassis.problems import KeyUsedAgain
+from payments import store_methods
+from payments.errors import PaymentMethodNotFound, TooManyPaymentMethods, UnknownPaymentMethod
+from payments.messages import NewPaymentMethod
+from payments.provider import Card
+from payments.provider_calls import ProviderCalls
+
+METHODS_MAX = 20
+
+
+class KeepMethods:
+    def __init__(self, database: Database, provider: ProviderCalls) -> None:
+        self._database = database
+        self._provider = provider
+
+    async def save(self, user_id: UUID, method: NewPaymentMethod, key: str | None) -> Row:
+        """The saved method. Raises `UnknownPaymentMethod`, `TooManyPaymentMethods` and `KeyUsedAgain`."""
+        card = await self._provider.describe(method.token)
+        if card is None:
+            raise UnknownPaymentMethod
+        method_id = uuid7()
+        return await self._database.run(lambda connection: _save(connection, method_id, user_id, method, card, key))
+
+    async def remove(self, user_id: UUID, method_id: UUID) -> None:
+        """Raises `PaymentMethodNotFound`."""
+
+        async def work(connection: Connection) -> bool:
+            await store_methods.lock_wallet(connection, user_id)
+            return await store_methods.remove(connection, user_id, method_id)
+
+        if not await self._database.run(work):
+            raise PaymentMethodNotFound
+
+
+async def _save(
+    connection: Connection, method_id: UUID, user_id: UUID, method: NewPaymentMethod, card: Card, key: str | None
+) -> Row:
+    await store_methods.lock_wallet(connection, user_id)
+    fingerprint = idempotency.fingerprint(method)
+    asked = await store_methods.find_asked(connection, user_id, method_id, key)
+    if asked is None:
+        count = await store_methods.count(connection, user_id)
+        if count >= METHODS_MAX:
+            raise TooManyPaymentMethods
+        await store_methods.add(
+            connection,
+            method_id=method_id,
+            user_id=user_id,
+            token=method.token,
+            label=method.label,
+            brand=card.brand,
+            last4=card.last4,
+            is_default=method.default or count == 0,
+            key=key,
+            fingerprint=fingerprint,
+        )
+        asked = await store_methods.find_asked(connection, user_id, method_id, key)
+        assert asked is not None, "it was added in this very transaction"
+    elif asked["fingerprint"] != fingerprint:
+        raise KeyUsedAgain
+    return asked

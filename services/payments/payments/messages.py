@@ -1,0 +1,200 @@
+"""The shapes that payments sends and reads. Readers of events and of internal calls ignore members they do not know."""
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from chassis.money import Money
+
+ITEMS_MAX = 256
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+# Internal calls, made by orders.
+
+
+class AuthorizeItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to be paid. `payment_method` is a token, the id of a saved method, or null for the default."""
+
+    order_id: UUID
+    user_id: UUID
+    amount: Money
+    payment_method: Annotated[str, msgspec.Meta(max_length=200)] | None
+    correlation_id: str
+    traceparent: str | None
+
+
+class AuthorizeBatch(msgspec.Struct, frozen=True):
+    items: Annotated[list[AuthorizeItem], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class Authorized(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="authorized"):
+    order_id: UUID
+    payment_id: UUID
+
+
+class Declined(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="declined"):
+    """The provider's no."""
+
+    order_id: UUID
+    payment_id: UUID | None
+    code: str
+    detail: str
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="refused"):
+    """Our own no: the provider was not asked, or its yes is not wanted any more."""
+
+    order_id: UUID
+    payment_id: UUID | None
+    code: str
+    detail: str
+
+
+class NotKnownYet(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="unknown"):
+    """Ask again later."""
+
+    order_id: UUID
+
+
+Authorization: TypeAlias = Authorized | Declined | Refused | NotKnownYet
+
+
+class AuthorizeAnswers(msgspec.Struct, frozen=True):
+    items: list[Authorization]
+
+
+class VoidItem(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    correlation_id: str
+    traceparent: str | None
+
+
+class VoidBatch(msgspec.Struct, frozen=True):
+    items: Annotated[list[VoidItem], msgspec.Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class VoidAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    outcome: Literal["voided", "unknown", "captured"]
+
+
+class VoidAnswers(msgspec.Struct, frozen=True):
+    items: list[VoidAnswer]
+
+
+# Events, heard from orders and said by us.
+
+
+class OrderEnded(msgspec.Struct, frozen=True):
+    """What we need of `order.confirmed` and `order.cancelled`."""
+
+    order_id: UUID
+
+
+class PaymentChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """`payment.authorized`, `payment.declined`, `payment.captured` and `payment.voided`."""
+
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    amount: Money
+    code: str | None
+
+
+class PaymentRefunded(msgspec.Struct, frozen=True, kw_only=True):
+    """`payment.refunded`."""
+
+    payment_id: UUID
+    order_id: UUID
+    user_id: UUID
+    refund_id: UUID
+    amount: Money
+    reason: str
+
+
+# What people send and read.
+
+
+class Card(msgspec.Struct, frozen=True):
+    """What a payment was made with."""
+
+    token: str
+    brand: str
+    last4: str
+
+
+class PaymentRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment. `pending` means that the provider's answer is not known yet."""
+
+    id: UUID
+    order_id: UUID
+    status: Literal["pending", "authorized", "declined", "voided", "captured", "partially_refunded", "refunded"]
+    amount: Money
+    refunded: Money
+    payment_method: Card
+    code: str | None
+    created_at: datetime
+    authorized_at: datetime | None
+    captured_at: datetime | None
+    voided_at: datetime | None
+
+
+class NewPaymentMethod(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A method to be saved. The first one is the default whatever is said."""
+
+    token: Text
+    label: Text | None = None
+    default: bool = False
+
+
+class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    token: str
+    label: str | None
+    brand: str
+    last4: str
+    default: bool
+    created_at: datetime
+
+
+class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without an amount all that is left is given back."""
+
+    reason: Text
+    amount: Money | None = None
+
+
+class RefundRead(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    payment_id: UUID
+    amount: Money
+    reason: str
+    status: Literal["pending", "done", "failed"]
+    code: str | None
+    created_at: datetime
+    done_at: datetime | None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a transaction; a debit is above zero."""
+
+    transaction_id: UUID
+    payment_id: UUID
+    account: str
+    amount: Money
+    booked_at: datetime
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    account: str
+    balance: Money
+
+
+class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries, the newest first, and what all entries sum to."""
+
+    items: list[LedgerEntry]
+    next_cursor: str | None
+    balances: list[Balance]

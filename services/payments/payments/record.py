@@ -1,0 +1,116 @@
+"""Writes down what became of payments: the rows, the ledger and the events, all in the caller's transaction.
+
+Every change of a payment goes through here, so none is without its event and no money moves without being booked.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from chassis import context, journal
+from chassis.database import Connection
+from chassis.journal import Event
+from chassis.money import money
+from payments import ledger, metrics, store, store_ledger, store_refunds
+from payments.messages import PaymentChanged, PaymentRefunded
+from payments.payment import Change, Fact, Payment
+from payments.store_refunds import Refund
+
+_log = structlog.get_logger()
+ORDER_CANCELLED = "order_cancelled"
+"""The reason of a refund that nobody asked for by hand."""
+
+
+async def record_changes(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
+    """Write changes of locked payments. What is newly wanted is due in `attempt_in_s`."""
+    if not changes:
+        return
+    await store.update(connection, [change.payment for change in changes], attempt_in_s=attempt_in_s)
+    refunds = [_refund_of_cancelled(change) for change in changes if change.refund_minor]
+    if refunds:
+        await store_refunds.add(connection, refunds)
+    entries = [
+        entry
+        for change in changes
+        if Fact.CAPTURED in change.facts and change.payment.amount_minor
+        for entry in ledger.entries_of_capture(change.payment.id, change.payment.amount_minor, change.payment.currency)
+    ]
+    if entries:
+        await store_ledger.book(connection, entries)
+    await journal.append(connection, [_event(change.payment, fact) for change in changes for fact in change.facts])
+
+
+async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment, Refund]]) -> None:
+    """Write that the provider gave these refunds; the payments are locked, and have them counted already."""
+    if not refunds:
+        return
+    entries = [
+        entry
+        for payment, refund in refunds
+        for entry in ledger.entries_of_refund(refund.id, payment.id, refund.amount_minor, refund.currency)
+    ]
+    await store_ledger.book(connection, entries)
+    await journal.append(connection, [_refunded_event(payment, refund) for payment, refund in refunds])
+
+
+def tell(changes: Sequence[Change]) -> None:
+    """Log and count what was committed, each under the correlation id of its own purchase."""
+    for change in changes:
+        payment = change.payment
+        with context.working_on(payment.correlation_id, payment.traceparent):
+            known = {"payment_id": str(payment.id), "order_id": str(payment.order_id)}
+            for fact in change.facts:
+                metrics.PAYMENT_FACTS.labels(fact.value).inc()
+                _log.info(fact.value.replace(".", " "), code=payment.code, **known)
+            if change.is_anomaly:
+                metrics.PAYMENT_ANOMALIES.inc()
+                _log.error("a payment met with what should not happen", state=payment.state.value, **known)
+
+
+def _refund_of_cancelled(change: Change) -> Refund:
+    payment = change.payment
+    return Refund(
+        id=uuid7(),
+        payment_id=payment.id,
+        amount_minor=change.refund_minor,
+        currency=payment.currency,
+        reason=ORDER_CANCELLED,
+        correlation_id=payment.correlation_id,
+        traceparent=payment.traceparent,
+    )
+
+
+def _event(payment: Payment, fact: Fact) -> Event:
+    assert payment.user_id is not None, "nothing happens to a tombstone"
+    return Event(
+        type=fact.value,
+        subject=str(payment.id),
+        data=PaymentChanged(
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            user_id=payment.user_id,
+            amount=money(payment.amount_minor, payment.currency),
+            code=payment.code,
+        ),
+        correlation_id=payment.correlation_id,
+        traceparent=payment.traceparent,
+    )
+
+
+def _refunded_event(payment: Payment, refund: Refund) -> Event:
+    assert payment.user_id is not None, "nothing is taken, and so nothing given back, for a tombstone"
+    return Event(
+        type="payment.refunded",
+        subject=str(payment.id),
+        data=PaymentRefunded(
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            user_id=payment.user_id,
+            refund_id=refund.id,
+            amount=money(refund.amount_minor, refund.currency),
+            reason=refund.reason,
+        ),
+        correlation_id=refund.correlation_id,
+        traceparent=refund.traceparent,
+    )

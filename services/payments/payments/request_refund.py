@@ -1,0 +1,83 @@
+"""An administrator gives money back, in whole or in part, and never more than was taken."""
+
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from chassis import context, idempotency
+from chassis.database import Connection, Database, Row
+from chassis.problems import KeyUsedAgain, Unavailable
+from payments import store, store_refunds
+from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, RefundExceedsPayment, WrongCurrency
+from payments.messages import NewRefund
+from payments.payment import Payment, State, refund_requested
+from payments.settle_refunds import SettleRefunds
+from payments.store_refunds import Refund
+
+_log = structlog.get_logger()
+
+
+class RequestRefund:
+    def __init__(self, database: Database, settlement: SettleRefunds) -> None:
+        self._database = database
+        self._settlement = settlement
+
+    async def request(self, payment_id: UUID, wish: NewRefund, key: str | None) -> Row:
+        """The refund: `done` when the provider answered at once, else `pending`, and done later.
+
+        Raises `PaymentNotFound`, `PaymentNotCaptured`, `WrongCurrency`, `InvalidAmount`, `RefundExceedsPayment` and
+        `KeyUsedAgain`.
+        """
+        new_id = uuid7()
+        refund_id = await self._database.run(lambda connection: _add(connection, new_id, payment_id, wish, key))
+        try:
+            await self._settlement.settle_now(refund_id)
+        except Unavailable as refusal:
+            # The refund is written, and the loop goes on with it.
+            _log.warning("a refund could not be ended at once", refund_id=str(refund_id), reason=str(refusal))
+        row = await self._database.read(lambda connection: store_refunds.read_refund(connection, refund_id))
+        assert row is not None, "refunds are never deleted"
+        return row
+
+
+async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: str | None) -> UUID:
+    payment = (await store.lock(connection, [payment_id])).get(payment_id)
+    if payment is None or payment.user_id is None:
+        raise PaymentNotFound
+    fingerprint = idempotency.fingerprint(wish)
+    asked = await store_refunds.find_asked(connection, payment_id, new_id, key)
+    if asked is not None:
+        if asked.fingerprint != fingerprint:
+            raise KeyUsedAgain
+        return asked.id
+    change = refund_requested(payment, _amount_minor(payment, wish))
+    await store.update(connection, [change.payment])
+    refund = Refund(
+        id=new_id,
+        payment_id=payment_id,
+        amount_minor=change.refund_minor,
+        currency=payment.currency,
+        reason=wish.reason,
+        correlation_id=context.correlation_id(),
+        traceparent=context.traceparent(),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+    )
+    await store_refunds.add(connection, [refund])
+    return new_id
+
+
+def _amount_minor(payment: Payment, wish: NewRefund) -> int:
+    if wish.amount is not None and wish.amount.currency != payment.currency:
+        raise WrongCurrency(f"The payment is in {payment.currency}.")
+    amount_minor = None if wish.amount is None else wish.amount.minor()
+    if amount_minor is not None and amount_minor <= 0:
+        raise InvalidAmount
+    if payment.state is not State.CAPTURED:
+        raise PaymentNotCaptured
+    if amount_minor is None:
+        amount_minor = payment.left_minor
+    if not 0 < amount_minor <= payment.left_minor:
+        raise RefundExceedsPayment
+    return amount_minor

@@ -1,0 +1,92 @@
+"""Does at the provider what is wanted of payments: captures for confirmed orders, gives back for cancelled ones.
+
+Payments of which something is wanted carry a lease, so that replicas share the work and a crash only delays it. The
+provider is called outside any transaction; its answer finds the payment as it is by then, and a capture that was
+overtaken by a cancellation turns into a refund (`payment.captured`).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+from chassis.database import Connection, Database
+from payments import store
+from payments.payment import Change, Payment, Wanted, capture_refused, captured, voided
+from payments.provider import Answer, Approved, Declined
+from payments.provider_calls import ProviderCalls
+from payments.record import record_changes, tell
+
+BATCH_MAX = 256
+RETRY_S_MIN = 0.2
+RETRY_S_MAX = 10.0
+Asked: TypeAlias = tuple[Wanted, Answer]
+
+
+class SettlePayments:
+    """`turn` is one round of a loop. `wake_refunds` is called when a refund may have come up."""
+
+    def __init__(
+        self,
+        database: Database,
+        provider: ProviderCalls,
+        wake_relay: Callable[[], None],
+        wake_refunds: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._provider = provider
+        self._wake_relay = wake_relay
+        self._wake_refunds = wake_refunds
+
+    async def turn(self) -> bool:
+        """Settle what is due. True when there is likely more."""
+        due = await self._database.run(lambda connection: store.take_due(connection, BATCH_MAX))
+        await self.settle(due)
+        return len(due) == BATCH_MAX
+
+    async def settle(self, payments: Sequence[Payment]) -> None:
+        """Do what is wanted of payments whose lease is the caller's."""
+        if not payments:
+            return
+        to_capture = [payment for payment in payments if payment.wanted is Wanted.CAPTURE]
+        to_void = [payment for payment in payments if payment.wanted is Wanted.GIVE_BACK]
+        captures, voids = await asyncio.gather(self._provider.capture(to_capture), self._provider.void(to_void))
+        asked: dict[UUID, Asked] = {
+            payment.id: (wanted, answer)
+            for wanted, group, answers in ((Wanted.CAPTURE, to_capture, captures), (Wanted.GIVE_BACK, to_void, voids))
+            for payment, answer in zip(group, answers, strict=True)
+        }
+        changes = await self._database.run(lambda connection: _write(connection, asked))
+        self._wake_relay()
+        self._wake_refunds()
+        tell(changes)
+
+
+async def _write(connection: Connection, asked: Mapping[UUID, Asked]) -> list[Change]:
+    payments = await store.lock(connection, list(asked))
+    changes = [
+        _change(payment, *asked[id_])
+        for id_, payment in payments.items()
+        if isinstance(asked[id_][1], Approved | Declined)
+    ]
+    await record_changes(connection, [change for change in changes if change.facts])
+    open_ = {
+        id_: retry_delay_s(payment.attempts)
+        for id_, payment in payments.items()
+        if payment.wanted is not None and not isinstance(asked[id_][1], Approved | Declined)
+    }
+    if open_:
+        await store.try_again_in(connection, open_)
+    return changes
+
+
+def _change(payment: Payment, wanted: Wanted, answer: Answer) -> Change:
+    if wanted is Wanted.CAPTURE:
+        return capture_refused(payment, answer.code) if isinstance(answer, Declined) else captured(payment)
+    # The one reason why a void is declined is that the money was taken already.
+    return captured(payment) if isinstance(answer, Declined) else voided(payment)
+
+
+def retry_delay_s(attempts: int) -> float:
+    """Doubles with each attempt, up to `RETRY_S_MAX`: a payment is settled soon after its provider is back."""
+    return float(min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min(attempts, 10)))

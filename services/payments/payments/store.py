@@ -1,0 +1,198 @@
+"""Payments in the database.
+
+Rows are always locked in the order of their orders' ids, so that batches cannot deadlock.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from chassis.database import Connection, Row
+from payments.payment import NO_CURRENCY, Payment, State, Wanted
+from payments.provider import Card
+
+LEASE_S = 15.0
+"""How long a taken payment is left to who took it: longer than a call to the provider and writing its outcome."""
+
+
+async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> None:
+    """Write the intents, but for orders that have a payment or a tombstone already."""
+    await connection.execute(
+        """
+        INSERT INTO payments (
+            id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+            state, correlation_id, traceparent
+        )
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+               'intended', correlation_id, traceparent
+        FROM unnest(
+            $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[],
+            $6::text[], $7::text[], $8::text[], $9::text[], $10::text[]
+        ) AS intent (
+            id, order_id, user_id, amount_minor, currency,
+            method_token, method_brand, method_last4, correlation_id, traceparent
+        )
+        ORDER BY order_id
+        ON CONFLICT (order_id) DO NOTHING
+        """,
+        [payment.id for payment, _ in intents],
+        [payment.order_id for payment, _ in intents],
+        [payment.user_id for payment, _ in intents],
+        [payment.amount_minor for payment, _ in intents],
+        [payment.currency for payment, _ in intents],
+        [payment.method_token for payment, _ in intents],
+        [card.brand for _, card in intents],
+        [card.last4 for _, card in intents],
+        [payment.correlation_id for payment, _ in intents],
+        [payment.traceparent for payment, _ in intents],
+    )
+
+
+async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, str]) -> set[UUID]:
+    """Leave a tombstone for each of these orders that has no payment; answers the orders that got one."""
+    rows = await connection.fetch(
+        """
+        INSERT INTO payments (
+            id, order_id, amount_minor, currency, method_token, method_brand, method_last4,
+            state, correlation_id, voided_at
+        )
+        SELECT id, order_id, 0, $4, '', '', '', 'voided', correlation_id, now()
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS tombstone (id, order_id, correlation_id)
+        ORDER BY order_id
+        ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id
+        """,
+        [uuid7() for _ in correlation_ids],
+        list(correlation_ids),
+        list(correlation_ids.values()),
+        NO_CURRENCY,
+    )
+    return {row["order_id"] for row in rows}
+
+
+async def lock_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+    """The payments and tombstones of these orders, by order, locked until the transaction ends."""
+    rows = await connection.fetch(
+        """
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
+               refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+        FROM payments
+        WHERE order_id = ANY ($1::uuid[])
+        ORDER BY order_id
+        FOR UPDATE
+        """,
+        order_ids,
+    )
+    return {row["order_id"]: _payment(row) for row in rows}
+
+
+async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+    """These payments, by id, locked until the transaction ends."""
+    rows = await connection.fetch(
+        """
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
+               refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+        FROM payments
+        WHERE id = ANY ($1::uuid[])
+        ORDER BY order_id
+        FOR UPDATE
+        """,
+        payment_ids,
+    )
+    return {row["id"]: _payment(row) for row in rows}
+
+
+async def update(connection: Connection, payments: Sequence[Payment], *, attempt_in_s: float = 0.0) -> None:
+    """Write what became of locked payments. What is newly wanted is due in `attempt_in_s`."""
+    await connection.execute(
+        """
+        UPDATE payments
+        SET state                  = changed.state,
+            wanted                 = changed.wanted,
+            code                   = changed.code,
+            refund_requested_minor = changed.refund_requested_minor,
+            refunded_minor         = changed.refunded_minor,
+            correlation_id         = changed.correlation_id,
+            traceparent            = changed.traceparent,
+            attempts        = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
+                                   THEN payments.attempts ELSE 0 END,
+            next_attempt_at = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
+                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $9) END,
+            authorized_at   = CASE WHEN changed.state = 'authorized'
+                                   THEN coalesce(payments.authorized_at, now()) ELSE payments.authorized_at END,
+            captured_at     = CASE WHEN changed.state = 'captured'
+                                   THEN coalesce(payments.captured_at, now()) ELSE payments.captured_at END,
+            voided_at       = CASE WHEN changed.state = 'voided'
+                                   THEN coalesce(payments.voided_at, now()) ELSE payments.voided_at END
+        FROM unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]
+        ) AS changed (
+            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent
+        )
+        WHERE payments.id = changed.id
+        """,
+        [payment.id for payment in payments],
+        [payment.state for payment in payments],
+        [payment.wanted for payment in payments],
+        [payment.code for payment in payments],
+        [payment.refund_requested_minor for payment in payments],
+        [payment.refunded_minor for payment in payments],
+        [payment.correlation_id for payment in payments],
+        [payment.traceparent for payment in payments],
+        attempt_in_s,
+    )
+
+
+async def take_due(connection: Connection, limit: int) -> list[Payment]:
+    """Take payments of which something is wanted, on a lease that replicas respect.
+
+    A capture that is wanted waits until the authorization is known; a void does not.
+    """
+    rows = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT id
+            FROM payments
+            WHERE wanted IS NOT NULL
+              AND next_attempt_at <= now()
+              AND (state = 'authorized' OR wanted = 'give_back')
+            ORDER BY next_attempt_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE payments
+        SET next_attempt_at = now() + make_interval(secs => $2),
+            attempts        = payments.attempts + 1
+        FROM due
+        WHERE payments.id = due.id
+        RETURNING payments.id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
+                  refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+        """,
+        limit,
+        LEASE_S,
+    )
+    return [_payment(row) for row in rows]
+
+
+async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
+    """Give up the lease on payments whose outcome is not known; they are due again after the delay."""
+    await connection.execute(
+        """
+        UPDATE payments
+        SET next_attempt_at = now() + make_interval(secs => delay.seconds)
+        FROM unnest($1::uuid[], $2::float8[]) AS delay (id, seconds)
+        WHERE payments.id = delay.id
+        """,
+        list(delays_s),
+        list(delays_s.values()),
+    )
+
+
+def _payment(row: Row) -> Payment:
+    fields = dict(row)
+    wanted = fields.pop("wanted")
+    return Payment(
+        **{**fields, "state": State(row["state"])},
+        wanted=None if wanted is None else Wanted(wanted),
+    )

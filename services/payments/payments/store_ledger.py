@@ -1,0 +1,54 @@
+"""The ledger in the database: entries are only ever added."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chassis.database import Connection, Row
+from payments.ledger import Entry
+
+
+async def book(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Add the entries. The same transaction a second time is an error, and ends the database's transaction."""
+    assert sum(entry.amount_minor for entry in entries) == 0, "every transaction sums to zero"
+    await connection.execute(
+        """
+        INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)
+        SELECT transaction_id, account, payment_id, amount_minor, currency
+        FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[])
+             AS entry (transaction_id, account, payment_id, amount_minor, currency)
+        """,
+        [entry.transaction_id for entry in entries],
+        [entry.account for entry in entries],
+        [entry.payment_id for entry in entries],
+        [entry.amount_minor for entry in entries],
+        [entry.currency for entry in entries],
+    )
+
+
+async def read_entries(connection: Connection, payment_id: UUID | None, before: int | None, limit: int) -> list[Row]:
+    """Entries, the newest first."""
+    return await connection.fetch(
+        """
+        SELECT position, transaction_id, payment_id, account, amount_minor, currency, booked_at
+        FROM ledger_entries
+        WHERE ($1::uuid IS NULL OR payment_id = $1)
+          AND ($2::bigint IS NULL OR position < $2)
+        ORDER BY position DESC
+        LIMIT $3
+        """,
+        payment_id,
+        before,
+        limit,
+    )
+
+
+async def read_balances(connection: Connection) -> list[Row]:
+    """The sum of each account, per currency."""
+    return await connection.fetch(
+        """
+        SELECT account, currency, sum(amount_minor)::bigint AS balance_minor
+        FROM ledger_entries
+        GROUP BY account, currency
+        ORDER BY account, currency
+        """
+    )

@@ -1,0 +1,42 @@
+"""Payments as people read them. Tombstones are nobody's and are never shown."""
+
+from uuid import UUID
+
+from chassis.database import Connection, Row
+
+
+async def read_payment(connection: Connection, payment_id: UUID, user_id: UUID | None) -> Row | None:
+    """One payment; only that user's when `user_id` is given."""
+    return await connection.fetchrow(
+        """
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
+        FROM payments
+        WHERE id = $1 AND user_id IS NOT NULL AND ($2::uuid IS NULL OR user_id = $2)
+        """,
+        payment_id,
+        user_id,
+    )
+
+
+async def read_payments(
+    connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
+) -> list[Row]:
+    """Payments, the newest first: of that user, of that order, where given."""
+    return await connection.fetch(
+        """
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
+        FROM payments
+        WHERE user_id IS NOT NULL
+          AND ($1::uuid IS NULL OR user_id = $1)
+          AND ($2::uuid IS NULL OR order_id = $2)
+          AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC
+        LIMIT $4
+        """,
+        user_id,
+        order_id,
+        before,
+        limit,
+    )

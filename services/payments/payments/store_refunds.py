@@ -1,0 +1,153 @@
+"""Refunds in the database. A refund is written only while its payment is locked, which keeps the sums right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.database import Connection, Row
+from payments.store import LEASE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """Money on its way back: `pending`, then `done`, or `failed` when the provider will not."""
+
+    id: UUID
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    reason: str
+    correlation_id: str
+    traceparent: str | None
+    state: str = "pending"
+    attempts: int = 0
+    idempotency_key: str | None = None
+    fingerprint: bytes | None = None
+
+
+async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
+    await connection.execute(
+        """
+        INSERT INTO refunds (
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+        )
+        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+        FROM unnest(
+            $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
+            $6::text[], $7::text[], $8::text[], $9::bytea[]
+        ) AS refund (
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+        )
+        """,
+        [refund.id for refund in refunds],
+        [refund.payment_id for refund in refunds],
+        [refund.amount_minor for refund in refunds],
+        [refund.currency for refund in refunds],
+        [refund.reason for refund in refunds],
+        [refund.correlation_id for refund in refunds],
+        [refund.traceparent for refund in refunds],
+        [refund.idempotency_key for refund in refunds],
+        [refund.fingerprint for refund in refunds],
+    )
+
+
+async def find_asked(connection: Connection, payment_id: UUID, refund_id: UUID, key: str | None) -> Refund | None:
+    """The refund that this same request has made before, by its key or by its id."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+               state, attempts, idempotency_key, fingerprint
+        FROM refunds
+        WHERE payment_id = $1 AND (id = $2 OR idempotency_key = $3)
+        """,
+        payment_id,
+        refund_id,
+        key,
+    )
+    return None if row is None else Refund(**dict(row))
+
+
+async def take_due(connection: Connection, limit: int, only: UUID | None = None) -> list[Refund]:
+    """Take pending refunds on a lease that replicas respect; with `only`, at most that one."""
+    rows = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT id
+            FROM refunds
+            WHERE state = 'pending' AND next_attempt_at <= now() AND ($3::uuid IS NULL OR id = $3)
+            ORDER BY next_attempt_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE refunds
+        SET next_attempt_at = now() + make_interval(secs => $2),
+            attempts        = refunds.attempts + 1
+        FROM due
+        WHERE refunds.id = due.id
+        RETURNING refunds.id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+                  state, attempts, idempotency_key, fingerprint
+        """,
+        limit,
+        LEASE_S,
+        only,
+    )
+    return [Refund(**dict(row)) for row in rows]
+
+
+async def end(connection: Connection, codes: Mapping[UUID, str | None]) -> set[UUID]:
+    """End pending refunds: done, or failed where there is a code. Answers those that were pending until now."""
+    rows = await connection.fetch(
+        """
+        UPDATE refunds
+        SET state   = CASE WHEN ended.code IS NULL THEN 'done' ELSE 'failed' END,
+            code    = ended.code,
+            done_at = CASE WHEN ended.code IS NULL THEN now() END
+        FROM unnest($1::uuid[], $2::text[]) AS ended (id, code)
+        WHERE refunds.id = ended.id AND refunds.state = 'pending'
+        RETURNING refunds.id
+        """,
+        list(codes),
+        list(codes.values()),
+    )
+    return {row["id"] for row in rows}
+
+
+async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
+    """Give up the lease on refunds whose outcome is not known; they are due again after the delay."""
+    await connection.execute(
+        """
+        UPDATE refunds
+        SET next_attempt_at = now() + make_interval(secs => delay.seconds)
+        FROM unnest($1::uuid[], $2::float8[]) AS delay (id, seconds)
+        WHERE refunds.id = delay.id AND refunds.state = 'pending'
+        """,
+        list(delays_s),
+        list(delays_s.values()),
+    )
+
+
+async def read_refund(connection: Connection, refund_id: UUID) -> Row | None:
+    return await connection.fetchrow(
+        """
+        SELECT id, payment_id, amount_minor, currency, reason, state, code, created_at, done_at
+        FROM refunds
+        WHERE id = $1
+        """,
+        refund_id,
+    )
+
+
+async def read_refunds(connection: Connection, payment_id: UUID, before: UUID | None, limit: int) -> list[Row]:
+    """The refunds of a payment, the newest first."""
+    return await connection.fetch(
+        """
+        SELECT id, payment_id, amount_minor, currency, reason, state, code, created_at, done_at
+        FROM refunds
+        WHERE payment_id = $1 AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+        """,
+        payment_id,
+        before,
+        limit,
+    )

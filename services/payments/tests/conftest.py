@@ -1,0 +1,187 @@
+"""What the tests of payments share: the service on a real database and broker, and what the others would say to it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from uuid_utils.compat import uuid7
+
+from chassis.database import Database
+from payments.app import MIGRATIONS, build
+from payments.settings import Settings
+
+WAIT_S_MAX = 15.0
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The service's own tables, empty."""
+    database = Database(database_url, migrations=MIGRATIONS, pool_size_max=10)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture(scope="session")
+def users_url(user_jwks: str) -> Iterator[str]:
+    """The users service, as far as payments asks it: the keys of access tokens."""
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(user_jwks.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def app(
+    database_url: str, events_url: str, service_keys: dict[str, str], service_jwks: str, users_url: str
+) -> Litestar:
+    return build(
+        Settings(
+            database_url=database_url,
+            events_url=events_url,
+            service_key=service_keys["payments"],
+            service_keys=service_jwks,
+            users_url=users_url,
+        )
+    )
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    """The running service, once it may get traffic."""
+    async with AsyncTestClient(app) as client:
+
+        async def is_ready() -> bool:
+            return (await client.get("/ready")).status_code == 200
+
+        await eventually(is_ready)
+        yield client
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]]) -> Any:
+    """What `condition` answers once that is true; an assertion when it never is."""
+    give_up_at = time.monotonic() + WAIT_S_MAX
+    while not (answer := await condition()):
+        assert time.monotonic() < give_up_at, "the condition never came true"
+        await asyncio.sleep(0.02)
+    return answer
+
+
+class Shop:
+    """Orders, a buyer and an administrator, as payments meets them."""
+
+    def __init__(
+        self,
+        client: AsyncTestClient[Litestar],
+        database_url: str,
+        service_token: Callable[[str, str], str],
+        access_token: Callable[..., str],
+    ) -> None:
+        self.client = client
+        self.database_url = database_url
+        self.user_id = uuid7()
+        self.orders = {"authorization": f"Bearer {service_token('orders', 'payments')}"}
+        self.buyer = {"authorization": f"Bearer {access_token(user_id=str(self.user_id))}"}
+        self.stranger = {"authorization": f"Bearer {access_token(user_id=str(uuid7()))}"}
+        admin = access_token(user_id=str(uuid7()), roles=["customer", "admin"])
+        self.admin = {"authorization": f"Bearer {admin}"}
+
+    def item(self, order_id: UUID, method: str | None = None, amount: str = "49.99") -> dict[str, Any]:
+        return {
+            "order_id": str(order_id),
+            "user_id": str(self.user_id),
+            "amount": {"amount": amount, "currency": "USD"},
+            "payment_method": method,
+            "correlation_id": f"buying-{order_id}",
+            "traceparent": None,
+        }
+
+    async def authorize(self, *items: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = await self.client.post("/payments", json={"items": list(items)}, headers=self.orders)
+        assert answer.status_code == 200, answer.text
+        outcomes: list[dict[str, Any]] = answer.json()["items"]
+        return outcomes
+
+    async def void(self, *order_ids: UUID) -> list[str]:
+        items = [
+            {"order_id": str(order_id), "correlation_id": f"undoing-{order_id}", "traceparent": None}
+            for order_id in order_ids
+        ]
+        answer = await self.client.post("/payments/void", json={"items": items}, headers=self.orders)
+        assert answer.status_code == 200, answer.text
+        assert [item["order_id"] for item in answer.json()["items"]] == [str(id_) for id_ in order_ids]
+        return [item["outcome"] for item in answer.json()["items"]]
+
+    async def authorized(self, amount: str = "49.99") -> tuple[UUID, UUID]:
+        """An order whose payment is authorized, and that payment."""
+        order_id = uuid7()
+        [outcome] = await self.authorize(self.item(order_id, amount=amount))
+        return order_id, UUID(outcome["payment_id"])
+
+    async def captured(self, amount: str = "49.99") -> tuple[UUID, UUID]:
+        """An order whose payment is captured, and that payment."""
+        order_id, payment_id = await self.authorized(amount)
+        answer = await self.client.post(f"/payments/{payment_id}/capture", headers=self.admin)
+        assert answer.json()["status"] == "captured", answer.text
+        return order_id, payment_id
+
+    async def payment(self, payment_id: UUID) -> dict[str, Any]:
+        answer = await self.client.get(f"/payments/{payment_id}", headers=self.admin)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def status_becomes(self, payment_id: UUID, status: str) -> None:
+        async def has_it() -> bool:
+            return bool((await self.payment(payment_id))["status"] == status)
+
+        await eventually(has_it)
+
+    async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def events(self, subject: UUID) -> list[str]:
+        """The types of the events about `subject`, oldest first."""
+        rows = await self.rows("SELECT type FROM journal WHERE subject = $1 ORDER BY position", str(subject))
+        return [row["type"] for row in rows]
+
+
+@pytest.fixture
+def shop(
+    client: AsyncTestClient[Litestar],
+    database_url: str,
+    service_token: Callable[[str, str], str],
+    access_token: Callable[..., str],
+) -> Shop:
+    return Shop(client, database_url, service_token, access_token)
+
+
+def contracts(pattern: str) -> list[tuple[str, dict[str, Any]]]:
+    """The contracts whose path in `contracts/` fits, by that path."""
+    folder = Path(__file__).parents[3] / "contracts"
+    return [(str(path.relative_to(folder)), msgspec.json.decode(path.read_bytes())) for path in folder.glob(pattern)]
