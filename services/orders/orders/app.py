@@ -1,0 +1,97 @@
+"""Puts the orders service together."""
+
+from pathlib import Path
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from chassis.application import application
+from chassis.broker import broker_for
+from chassis.client import ServiceClient
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.relay import Relay
+from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from orders import consumer, http, http_cart
+from orders.cancel_order import OrderCanceller
+from orders.catalog import Catalog
+from orders.checkout import CHECKOUT, Participants
+from orders.follow_order import OrderFollower
+from orders.order import Order, Reason
+from orders.payments import Payments
+from orders.place_order import OrderPlacer
+from orders.record import OrderRecord
+from orders.recover_orders import Sweeper
+from orders.saga import Runner
+from orders.settings import Settings
+from orders.users import Users
+from orders.waiting import Waiting
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+VERSION = "0.1.0"
+
+
+def build(settings: Settings) -> Litestar:
+    """The application, with everything behind it wired by plain calls."""
+    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    broker = broker_for(settings.events_url, "orders")
+    relay = Relay("orders", database, broker)
+
+    tokens = ServiceTokens("orders", settings.service_key)
+    users_client = ServiceClient("users", settings.users_url, tokens)
+    catalog_client = ServiceClient("catalog", settings.catalog_url, tokens)
+    payments_client = ServiceClient("payments", settings.payments_url, tokens)
+    users, catalog, payments = Users(users_client), Catalog(catalog_client), Payments(payments_client)
+
+    waiting = Waiting()
+
+    def ended(order: Order) -> None:
+        relay.wake()
+        waiting.ended(order)
+
+    record = OrderRecord(database, lease_s=settings.lease_s, is_awaited=waiting.is_awaited)
+    runner: Runner[Participants, Order, Reason] = Runner(
+        CHECKOUT, Participants(catalog, payments, database), record, ended
+    )
+    sweeper = Sweeper(database, runner, lease_s=settings.lease_s, sweep_s=settings.sweep_s)
+    listener = Consumer(
+        group="orders", types=consumer.TYPES, broker=broker, database=database, handle=consumer.remember_users
+    )
+    use_cases = {
+        "database": database,
+        "catalog": catalog,
+        "relay": relay,
+        "order_placer": OrderPlacer(
+            database,
+            users,
+            runner,
+            waiting,
+            relay,
+            lease_s=settings.lease_s,
+            deadline_s=settings.deadline_s,
+            wait_s=settings.wait_s,
+        ),
+        "order_canceller": OrderCanceller(
+            database, runner, waiting, relay, lease_s=settings.lease_s, wait_s=settings.wait_s
+        ),
+        "order_follower": OrderFollower(database, streams_max=settings.streams_max),
+    }
+    return application(
+        name="orders",
+        description="Carts, orders and the checkout: buy, cancel, history.",
+        version=VERSION,
+        routes=[*http.ROUTES, *http_cart.ROUTES],
+        parts=[users_client, catalog_client, payments_client, database, broker, relay, sweeper, listener],
+        verifier=TokenVerifier(
+            service="orders",
+            issuer=settings.token_issuer,
+            user_keys=UserKeys(users.keys),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=database.is_reachable,
+        dependencies={name: _provided(use_case) for name, use_case in use_cases.items()},
+    )
+
+
+def _provided(use_case: object) -> Provide:
+    return Provide(lambda: use_case, sync_to_thread=False)

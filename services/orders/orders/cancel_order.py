@@ -1,0 +1,69 @@
+"""Cancels an order: one that is on its way turns round and is undone; a confirmed one is taken back by its event."""
+
+from uuid import UUID
+
+import structlog
+
+from chassis.database import Connection, Database
+from chassis.relay import Relay
+from orders import store
+from orders.checkout import CheckoutRunner
+from orders.errors import OrderNotFound, OrderRefused, OrderShipped
+from orders.order import CANCELLED_BY_CUSTOMER, Order, Status
+from orders.waiting import Waiting
+
+_log = structlog.get_logger()
+
+
+class OrderCanceller:
+    """The use case, with what it needs."""
+
+    def __init__(
+        self,
+        database: Database,
+        runner: CheckoutRunner,
+        waiting: Waiting,
+        relay: Relay,
+        *,
+        lease_s: float,
+        wait_s: float,
+    ) -> None:
+        self._database = database
+        self._runner = runner
+        self._waiting = waiting
+        self._relay = relay
+        self._lease_s = lease_s
+        self._wait_s = wait_s
+
+    async def cancel(self, user_id: UUID, order_id: UUID) -> Order:
+        """Cancel, and wait for the end, `wait_s` at the most; it may still be cancelling then. The same again is fine.
+
+        Raises `OrderNotFound` (also for another user's), `OrderShipped` or `OrderRefused`.
+        """
+        found = await self._database.read(lambda connection: store.by_id(connection, order_id))
+        if found is None or found.customer.id != user_id:
+            raise OrderNotFound
+        order = await self._database.run(lambda connection: self._take_back(connection, found))
+        self._relay.wake()
+        if order.status is Status.CANCELLING:
+            order = await self._undo(order)
+        if order.status is Status.SHIPPED:
+            raise OrderShipped
+        if order.status is Status.REFUSED:
+            raise OrderRefused
+        _log.info("order cancelled", order_id=str(order.id), status=order.status.value)
+        return order
+
+    async def _take_back(self, connection: Connection, order: Order) -> Order:
+        (order,) = await store.turn_round(connection, [(order, CANCELLED_BY_CUSTOMER)], lease_s=self._lease_s)
+        if order.status is Status.CONFIRMED:
+            order = await store.cancel_confirmed(connection, order, CANCELLED_BY_CUSTOMER)
+        return order
+
+    async def _undo(self, order: Order) -> Order:
+        self._runner.start(order)
+        ended = await self._waiting.end_of(order.id, self._wait_s)
+        if ended is not None:
+            return ended
+        (order,) = await self._database.read(lambda connection: store.reread(connection, [order]))
+        return order

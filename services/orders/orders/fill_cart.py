@@ -1,0 +1,59 @@
+"""The cart: put, change and drop products, and read them with the prices of now."""
+
+from uuid import UUID
+
+from msgspec import UNSET
+
+from chassis.client import PeerUnavailable
+from chassis.database import Database
+from chassis.money import MINOR_MAX, money
+from chassis.problems import OutcomeUnknown
+from orders import store_customers
+from orders.catalog import Catalog
+from orders.errors import CartFull, UnknownProduct
+from orders.messages import LINES_MAX, CartItemView, CartView, KnownProduct
+
+
+async def put_in_cart(database: Database, catalog: Catalog, user_id: UUID, product_id: UUID, quantity: int) -> None:
+    """Set the quantity of a product. Raises `UnknownProduct`, `CartFull`, or `Unavailable` when catalog is."""
+    if product_id not in await catalog.products([product_id]):
+        raise UnknownProduct
+    fits = await database.run(
+        lambda connection: store_customers.put_in_cart(connection, user_id, product_id, quantity, most=LINES_MAX)
+    )
+    if not fits:
+        raise CartFull
+
+
+async def drop_from_cart(database: Database, user_id: UUID, product_id: UUID | None) -> None:
+    """Take out one product, or everything. What is not there is no error."""
+    await database.run(lambda connection: store_customers.drop_from_cart(connection, user_id, product_id))
+
+
+async def read_cart(database: Database, catalog: Catalog, user_id: UUID) -> CartView:
+    """The cart. While catalog cannot be asked it is shown without prices."""
+    contents = await database.read(lambda connection: store_customers.cart(connection, user_id))
+    try:
+        products = await catalog.products([product_id for product_id, _ in contents])
+    except (PeerUnavailable, OutcomeUnknown):
+        return CartView([CartItemView(product_id=p, quantity=q) for p, q in contents], None, "unavailable")
+    items = [_item(products.get(product_id), product_id, quantity) for product_id, quantity in contents]
+    totals = [(item.line_total.minor(), item.line_total.currency) for item in items if item.line_total is not UNSET]
+    currencies = {currency for _, currency in totals}
+    total = sum(minor for minor, _ in totals)
+    # A total of several currencies, of products that are gone, or beyond what can be handled, would mislead.
+    sound = len(currencies) == 1 and len(totals) == len(items) and total <= MINOR_MAX
+    return CartView(items, money(total, currencies.pop()) if sound else None, "current")
+
+
+def _item(product: KnownProduct | None, product_id: UUID, quantity: int) -> CartItemView:
+    if product is None:
+        return CartItemView(product_id=product_id, quantity=quantity, stock=0)
+    return CartItemView(
+        product_id=product_id,
+        quantity=quantity,
+        name=product.name,
+        unit_price=product.price,
+        line_total=money(product.price.minor() * quantity, product.price.currency),
+        stock=product.stock,
+    )

@@ -1,0 +1,136 @@
+"""Orders over HTTP: decode, use case, encode."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import Parameter
+from litestar.response import ServerSentEvent
+from litestar.response.sse import ServerSentEventMessage
+
+from chassis import access, journal, pages
+from chassis.database import Database
+from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis.pages import Cursor, Limit, Page
+from chassis.relay import Relay
+from chassis.tokens import Caller
+from orders import store
+from orders.cancel_order import OrderCanceller
+from orders.errors import OrderNotFound
+from orders.follow_order import OrderFollower
+from orders.messages import OrderView, PlaceOrder, Timeline, TimelineEntry, view_of
+from orders.order import Order, Status
+from orders.place_order import OrderPlacer
+from orders.ship_order import ship_order
+
+CallerRequest = Request[Caller, Any, Any]
+ShownStatus = Literal["pending", "cancelling", "confirmed", "shipped", "cancelled", "refused"]
+Prefer = Annotated[
+    str | None,
+    Parameter(header="prefer", required=False, description="`respond-async`: answer 202 at once (RFC 7240)."),
+]
+
+
+@post("/orders", guards=[access.signed_in])
+async def place_order(
+    request: CallerRequest,
+    data: PlaceOrder,
+    order_placer: OrderPlacer,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response[OrderView]:
+    """Buy. 201 when confirmed; 202 with its Location while it is still pending; else the reason why not."""
+    answer_later = "respond-async" in [part.strip().lower() for part in (prefer or "").split(",")]
+    order = await order_placer.place(
+        user_id_of(request), data, accepted_key(idempotency_key), answer_later=answer_later
+    )
+    headers = {"location": f"/api/orders/{order.id}"}
+    if order.answer_later or order.confirmed_at is None:
+        return Response(view_of(order), status_code=202, headers=headers)
+    return Response(view_of(order, Status.CONFIRMED), status_code=201, headers=headers)
+
+
+@get("/orders", guards=[access.signed_in])
+async def list_orders(
+    request: CallerRequest,
+    database: Database,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    status: ShownStatus | None = None,
+) -> Page[OrderView]:
+    """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
+    before = pages.key_of(cursor, UUID)
+    orders = await database.read(
+        lambda connection: store.history(connection, user_id_of(request), before, status, limit + 1)
+    )
+    more = len(orders) > limit
+    shown = orders[:limit]
+    return Page([view_of(order) for order in shown], pages.cursor_of(shown[-1].id) if more else None)
+
+
+@get("/orders/{order_id:uuid}", guards=[access.signed_in])
+async def read_order(request: CallerRequest, order_id: UUID, database: Database) -> OrderView:
+    return view_of(await _visible_order(request, order_id, database))
+
+
+@get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
+async def read_timeline(request: CallerRequest, order_id: UUID, database: Database) -> Timeline:
+    """What happened to the order, oldest first."""
+    await _visible_order(request, order_id, database)
+    entries = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
+    return Timeline(
+        [
+            TimelineEntry(entry.time, entry.type, msgspec.json.decode(entry.data, type=dict[str, Any]))
+            for entry in entries
+        ]
+    )
+
+
+@post("/orders/{order_id:uuid}/cancel", guards=[access.signed_in], status_code=200)
+async def cancel_order(request: CallerRequest, order_id: UUID, order_canceller: OrderCanceller) -> Response[OrderView]:
+    """Cancel. 202 while what was taken is still being given back."""
+    order = await order_canceller.cancel(user_id_of(request), order_id)
+    return Response(view_of(order), status_code=202 if order.status is Status.CANCELLING else 200)
+
+
+@post("/orders/{order_id:uuid}/ship", guards=[access.administrator], status_code=200)
+async def ship(order_id: UUID, database: Database, relay: Relay) -> OrderView:
+    """Mark as shipped."""
+    return view_of(await ship_order(database, relay, order_id))
+
+
+@get("/orders/{order_id:uuid}/stream", guards=[access.signed_in])
+async def stream_order(
+    request: CallerRequest, order_id: UUID, database: Database, order_follower: OrderFollower
+) -> ServerSentEvent:
+    """The order as server-sent events: once as it stands, and after each change of its status."""
+    order = await _visible_order(request, order_id, database)
+    changes = await order_follower.follow(order)
+
+    async def events() -> AsyncIterator[ServerSentEventMessage]:
+        async for now in changes:
+            if now is None:
+                yield ServerSentEventMessage(comment="nothing new")
+                continue
+            data = msgspec.json.encode(view_of(now)).decode()
+            yield ServerSentEventMessage(event="order", id=now.status.value, data=data)
+
+    return ServerSentEvent(events())
+
+
+async def _visible_order(request: CallerRequest, order_id: UUID, database: Database) -> Order:
+    """The order, if it is the caller's or the caller is an administrator; else it never was."""
+    order = await database.read(lambda connection: store.by_id(connection, order_id))
+    if order is None or (order.customer.id != request.user.user_id and not request.user.is_administrator):
+        raise OrderNotFound
+    return order
+
+
+def user_id_of(request: CallerRequest) -> UUID:
+    assert request.user.user_id is not None, "the guard lets only people in"
+    return request.user.user_id
+
+
+ROUTES = [place_order, list_orders, read_order, read_timeline, cancel_order, ship, stream_order]

@@ -1,0 +1,40 @@
+"""The cart over HTTP."""
+
+from uuid import UUID
+
+from litestar import delete, get, put
+
+from chassis import access
+from chassis.database import Database
+from orders.catalog import Catalog
+from orders.fill_cart import drop_from_cart, put_in_cart, read_cart
+from orders.http import CallerRequest, user_id_of
+from orders.messages import CartView, PutCartItem
+
+
+@get("/cart", guards=[access.signed_in])
+async def show_cart(request: CallerRequest, database: Database, catalog: Catalog) -> CartView:
+    """The cart, with the prices of now."""
+    return await read_cart(database, catalog, user_id_of(request))
+
+
+@put("/cart/items/{product_id:uuid}", guards=[access.signed_in])
+async def put_item(
+    request: CallerRequest, product_id: UUID, data: PutCartItem, database: Database, catalog: Catalog
+) -> CartView:
+    """Put a product into the cart, or change its quantity. Answers the cart."""
+    await put_in_cart(database, catalog, user_id_of(request), product_id, data.quantity)
+    return await read_cart(database, catalog, user_id_of(request))
+
+
+@delete("/cart/items/{product_id:uuid}", guards=[access.signed_in])
+async def drop_item(request: CallerRequest, product_id: UUID, database: Database) -> None:
+    await drop_from_cart(database, user_id_of(request), product_id)
+
+
+@delete("/cart", guards=[access.signed_in])
+async def empty_cart(request: CallerRequest, database: Database) -> None:
+    await drop_from_cart(database, user_id_of(request), None)
+
+
+ROUTES = [show_cart, put_item, drop_item, empty_cart]

@@ -1,0 +1,307 @@
+"""The shapes that this service sends and receives. Copies of other services' shapes are kept true by contract tests."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from chassis.money import Money, money
+from orders.order import Line, Order, Status
+
+QUANTITY_MAX = 1_000_000
+LINES_MAX = 100
+
+Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+
+# --- What clients send
+
+
+class OrderedItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    product_id: UUID
+    quantity: Quantity
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Either `items`, or `from_cart: true` to buy what is in the cart."""
+
+    items: Annotated[list[OrderedItem], Meta(min_length=1, max_length=LINES_MAX)] | UnsetType = UNSET
+    from_cart: bool = False
+    payment_method: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    expected_total: Money | UnsetType = UNSET
+
+
+class PutCartItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    quantity: Quantity
+
+
+# --- What clients get
+
+
+class UserView(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    email: str
+
+
+class ItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """`name`, `unit_price` and `line_total` are there once the stock is reserved."""
+
+    product_id: UUID
+    name: str | UnsetType = UNSET
+    quantity: int
+    unit_price: Money | UnsetType = UNSET
+    line_total: Money | UnsetType = UNSET
+
+
+class ReasonView(msgspec.Struct, frozen=True):
+    code: str
+    detail: str
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as its buyer sees it. `reason` is there when it was refused or cancelled."""
+
+    id: UUID
+    user: UserView
+    items: list[ItemView]
+    total: Money | None
+    status: str
+    created_at: datetime
+    reason: ReasonView | UnsetType = UNSET
+
+
+class TimelineEntry(msgspec.Struct, frozen=True):
+    at: datetime
+    event: str
+    data: dict[str, Any]
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    items: list[TimelineEntry]
+
+
+class CartItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """Name, price and stock are as they are now; they are left out while catalog cannot be asked."""
+
+    product_id: UUID
+    quantity: int
+    name: str | UnsetType = UNSET
+    unit_price: Money | UnsetType = UNSET
+    line_total: Money | UnsetType = UNSET
+    stock: int | UnsetType = UNSET
+
+
+class CartView(msgspec.Struct, frozen=True):
+    """`total` is null for an empty cart, for one of several currencies, and while prices are not to be had."""
+
+    items: list[CartItemView]
+    total: Money | None
+    prices: Literal["current", "unavailable"]
+
+
+def view_of(order: Order, status: Status | None = None) -> OrderView:
+    """The order as JSON shows it; `status` shows it as it was answered before."""
+    shown = status or order.status
+    return OrderView(
+        id=order.id,
+        user=UserView(order.customer.id, order.customer.name, order.customer.email),
+        items=[_item_view(line, order.currency) for line in order.lines],
+        total=total_of(order),
+        status=shown.value,
+        created_at=order.created_at,
+        reason=ReasonView(order.reason.code, order.reason.detail)
+        if order.reason is not None and shown is not Status.CONFIRMED
+        else UNSET,
+    )
+
+
+def total_of(order: Order) -> Money | None:
+    """The total, once the stock was reserved."""
+    if order.total_minor is None or order.currency is None:
+        return None
+    return money(order.total_minor, order.currency)
+
+
+def _item_view(line: Line, currency: str | None) -> ItemView:
+    if currency is None or line.unit_price_minor is None or line.name is None:
+        return ItemView(product_id=line.product_id, quantity=line.quantity)
+    return ItemView(
+        product_id=line.product_id,
+        name=line.name,
+        quantity=line.quantity,
+        unit_price=money(line.unit_price_minor, currency),
+        line_total=money(line.total_minor, currency),
+    )
+
+
+# --- What is told to everybody
+
+
+class OrderPlaced(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+    items: list[OrderedItem]
+
+
+class OrderConfirmed(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+    items: list[ItemView]
+    total: Money
+
+
+class OrderCancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """`refused`: a step before the pivot said no. `told`: the buyer got this as the answer to the purchase itself."""
+
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+    status: Literal["refused", "cancelled"]
+    was_confirmed: bool
+    told: bool
+    reason: ReasonView
+    total: Money | None
+
+
+class OrderShipped(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+
+
+# --- What users tells
+
+
+class UserChanged(msgspec.Struct, frozen=True):
+    """Data of user.registered and user.updated."""
+
+    user_id: UUID
+    email: str
+    name: str
+    version: int
+
+
+class UserDeleted(msgspec.Struct, frozen=True):
+    user_id: UUID
+    version: int
+
+
+class LookupUsers(msgspec.Struct, frozen=True):
+    ids: list[UUID]
+
+
+class KnownUser(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    email: str
+    version: int
+
+
+class KnownUsers(msgspec.Struct, frozen=True):
+    items: list[KnownUser]
+
+
+# --- What is asked of catalog
+
+
+class ReservationItem(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    lines: list[OrderedItem]
+    expected_total: Money | None
+    correlation_id: str
+    traceparent: str | None
+
+
+class Reservations(msgspec.Struct, frozen=True):
+    items: list[ReservationItem]
+
+
+class ReservedLine(msgspec.Struct, frozen=True):
+    product_id: UUID
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class ReservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    outcome: Literal["reserved", "refused"]
+    lines: list[ReservedLine] = []
+    total: Money | None = None
+    code: str = ""
+    detail: str = ""
+    shortages: list[dict[str, Any]] = []
+
+
+class ReservationAnswers(msgspec.Struct, frozen=True):
+    items: list[ReservationAnswer]
+
+
+class UndoItem(msgspec.Struct, frozen=True):
+    order_id: UUID
+    correlation_id: str
+    traceparent: str | None
+
+
+class Undos(msgspec.Struct, frozen=True):
+    items: list[UndoItem]
+
+
+class UndoAnswer(msgspec.Struct, frozen=True):
+    order_id: UUID
+    outcome: str
+
+
+class UndoAnswers(msgspec.Struct, frozen=True):
+    items: list[UndoAnswer]
+
+
+class LookupProducts(msgspec.Struct, frozen=True):
+    ids: list[UUID]
+
+
+class KnownProduct(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    price: Money
+    stock: int
+
+
+class KnownProducts(msgspec.Struct, frozen=True):
+    items: list[KnownProduct]
+
+
+# --- What is asked of payments
+
+
+class PaymentItem(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    user_id: UUID
+    amount: Money
+    payment_method: str | None
+    correlation_id: str
+    traceparent: str | None
+
+
+class Payments(msgspec.Struct, frozen=True):
+    items: list[PaymentItem]
+
+
+class PaymentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    outcome: Literal["authorized", "declined", "refused", "unknown"]
+    payment_id: UUID | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+class PaymentAnswers(msgspec.Struct, frozen=True):
+    items: list[PaymentAnswer]

@@ -1,0 +1,64 @@
+"""Payments, as orders calls it: authorize and void."""
+
+from collections.abc import Sequence
+
+from chassis.client import ServiceClient
+from chassis.money import money
+from orders import messages
+from orders.catalog import released, undos
+from orders.errors import PaymentDeclined
+from orders.order import Order, Reason
+from orders.saga import Done, Outcome, Refused, Unknown
+
+
+class Payments:
+    """Every call takes many orders and answers item by item, in the same order."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def authorize(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
+        """Have each order's total held. A lost answer is `Unknown`, never a refusal."""
+        answers = await self._client.call(
+            "POST",
+            "/payments",
+            messages.PaymentAnswers,
+            body=messages.Payments([_payment(order) for order in orders]),
+            idempotent=True,
+        )
+        return [_outcome(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
+
+    async def void(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
+        """Let go of what is held for each order; an authorization that comes later will be refused."""
+        answers = await self._client.call(
+            "POST", "/payments/void", messages.UndoAnswers, body=undos(orders), idempotent=True
+        )
+        return [released(answer, "voided") for answer in answers.items]
+
+
+def _payment(order: Order) -> messages.PaymentItem:
+    assert order.total_minor is not None, "stock is reserved, and so priced, before anything is paid"
+    assert order.currency is not None, "stock is reserved, and so priced, before anything is paid"
+    return messages.PaymentItem(
+        order_id=order.id,
+        user_id=order.customer.id,
+        amount=money(order.total_minor, order.currency),
+        payment_method=order.payment_method,
+        correlation_id=order.correlation_id,
+        traceparent=order.traceparent,
+    )
+
+
+def _outcome(order: Order, answer: messages.PaymentAnswer) -> Outcome[Reason]:
+    assert answer.order_id == order.id, "payments answers in the order of the question"
+    match answer.outcome:
+        case "authorized":
+            return Done()
+        case "unknown":
+            return Unknown("the payment provider's answer is not known")
+        case "declined":
+            extras = {"decline_code": answer.code}
+            return Refused(Reason(PaymentDeclined.code, answer.detail or PaymentDeclined.title, extras=extras))
+        case "refused":
+            code = answer.code or "payment_refused"
+            return Refused(Reason(code, answer.detail or code))

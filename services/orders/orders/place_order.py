@@ -1,0 +1,174 @@
+"""Places an order: keeps it, with its event, in one commit; then lets the checkout carry it as far as it goes.
+
+Once the order is kept it will be brought to an end, whatever dies. The caller waits for that end up to a bound.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from msgspec import UNSET
+from uuid_utils.compat import uuid7
+
+from chassis import context, idempotency
+from chassis.batching import Batcher
+from chassis.database import Connection, Database
+from chassis.problems import KeyInProgress, KeyUsedAgain, Unavailable
+from chassis.relay import Relay
+from orders import store, store_customers
+from orders.checkout import CheckoutRunner
+from orders.errors import AccountDeleted, NothingToBuy, RepeatedProduct, refusal_for
+from orders.messages import PlaceOrder, UserChanged
+from orders.order import Customer, Line, Order
+from orders.store import NewOrder
+from orders.users import Users
+from orders.waiting import Waiting
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order and how it is to be answered: as the stored answer to a repeated request, or as it now stands."""
+
+    order: Order
+    repeated: bool
+
+
+class OrderPlacer:
+    """The use case, with what it needs. Orders that come at the same time are kept in one commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        runner: CheckoutRunner,
+        waiting: Waiting,
+        relay: Relay,
+        *,
+        lease_s: float,
+        deadline_s: float,
+        wait_s: float,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._runner = runner
+        self._waiting = waiting
+        self._relay = relay
+        self._lease_s = lease_s
+        self._deadline_s = deadline_s
+        self._wait_s = wait_s
+        self._placements: Batcher[NewOrder, Order | None] = Batcher("place order", self._keep)
+
+    async def place(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> Order:
+        """Place an order and wait for its end, `wait_s` at the most; it may still be pending then.
+
+        Raises what the checkout refused it for, or `KeyUsedAgain`, `KeyInProgress`, `RepeatedProduct`, `NothingToBuy`,
+        `AccountDeleted`, and `Unavailable` when it could not be kept.
+        """
+        new = await self._read(user_id, request, key, answer_later=answer_later)
+        order = await self._placements.submit(new)
+        if order is None:
+            return await self._repeated(new)
+        _log.info("order placed", order_id=str(order.id))
+        self._relay.wake()
+        self._runner.start(order)
+        if answer_later:
+            return order
+        ended = await self._waiting.end_of(order.id, self._wait_s)
+        return order if ended is None else _answer(ended)
+
+    async def _read(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:
+        """The request as an order, with the cart's lines where it says so."""
+        if (request.items is UNSET) != request.from_cart:
+            raise NothingToBuy("Give either items, or from_cart: true.")
+        if request.items is UNSET:
+            in_cart = await self._database.read(lambda connection: store_customers.cart(connection, user_id))
+            lines = tuple(Line(product_id, quantity) for product_id, quantity in in_cart)
+        else:
+            lines = tuple(Line(item.product_id, item.quantity) for item in request.items)
+        if not lines and key is None:
+            raise NothingToBuy("The cart is empty.")
+        if len({line.product_id for line in lines}) != len(lines):
+            raise RepeatedProduct
+        expected = None if request.expected_total is UNSET else request.expected_total
+        return NewOrder(
+            id=uuid7(),
+            user_id=user_id,
+            lines=lines,
+            payment_method=None if request.payment_method is UNSET else request.payment_method,
+            expected_total_minor=None if expected is None else expected.minor(),
+            expected_currency=None if expected is None else expected.currency,
+            from_cart=request.from_cart,
+            answer_later=answer_later,
+            idempotency_key=key,
+            fingerprint=idempotency.fingerprint(request),
+            correlation_id=context.correlation_id(),
+            traceparent=context.traceparent(),
+        )
+
+    async def _keep(self, orders: Sequence[NewOrder]) -> Sequence[Order | Exception | None]:
+        """Insert a batch. Answers the order, None when its key was used before, or why it cannot be."""
+        known = await self._customers([new.user_id for new in orders])
+        ready: list[tuple[NewOrder, Customer]] = []
+        refused: dict[UUID, Exception] = {}
+        for new in orders:
+            customer = known.get(new.user_id)
+            if isinstance(customer, Customer) and new.lines:
+                ready.append((new, customer))
+            elif isinstance(customer, Exception):
+                refused[new.id] = customer
+            elif customer is None:
+                refused[new.id] = AccountDeleted()
+
+        async def insert(connection: Connection) -> dict[UUID, Order]:
+            placed = await store.insert(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
+            # A commit whose answer was lost is repeated, and finds its own rows: they are ours, not a used key.
+            missing = [new.id for new, _ in ready if new.id not in placed]
+            return placed | await store.by_ids(connection, missing) if missing else placed
+
+        placed = await self._database.run(insert) if ready else {}
+        return [refused.get(new.id) or placed.get(new.id) for new in orders]
+
+    async def _customers(self, user_ids: Sequence[UUID]) -> dict[UUID, Customer | Exception | None]:
+        """The buyers by id: from the copy, or from users when no event has told yet. None for a deleted account."""
+        known: dict[UUID, Customer | Exception | None] = dict(
+            await self._database.read(lambda connection: store_customers.customers(connection, user_ids))
+        )
+        unknown = list({user_id for user_id in user_ids if user_id not in known})
+        if not unknown:
+            return known
+        try:
+            told = await self._users.look_up(unknown)
+        except Exception as error:
+            _log.warning("users could not be asked who is buying", error=str(error))
+            return known | dict.fromkeys(unknown, Unavailable("Users cannot be asked at the moment who is buying."))
+        changes = [UserChanged(user.id, user.email, user.name, user.version) for user in told]
+        await self._database.run(lambda connection: store_customers.remember(connection, changes))
+        return known | {user.id: Customer(user.id, user.name, user.email) for user in told}
+
+    async def _repeated(self, new: NewOrder) -> Order:
+        """The stored answer for a key that was used before."""
+        key = new.idempotency_key
+        if key is None:
+            raise NothingToBuy("The cart is empty.")
+        found = await self._database.read(lambda connection: store.by_key(connection, new.user_id, key))
+        if found is None:
+            raise NothingToBuy("The cart is empty.")
+        order, fingerprint = found
+        if fingerprint != new.fingerprint:
+            raise KeyUsedAgain
+        if order.status.is_final_for_checkout or order.answer_later:
+            return _answer(order)
+        if datetime.now(UTC) - order.created_at < timedelta(seconds=self._wait_s + 1.0):
+            raise KeyInProgress
+        return order
+
+
+def _answer(order: Order) -> Order:
+    """The order as the answer to its purchase. Raises why it came to nothing."""
+    if order.confirmed_at is None and order.reason is not None and not order.answer_later:
+        raise refusal_for(order.reason, order)
+    return order

@@ -1,0 +1,25 @@
+"""Marks a confirmed order as shipped: from then on it cannot be cancelled."""
+
+from uuid import UUID
+
+from chassis.database import Connection, Database
+from chassis.relay import Relay
+from orders import store
+from orders.errors import OrderNotConfirmed, OrderNotFound
+from orders.order import Order, Status
+
+
+async def ship_order(database: Database, relay: Relay, order_id: UUID) -> Order:
+    """Raises `OrderNotFound` or `OrderNotConfirmed`. The same again is fine."""
+
+    async def ship(connection: Connection) -> Order:
+        order = await store.by_id(connection, order_id)
+        if order is None:
+            raise OrderNotFound
+        return await store.ship(connection, order)
+
+    order = await database.run(ship)
+    relay.wake()
+    if order.status is not Status.SHIPPED:
+        raise OrderNotConfirmed(f"The order is {order.status.value}, not confirmed.")
+    return order

@@ -1,0 +1,24 @@
+"""Users, as orders calls it: the signing keys, and who somebody is when no event has told yet."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from chassis.client import ServiceClient
+from orders.messages import KnownUser, KnownUsers, LookupUsers
+
+
+class Users:
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def look_up(self, user_ids: Sequence[UUID]) -> list[KnownUser]:
+        """Name and address of each; deleted users are left out. Raises `Unavailable` or `OutcomeUnknown`."""
+        answer = await self._client.call(
+            "POST", "/users/lookup", KnownUsers, body=LookupUsers(list(user_ids)), idempotent=True
+        )
+        return answer.items
+
+    async def keys(self) -> dict[str, Any]:
+        """The JWKS that access tokens are checked with."""
+        return await self._client.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
