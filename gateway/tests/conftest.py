@@ -1,5 +1,6 @@
 """A real Envoy before small fake services: each answers with what it was asked, or as a test tells it to."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -22,7 +23,7 @@ LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 15
 
 # Short, so that what takes seconds in earnest takes a moment here.
-QUICK = Limits(headers_s=0.5, body_s=0.5, answer_s=1, stream_idle_s=2, keys_s=1)
+QUICK = Limits(headers_s=0.5, body_s=1, answer_s=1, stream_idle_s=2, keys_s=1)
 
 
 @dataclass
@@ -62,10 +63,10 @@ def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 
                 "method": self.command,
                 "path": self.path,
                 "headers": {key.lower(): value for key, value in self.headers.items()},
-                "body": self.rfile.read(length).decode() if length else "",
+                "body": self.rfile.read(length).decode(errors="replace") if length else "",
             }
             if self.headers.get("transfer-encoding") == "chunked":
-                echo["body"] = read_chunks(self).decode()
+                echo["body"] = read_chunks(self).decode(errors="replace")
             service.requests.append(echo)
             if service.answer is not None:
                 return service.answer(self)
@@ -76,9 +77,16 @@ def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 
         def log_message(self, *_: object) -> None:
             """Keep the test's output for the test."""
 
+    connections: list[socket.socket] = []
+
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 64
+
+        def get_request(self) -> tuple[socket.socket, Any]:
+            connection, address = super().get_request()
+            connections.append(connection)
+            return connection, address
 
         def handle_error(self, *_: object) -> None:
             """Clients that go away early are part of these tests."""
@@ -88,6 +96,9 @@ def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 
     def stop() -> None:
         server.shutdown()
         server.server_close()
+        for connection in connections:  # A process that dies takes its open connections with it.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     service = FakeService(name=name, port=server.server_address[1], stop=stop)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -55,6 +55,10 @@ def test_a_configuration_that_envoy_refuses_is_refused_in_its_words(tmp_path):
 def test_names_are_looked_up_and_addresses_are_not():
     assert {cluster["type"] for cluster in clusters(EMBEDDED).values()} == {"STATIC"}
     assert {cluster["type"] for cluster in clusters(CONTAINERS).values()} == {"STRICT_DNS"}
+    mixed = [Address("127.0.0.1", 8093), Address("orders", 8080)]
+    assert (
+        clusters(replace(EMBEDDED, upstreams={**EMBEDDED.upstreams, "orders": mixed}))["orders"]["type"] == "STRICT_DNS"
+    )
 
 
 def test_every_replica_is_an_endpoint():

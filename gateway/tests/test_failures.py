@@ -71,14 +71,17 @@ def test_a_refusal_by_a_service_is_passed_on_as_it_is(gateway, reply, status):
     assert "retry-after" not in answer.headers
 
 
-def test_a_service_that_does_not_answer_is_given_up_on(gateway):
+def test_a_service_that_does_not_answer_is_given_up_on(gateway, eventually):
     done = threading.Event()
     gateway.services["orders"].answer = lambda handler: done.wait(10) and None
-    answer = gateway.ask_signed_in("POST", "/api/orders", body=b"{}", x_envoy_upstream_rq_timeout_ms="60000")
+    fields = {"x_envoy_upstream_rq_timeout_ms": "60000", "x_request_id": "slow"}
+    answer = gateway.ask_signed_in("POST", "/api/orders", body=b"{}", **fields)
     done.set()
 
     assert (answer.status, answer.json["code"]) == (504, "timeout")
     assert len(gateway.requests()) == 1
+    line = eventually(lambda: [line for line in gateway.access_log() if line["correlation_id"] == "slow"])[0]
+    assert line["details"] == "response_timeout"
 
 
 def test_a_stream_outlasts_the_time_that_an_answer_may_take(gateway):
@@ -135,7 +138,7 @@ def test_replicas_share_the_work_and_a_dead_one_is_passed_over(start_gateway, st
 
 
 def test_open_streams_do_not_take_the_connections_of_purchases(start_gateway, reply, eventually):
-    gateway = start_gateway(limits=Limits(upstream_connections=2))
+    gateway = start_gateway(limits=Limits(answer_s=2, upstream_connections=2))
     eventually(lambda: gateway.ask_signed_in("GET", "/api/cart").status == 200)
     gateway.forget()
     done = threading.Event()

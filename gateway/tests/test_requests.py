@@ -1,10 +1,13 @@
 """What a request may look like, and what becomes of one that does not: always a problem, never an effect."""
 
+import contextlib
 import json
 import re
 import threading
 
 import pytest
+
+from cartwright.embedded.envoy import Address
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -53,19 +56,34 @@ def test_a_body_in_chunks_arrives_whole(gateway):
     assert gateway.requests()[0]["body"] == "{}"
 
 
-def test_a_body_that_trickles_is_cut_off(gateway):
-    heard = gateway.say(head(gateway, "content-length: 10") + b"{")
+def trickle(gateway, start, rest):
+    """Send the rest byte by byte, never idle for long, until the gateway has had enough."""
+    with gateway.connect() as connection:
+        connection.sendall(start)
+        connection.settimeout(0.05)
+        heard = b""
+        for byte in rest:
+            with contextlib.suppress(TimeoutError):
+                heard = connection.recv(65_536)
+                break
+            connection.sendall(bytes([byte]))
+        return heard
 
-    assert problem_in(heard)["code"] == "request_timeout"
+
+def test_a_body_that_trickles_is_cut_off(gateway):
+    heard = trickle(gateway, head(gateway, "content-length: 200"), b"x" * 199)
+
     assert heard.startswith(b"HTTP/1.1 408 ")
+    assert problem_in(heard)["code"] == "request_timeout"
     assert gateway.requests() == []
 
 
-def test_headers_that_trickle_are_cut_off(gateway):
-    heard = gateway.say(b"GET /api/products HTTP/1.1\r\nhost: sh")
+def test_headers_that_trickle_are_cut_off_sooner(gateway, eventually):
+    heard = trickle(gateway, b"GET /api/products HTTP/1.1\r\nhost: shop", b"x" * 199)
 
     assert heard.startswith(b"HTTP/1.1 408 ")
     assert problem_in(heard)["code"] == "request_timeout"
+    eventually(lambda: [line for line in gateway.access_log() if line["details"] == "request_header_timeout"])
 
 
 def test_headers_that_are_too_large_are_refused(gateway):
@@ -136,6 +154,23 @@ def test_a_refusal_carries_the_id_of_its_request(gateway):
 
     assert answer.status == 401
     assert answer.headers["x-request-id"] == answer.json["correlation_id"] == "mine"
+
+
+def test_tracing_leaves_the_request_id_alone_and_tells_the_services(start_gateway, start_fake, eventually):
+    collector = start_fake("collector")
+    gateway = start_gateway(trace_collector=Address("127.0.0.1", collector.port))
+    given = "7a9f5b1c-3d2e-4f60-8a1b-2c3d4e5f6071"
+    answer = gateway.ask("GET", "/api/products", x_request_id=given)
+
+    assert answer.headers["x-request-id"] == given
+    trace_id = answer.json["headers"]["traceparent"].split("-")[1]
+    line = eventually(lambda: [line for line in gateway.access_log() if line["correlation_id"] == given])[0]
+    assert line["trace_id"] == trace_id
+    for _ in range(5):  # Envoy sends spans by fives, or every five seconds.
+        gateway.ask("GET", "/api/products")
+    eventually(lambda: collector.requests)
+    assert collector.requests[0]["path"] == "/v1/traces"
+    collector.stop()
 
 
 def test_the_trace_of_the_client_is_passed_on(gateway):

@@ -173,6 +173,10 @@ def test_the_gateway_says_that_it_is_alive(gateway, path):
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_doubled_slash_is_a_slip_of_the_client(gateway):
+    assert gateway.ask("GET", "/api//products").json["path"] == "/products"
+
+
 def test_an_override_of_method_or_path_is_not_heard(gateway):
     answer = gateway.ask_signed_in(
         "GET",
