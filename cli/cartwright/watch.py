@@ -18,8 +18,8 @@ READY_SECONDS_MAX = 60
 POLL_SECONDS = 0.1
 POLL_SECONDS_WHEN_READY = 2.0
 
-# A part that ended at its start so many times would go on doing so.
-ENDS_AT_START_MAX = 3
+# A part that was started so often without becoming ready would go on ending.
+FRUITLESS_STARTS_MAX = 3
 LOG_LINES_SHOWN = 15
 
 
@@ -48,21 +48,23 @@ async def looks(system: System) -> AsyncGenerator[Look, None]:
     """
     parts = all_parts(system)
     ready: dict[str, bool] = {}
-    starts_failed: dict[str, set[int]] = {}
+    fruitless_starts: dict[str, set[int]] = {}
     async with Probes(system) as probes:
         while True:
             states = await _states(system)
             if not states and not await asyncio.to_thread(processes.is_supervised, system.layout.data):
                 raise SystemGone("The system was stopped by somebody else.")
-            for state in states.values():
-                if state.state in ("BACKOFF", "FATAL"):
-                    starts_failed.setdefault(state.name, set()).add(state.started)
             # What was ready is asked again only when all is: until then the machine has better things to do.
             is_all_ready = all(ready.get(part.name) for part in parts)
             asked = [part.name for part in parts if is_all_ready or not ready.get(part.name)]
             answers = await asyncio.gather(*(probes.is_ready(name) for name in asked))
             ready |= dict(zip(asked, answers, strict=True))
-            failing = [name for name, starts in starts_failed.items() if len(starts) >= ENDS_AT_START_MAX]
+            for state in states.values():
+                if ready.get(state.name):
+                    fruitless_starts.pop(state.name, None)
+                elif state.started:
+                    fruitless_starts.setdefault(state.name, set()).add(state.started)
+            failing = [name for name, starts in fruitless_starts.items() if len(starts) > FRUITLESS_STARTS_MAX]
             look = Look(part_views(parts, states, ready), failing)
             yield look
             await asyncio.sleep(POLL_SECONDS if look.waiting else POLL_SECONDS_WHEN_READY)

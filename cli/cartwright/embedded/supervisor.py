@@ -18,8 +18,8 @@ from cartwright.embedded.system import System
 LOGIN = "cartwright"
 CALL_SECONDS_MAX = 5
 
-# A part that ends within a second of its start is tried again after 1 s, 2 s, 3 s and so on. What ends later than that
-# is started again at once, without end.
+# A part that ends within two seconds of its start is tried again after 1 s, 2 s, 3 s and so on. What ends later is
+# started again at once, without end.
 START_RETRIES = 100
 
 # Open files and connections of each part: the gateway alone holds two for every client.
@@ -52,7 +52,7 @@ directory = {directory}
 environment = {environment}
 autostart = {autostart}
 autorestart = true
-startsecs = 1
+startsecs = 2
 startretries = {retries}
 stopsignal = {stop_signal}
 stopwaitsecs = {stop_seconds_max}
