@@ -1,5 +1,6 @@
 """JSON lines on standard output, each with the service's name and the correlation id of the work it tells of."""
 
+import json
 import logging
 import sys
 from typing import Any
@@ -54,8 +55,12 @@ def configure(service: str, level: str = "info") -> None:
 
 
 def _serialize(event: Any, **_: Any) -> bytes:
-    return _encoder.encode(event)
+    try:
+        return _encoder.encode(event)
+    except (UnicodeEncodeError, TypeError):
+        # Half a surrogate pair, or a key that JSON does not have: telling of it must not fail what is told of.
+        return json.dumps(event, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace")
 
 
 def _serialize_text(event: Any, **_: Any) -> str:
-    return _encoder.encode(event).decode()
+    return _serialize(event).decode()

@@ -77,14 +77,15 @@ class UserKeys:
     """The public keys of the users service: fetched when first needed, and again for a key id that is not known yet.
 
     Keys that were fetched once go on to serve while users is down. Refetches are at least `refetch_s_min` apart, so
-    that made-up key ids cannot turn this service into a hammer.
+    that made-up key ids cannot turn this service into a hammer; while there are no keys at all, `retry_s_min`.
     """
 
-    def __init__(self, fetch: FetchKeys, *, refetch_s_min: float = 5.0) -> None:
+    def __init__(self, fetch: FetchKeys, *, refetch_s_min: float = 5.0, retry_s_min: float = 0.5) -> None:
         self._fetch = fetch
         self._refetch_s_min = refetch_s_min
+        self._retry_s_min = retry_s_min
         self._keys: dict[str, ECKey] = {}
-        self._fetched_at = float("-inf")
+        self._asked_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> ECKey | None:
@@ -92,7 +93,8 @@ class UserKeys:
         if key_id in self._keys:
             return self._keys[key_id]
         async with self._lock:
-            if key_id not in self._keys and time.monotonic() - self._fetched_at >= self._refetch_s_min:
+            pause_s = self._refetch_s_min if self._keys else self._retry_s_min
+            if key_id not in self._keys and time.monotonic() - self._asked_at >= pause_s:
                 await self._refetch()
         if not self._keys:
             raise Unavailable("The keys that access tokens are checked with are not available at the moment.")
@@ -101,9 +103,11 @@ class UserKeys:
     async def _refetch(self) -> None:
         try:
             self._keys = keys_by_id(await self._fetch())
-            self._fetched_at = time.monotonic()
         except Exception as error:  # Whatever went wrong, the old keys go on to serve.
             _log.warning("the signing keys of users could not be fetched", error=str(error))
+        finally:
+            # Taken at the end: those who queued behind a fetch that took long must not each wait for one of their own.
+            self._asked_at = time.monotonic()
 
 
 def keys_by_id(jwks: Mapping[str, Any]) -> dict[str, ECKey]:
@@ -113,6 +117,14 @@ def keys_by_id(jwks: Mapping[str, Any]) -> dict[str, ECKey]:
         for key in KeySet.import_key_set(jwks).keys  # type: ignore[arg-type]
         if isinstance(key, ECKey) and key.kid
     }
+
+
+class _Person(msgspec.Struct, frozen=True):
+    """The claims of an access token that make a `Caller`."""
+
+    sub: UUID
+    roles: list[str] = []
+    sid: str | None = None
 
 
 class TokenVerifier:
@@ -170,11 +182,8 @@ class TokenVerifier:
         expected = {"iss": self._issuer, "aud": AUDIENCE, "typ": "access"}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise Unauthenticated("The token is none for access.")
-        return Caller(
-            user_id=UUID(claims["sub"]),
-            roles=frozenset(str(role) for role in claims.get("roles", ())),
-            session_id=claims.get("sid"),
-        )
+        person = msgspec.convert(claims, _Person)
+        return Caller(user_id=person.sub, roles=frozenset(person.roles), session_id=person.sid)
 
 
 def access_claims(*, issuer: str, user_id: UUID, roles: list[str], session_id: str, lifetime_s: int) -> dict[str, Any]:
