@@ -1,18 +1,21 @@
 """A running users service on a real PostgreSQL, with cheap password hashes, and a person's way through it."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, NamedTuple
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
+from cartwright.embedded.scratch import ScratchPostgres
 from users.app import build
 from users.settings import Settings
 
@@ -20,7 +23,18 @@ ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of 
 PASSWORD = "correct horse battery"
 READY_S_MAX = 15.0
 
-MakeSettings = Callable[..., Settings]
+_numbers = itertools.count(1)
+
+
+def new_email() -> str:
+    return f"person{next(_numbers)}@example.com"
+
+
+class Person(NamedTuple):
+    id: str
+    email: str
+    access_token: str
+    refresh_token: str
 
 
 class Service:
@@ -38,13 +52,13 @@ class Service:
         return await self.client.request(method, path, headers=headers, **options)
 
     async def register(
-        self, email: str = "ada@example.com", name: str = "Ada", password: str = PASSWORD, key: str | None = None
+        self, email: str | None = None, name: str = "Ada", password: str = PASSWORD, key: str | None = None
     ) -> httpx.Response:
-        body = {"email": email, "name": name, "password": password}
+        body = {"email": email or new_email(), "name": name, "password": password}
         headers = {} if key is None else {"idempotency-key": key}
         return await self.call("POST", "/users", json=body, headers=headers)
 
-    async def sign_in(self, email: str = "ada@example.com", password: str = PASSWORD) -> httpx.Response:
+    async def sign_in(self, email: str, password: str = PASSWORD) -> httpx.Response:
         form = {"grant_type": "password", "username": email, "password": password}
         return await self.client.post("/auth/token", data=form)
 
@@ -52,13 +66,14 @@ class Service:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self.client.post("/auth/token", data=form)
 
-    async def person(self, email: str = "ada@example.com", name: str = "Ada") -> dict[str, str]:
-        """A registered and signed-in person: `id`, `access_token`, `refresh_token`."""
+    async def person(self, email: str | None = None, name: str = "Ada") -> Person:
+        """Somebody registered and signed in."""
         registered = await self.register(email, name)
         assert registered.status_code == 201, registered.text
-        tokens = await self.sign_in(email)
+        body = registered.json()
+        tokens = await self.sign_in(body["email"])
         assert tokens.status_code == 200, tokens.text
-        return {"id": registered.json()["id"], **tokens.json()}
+        return Person(body["id"], body["email"], tokens.json()["access_token"], tokens.json()["refresh_token"])
 
     async def administrator(self) -> str:
         """The access token of the first administrator."""
@@ -78,12 +93,18 @@ class Service:
         return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
 
 
-@pytest.fixture
-def settings(database_url: str, events_url: str, service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings:
-    def make(**changes: Any) -> Settings:
+MakeSettings = Callable[..., Settings]
+Start = Callable[..., AbstractAsyncContextManager[Service]]
+NO_BROKER = "nats://127.0.0.1:9/cartwright"
+"""Nobody listens there: the journal buffers, and the tests read it."""
+
+
+@pytest.fixture(scope="session")
+def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings:
+    def make(database_url: str, **changes: Any) -> Settings:
         values: dict[str, Any] = {
             "database_url": database_url,
-            "events_url": events_url,
+            "events_url": NO_BROKER,
             "service_key": service_keys["users"],
             "service_keys": service_jwks,
             "admin_email": ADMINISTRATOR["email"],
@@ -118,17 +139,20 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
         await asyncio.sleep(0.02)
 
 
-@pytest.fixture
-async def service(settings: MakeSettings) -> AsyncIterator[Service]:
-    async with running(settings()) as service:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(settings: MakeSettings, postgres: ScratchPostgres) -> AsyncIterator[Service]:
+    """One service for a module: its tests take people of their own."""
+    database_url = postgres.make_database()
+    async with running(settings(database_url)) as service:
         yield service
+    postgres.drop_database(database_url)
 
 
 @pytest.fixture
-def start(settings: MakeSettings) -> Callable[..., Any]:
-    """`async with start(key_rotation_s=1) as service`: with other settings, or a second replica of the same database."""
+def start(settings: MakeSettings, database_url: str) -> Start:
+    """`async with start(key_rotation_s=1) as service`: a service (a second one: a replica) on this test's database."""
 
-    def begin(**changes: Any) -> Any:
-        return running(settings(**changes))
+    def begin(**changes: Any) -> AbstractAsyncContextManager[Service]:
+        return running(settings(database_url, **changes))
 
     return begin

@@ -4,7 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, patch, post, put
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 
 from chassis.access import administrator, public, services, signed_in
 from chassis.application import INTERNAL_BODY_BYTES_MAX
@@ -34,10 +36,10 @@ from users.register import register
 
 @post("/users", guards=[public], summary="Register")
 async def register_account(
-    data: Registration,
-    database: Database,
-    passwords: Passwords,
-    relay: Relay,
+    data: JSONBody[Registration],
+    database: NamedDependency[Database],
+    passwords: NamedDependency[Passwords],
+    relay: NamedDependency[Relay],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Registered]:
     registered = await register(database, passwords, data, idempotency_key=accepted_key(idempotency_key))
@@ -46,13 +48,16 @@ async def register_account(
 
 
 @get("/users/me", guards=[signed_in], summary="Read the own profile")
-async def read_own_profile(request: Request[Any, Any, Any], database: Database) -> Profile:
+async def read_own_profile(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Profile:
     return profile_of(await read_own(database, request.user.user_id))
 
 
 @patch("/users/me", guards=[signed_in], summary="Change the own name or e-mail address")
 async def change_own_profile(
-    request: Request[Any, Any, Any], data: ProfileChange, database: Database, relay: Relay
+    request: Request[Any, Any, Any],
+    data: JSONBody[ProfileChange],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
 ) -> Profile:
     account = await change_profile(database, request.user.user_id, data)
     relay.wake()
@@ -60,19 +65,24 @@ async def change_own_profile(
 
 
 @delete("/users/me", guards=[signed_in], summary="Delete the own account")
-async def delete_own_account(request: Request[Any, Any, Any], database: Database, relay: Relay) -> None:
+async def delete_own_account(
+    request: Request[Any, Any, Any], database: NamedDependency[Database], relay: NamedDependency[Relay]
+) -> None:
     await delete_account(database, request.user.user_id)
     relay.wake()
 
 
 @get("/users/me/preferences", guards=[signed_in], summary="Read which mails one gets")
-async def read_own_preferences(request: Request[Any, Any, Any], database: Database) -> Preferences:
+async def read_own_preferences(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Preferences:
     return (await read_own(database, request.user.user_id)).preferences
 
 
 @put("/users/me/preferences", guards=[signed_in], summary="Set which mails one gets")
 async def set_own_preferences(
-    request: Request[Any, Any, Any], data: NewPreferences, database: Database, relay: Relay
+    request: Request[Any, Any, Any],
+    data: JSONBody[NewPreferences],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
 ) -> Preferences:
     preferences = Preferences(order_emails=data.order_emails, payment_emails=data.payment_emails)
     account = await set_preferences(database, request.user.user_id, preferences)
@@ -81,19 +91,23 @@ async def set_own_preferences(
 
 
 @get("/users", guards=[administrator], summary="List accounts, the newest first")
-async def list_accounts(database: Database, limit: Limit = 20, cursor: Cursor = None) -> Page[Profile]:
+async def list_accounts(database: NamedDependency[Database], limit: Limit = 20, cursor: Cursor = None) -> Page[Profile]:
     page = await read_page(database, cursor, limit)
     return Page(items=[profile_of(account) for account in page.items], next_cursor=page.next_cursor)
 
 
 @get("/users/{user_id:uuid}", guards=[administrator], summary="Read an account")
-async def read_account(user_id: UUID, database: Database) -> Profile:
+async def read_account(user_id: FromPath[UUID], database: NamedDependency[Database]) -> Profile:
     return profile_of(await read_one(database, user_id))
 
 
 @put("/users/{user_id:uuid}/roles", guards=[administrator], summary="Set the roles of an account")
 async def set_account_roles(
-    request: Request[Any, Any, Any], user_id: UUID, data: NewRoles, database: Database, relay: Relay
+    request: Request[Any, Any, Any],
+    user_id: FromPath[UUID],
+    data: JSONBody[NewRoles],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
 ) -> Profile:
     account = await set_roles(database, user_id, data.roles, by=request.user.user_id)
     relay.wake()
@@ -107,7 +121,7 @@ async def set_account_roles(
     status_code=200,
     summary="Look up names, addresses and preferences",
 )
-async def look_up_users(data: Lookup, database: Database) -> FoundUsers:
+async def look_up_users(data: JSONBody[Lookup], database: NamedDependency[Database]) -> FoundUsers:
     return FoundUsers(items=[found(account) for account in await look_up(database, data.ids)])
 
 

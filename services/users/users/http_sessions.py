@@ -1,12 +1,13 @@
 """HTTP for sessions and keys: the OAuth 2 token endpoint, sign-out, the JWKS and its rotation."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.params import Body
+from litestar.params import JSONBody, URLEncodedBody
 
 from chassis.access import Connection, administrator, anyone
 from chassis.database import Database
@@ -43,11 +44,11 @@ def parameter_twice(request: Request[Any, Any, Any], _: ValidationException) -> 
     summary="Sign in, or refresh (OAuth 2)",
 )
 async def make_tokens(
-    data: Annotated[TokenForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
-    database: Database,
-    passwords: Passwords,
-    signing_keys: SigningKeys,
-    settings: Settings,
+    data: URLEncodedBody[TokenForm],
+    database: NamedDependency[Database],
+    passwords: NamedDependency[Passwords],
+    signing_keys: NamedDependency[SigningKeys],
+    settings: NamedDependency[Settings],
 ) -> Response[Tokens]:
     lifetime_s = settings.refresh_token_lifetime_s
     match data.grant_type:
@@ -84,17 +85,17 @@ def _answer(signing_keys: SigningKeys, session: Session, refresh_token: str) -> 
 
 
 @post("/auth/sign-out", guards=[anyone], status_code=204, summary="End a session")
-async def end_session(data: SignOut, database: Database) -> None:
+async def end_session(data: JSONBody[SignOut], database: NamedDependency[Database]) -> None:
     await sign_out(database, data.refresh_token)
 
 
 @get("/.well-known/jwks.json", guards=[anyone], sync_to_thread=False, summary="The public signing keys (JWKS)")
-def show_keys(signing_keys: SigningKeys) -> Response[PublicKeys]:
+def show_keys(signing_keys: NamedDependency[SigningKeys]) -> Response[PublicKeys]:
     return Response(signing_keys.public_keys(), headers={"cache-control": "public, max-age=60"})
 
 
 @post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
-async def rotate_keys(signing_keys: SigningKeys) -> NextKey:
+async def rotate_keys(signing_keys: NamedDependency[SigningKeys]) -> NextKey:
     return await signing_keys.rotate()
 
 

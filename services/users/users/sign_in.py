@@ -29,8 +29,8 @@ async def sign_in(
     database: Database, passwords: Passwords, *, email: str, password: str, refresh_token_lifetime_s: int
 ) -> tuple[Session, str]:
     """The session and its first refresh token. Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
-    address = _comparable(email)
-    email_hash = hashlib.sha256(address.encode("utf-8", "surrogatepass")).digest()
+    address = _address(email)
+    email_hash = hashlib.sha256((address or email).encode("utf-8", "surrogatepass")).digest()
 
     async def take_attempt(connection: Connection) -> bool:
         return await store_accounts.take_attempt(
@@ -40,7 +40,9 @@ async def sign_in(
     if not await database.run(take_attempt):
         _log.warning("sign-in held back after failures")
         raise TooManyAttempts
-    kept = await database.read(lambda connection: store_accounts.kept_password(connection, address))
+    kept = None
+    if address is not None:
+        kept = await database.read(lambda connection: store_accounts.kept_password(connection, address))
     if not await passwords.matches(password, kept.password_hash if kept else None) or kept is None:
         raise InvalidGrant
     better_hash = await _better_hash(passwords, kept, password)
@@ -74,8 +76,9 @@ async def _better_hash(passwords: Passwords, kept: KeptPassword, password: str) 
         return None  # The next sign-in will do.
 
 
-def _comparable(email: str) -> str:
+def _address(given: str) -> str | None:
+    """The address as it is kept; None for what cannot be one, and so has no account."""
     try:
-        return normalised_email(email)
+        return normalised_email(given)
     except InvalidEmail:
-        return email.strip().lower()
+        return None

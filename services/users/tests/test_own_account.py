@@ -1,0 +1,142 @@
+"""What people do with their own account, and what others are told of it."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_change_of_profile_raises_the_version_and_is_told(service: Any) -> None:
+    person = await service.person()
+    changed = await service.call(
+        "PATCH", "/users/me", token=person.access_token, json={"name": " Ada King ", "email": "Ada.King@Example.org"}
+    )
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["name"], changed.json()["email"]) == ("Ada King", "ada.king@example.org")
+    type_, data = (await service.told(person.id))[-1]
+    assert type_ == "user.updated"
+    assert data == {
+        "user_id": person.id,
+        "email": "ada.king@example.org",
+        "name": "Ada King",
+        "preferences": {"order_emails": True, "payment_emails": True},
+        "version": 2,
+    }
+    assert (await service.sign_in(person.email)).status_code == 400
+    assert (await service.sign_in("ada.king@example.org")).status_code == 200
+
+
+async def test_a_change_that_changes_nothing_is_not_told(service: Any) -> None:
+    person = await service.person(name="Ada")
+    for body in ({}, {"name": "Ada"}, {"email": person.email.upper()}):
+        assert (await service.call("PATCH", "/users/me", token=person.access_token, json=body)).status_code == 200
+    everything = {"order_emails": True, "payment_emails": True}
+    await service.call("PUT", "/users/me/preferences", token=person.access_token, json=everything)
+    assert len(await service.told(person.id)) == 1
+
+
+async def test_an_address_of_somebody_else_cannot_be_taken_over(service: Any) -> None:
+    person, other = await service.person(), await service.person()
+    answer = await service.call("PATCH", "/users/me", token=person.access_token, json={"email": other.email})
+    assert (answer.status_code, answer.json()["code"]) == (409, "email_taken")
+    assert len(await service.told(person.id)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": None},
+        {"name": ""},
+        {"name": "x" * 201},
+        {"name": 1},
+        {"email": "no address"},
+        {"email": None},
+        {"roles": ["admin"]},
+        {"id": "x"},
+        {"password": "another password"},
+        [],
+    ],
+)
+async def test_an_unacceptable_change_has_no_effect(service: Any, body: Any) -> None:
+    person = await service.person()
+    answer = await service.call("PATCH", "/users/me", token=person.access_token, json=body)
+    assert answer.status_code == 422, answer.text
+    assert len(await service.told(person.id)) == 1
+
+
+async def test_many_changes_at_once_are_told_in_the_order_of_their_versions(service: Any) -> None:
+    person = await service.person()
+    await asyncio.gather(
+        *(
+            service.call("PATCH", "/users/me", token=person.access_token, json={"name": f"Ada {number}"})
+            for number in range(10)
+        )
+    )
+    told = await service.told(person.id)
+    assert [data["version"] for _, data in told] == list(range(1, 12))
+    profile = (await service.call("GET", "/users/me", token=person.access_token)).json()
+    assert profile["name"] == told[-1][1]["name"]
+
+
+async def test_preferences_are_set_read_and_told(service: Any) -> None:
+    person = await service.person()
+    path = "/users/me/preferences"
+    assert (await service.call("GET", path, token=person.access_token)).json() == {
+        "order_emails": True,
+        "payment_emails": True,
+    }
+    wanted = {"order_emails": True, "payment_emails": False}
+    assert (await service.call("PUT", path, token=person.access_token, json=wanted)).json() == wanted
+    assert (await service.call("GET", path, token=person.access_token)).json() == wanted
+    type_, data = (await service.told(person.id))[-1]
+    assert (type_, data["preferences"], data["version"]) == ("user.updated", wanted, 2)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"order_emails": True}, {"order_emails": "yes", "payment_emails": 1}, {"order_emails": None}]
+)
+async def test_preferences_are_set_as_a_whole(service: Any, body: dict[str, Any]) -> None:
+    person = await service.person()
+    answer = await service.call("PUT", "/users/me/preferences", token=person.access_token, json=body)
+    assert answer.status_code == 422
+
+
+async def test_a_deleted_account_leaves_nothing_personal_and_nothing_that_works(service: Any) -> None:
+    person = await service.person(name="Ada Forgotten")
+    for _ in range(2):  # Whoever heard no answer asks again.
+        assert (await service.call("DELETE", "/users/me", token=person.access_token)).status_code == 204
+
+    assert (await service.told(person.id))[1:] == [("user.deleted", {"user_id": person.id, "version": 2})]
+    rows = await service.rows("SELECT accounts::text AS kept FROM accounts WHERE id = $1", UUID(person.id))
+    assert person.email not in rows[0]["kept"]
+    assert "Ada Forgotten" not in rows[0]["kept"]
+    assert not await service.rows("SELECT id FROM sessions WHERE account_id = $1", UUID(person.id))
+
+    assert (await service.refresh(person.refresh_token)).json()["code"] == "invalid_grant"
+    assert (await service.sign_in(person.email)).json()["code"] == "invalid_grant"
+    gone = await service.call("GET", "/users/me", token=person.access_token)
+    assert (gone.status_code, gone.json()["code"]) == (401, "account_gone")
+    changed = await service.call("PATCH", "/users/me", token=person.access_token, json={"name": "Eve"})
+    assert (changed.status_code, changed.json()["code"]) == (401, "account_gone")
+
+
+async def test_the_address_of_a_deleted_account_is_free_again(service: Any) -> None:
+    person = await service.person()
+    await service.call("DELETE", "/users/me", token=person.access_token)
+    again = await service.register(person.email)
+    assert again.status_code == 201
+    assert again.json()["id"] != person.id
+
+
+async def test_an_account_deleted_while_it_signs_in_keeps_no_session(service: Any) -> None:
+    for _ in range(5):
+        person = await service.person()
+        await asyncio.gather(
+            service.call("DELETE", "/users/me", token=person.access_token),
+            *(service.sign_in(person.email) for _ in range(3)),
+            service.refresh(person.refresh_token),
+        )
+        assert not await service.rows("SELECT id FROM sessions WHERE account_id = $1", UUID(person.id))

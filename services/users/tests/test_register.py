@@ -1,0 +1,144 @@
+"""Registration: once per address and per Idempotency-Key, and nothing of a bad request stays."""
+
+import asyncio
+import hashlib
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SOUND = {"email": "grace@example.com", "name": "Grace", "password": "correct horse battery"}
+
+
+async def accounts(service: Any) -> int:
+    return int((await service.rows("SELECT count(*) FROM accounts"))[0][0])
+
+
+async def test_an_address_that_is_taken_is_refused_however_it_is_written(service: Any) -> None:
+    assert (await service.register("taken@example.com")).status_code == 201
+    again = await service.register(" TAKEN@Example.com ", key="another request")
+    assert again.status_code == 409
+    assert again.headers["content-type"] == "application/problem+json"
+    assert again.json()["code"] == "email_taken"
+
+
+async def test_of_many_who_register_one_address_at_once_one_wins(service: Any) -> None:
+    before = await accounts(service)
+    answers = await asyncio.gather(*(service.register("race@example.com") for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 19
+    assert await accounts(service) == before + 1
+
+
+async def test_a_repeated_request_gets_the_answer_of_the_first_even_after_a_change(service: Any) -> None:
+    first = await service.register("again@example.com", "Ada", key="key 1")
+    token = (await service.sign_in("again@example.com")).json()["access_token"]
+    await service.call("PATCH", "/users/me", token=token, json={"name": "Countess", "email": "moved@example.com"})
+    again = await service.register("again@example.com", "Ada", key="key 1")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["location"] == first.headers["location"]
+    assert [type_ for type_, _ in await service.told(first.json()["id"])] == ["user.registered", "user.updated"]
+
+
+async def test_one_request_sent_many_times_at_once_makes_one_account(service: Any) -> None:
+    before = await accounts(service)
+    answers = await asyncio.gather(*(service.register("eager@example.com", key="key 2") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert await accounts(service) == before + 1
+
+
+@pytest.mark.parametrize("change", [{"email": "other@example.com"}, {"name": "Eve"}, {"password": "another password"}])
+async def test_a_key_used_again_with_another_body_is_refused(service: Any, change: dict[str, str]) -> None:
+    key = f"key for another {'/'.join(change)}"
+    body = {**SOUND, "email": f"first-{next(iter(change))}@example.com"}
+    headers = {"idempotency-key": key}
+    assert (await service.call("POST", "/users", json=body, headers=headers)).status_code == 201
+    before = await accounts(service)
+    again = await service.call("POST", "/users", json={**body, **change}, headers=headers)
+    assert (again.status_code, again.json()["code"]) == (422, "key_used_again")
+    assert await accounts(service) == before
+
+
+async def test_a_late_repetition_does_not_bring_a_deleted_account_back(service: Any) -> None:
+    assert (await service.register("gone@example.com", key="key 3")).status_code == 201
+    token = (await service.sign_in("gone@example.com")).json()["access_token"]
+    assert (await service.call("DELETE", "/users/me", token=token)).status_code == 204
+    assert (await service.register("gone@example.com", key="key 3")).json()["code"] == "key_used_again"
+    assert (await service.register("gone@example.com", key="key 4")).status_code == 201
+
+
+async def test_no_fast_hash_of_a_password_is_kept_anywhere(service: Any) -> None:
+    await service.register("secret@example.com", password="a very secret password", key="key 5")
+    kept = ""
+    for table in ("accounts", "journal", "sign_in_attempts", "sessions", "refresh_tokens"):
+        kept += "".join(row[0] for row in await service.rows(f"SELECT t::text FROM {table} AS t"))
+    assert "a very secret password" not in kept
+    for name in ("md5", "sha1", "sha256", "sha512"):
+        assert hashlib.new(name, b"a very secret password").hexdigest() not in kept
+    # What the fingerprint is made of: nothing that depends on the password.
+    rows = await service.rows("SELECT fingerprint FROM accounts WHERE email = 'secret@example.com'")
+    assert rows[0][0] == hashlib.sha256(b'{"email":"secret@example.com","name":"Ada"}').digest()
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "a\tb"])
+async def test_a_key_that_is_empty_or_over_long_is_refused(service: Any, key: str) -> None:
+    answer = await service.call("POST", "/users", json=SOUND, headers={"idempotency-key": key})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+UNACCEPTABLE: list[tuple[str, dict[str, Any]]] = [
+    *((f"{field} {value!r}", {**SOUND, field: value}) for field in SOUND for value in (None, 1, True, [], {}, "")),
+    *((f"no {field}", {name: value for name, value in SOUND.items() if name != field}) for field in SOUND),
+    *((f"unknown {field}", {**SOUND, field: "x"}) for field in ("id", "role", "roles", "status", "user_id")),
+    ("no address", {**SOUND, "email": "grace"}),
+    ("an over-long address", {**SOUND, "email": "x" * 400 + "@example.com"}),
+    ("an address with a line break", {**SOUND, "email": "grace@example.com\r\nbcc: all@example.com"}),
+    ("an over-long name", {**SOUND, "name": "x" * 201}),
+    ("a blank name", {**SOUND, "name": "   "}),
+    ("a line break in the name", {**SOUND, "name": "Grace\nHopper"}),
+    ("U+0000 in the name", {**SOUND, "name": "Gr\x00ce"}),
+    ("U+0000 in the password", {**SOUND, "password": "correct\x00horse"}),
+    ("a short password", {**SOUND, "password": "7 chars"}),
+    ("an over-long password", {**SOUND, "password": "x" * 257}),
+]
+
+
+@pytest.mark.parametrize("body", [body for _, body in UNACCEPTABLE], ids=[name for name, _ in UNACCEPTABLE])
+async def test_a_body_with_an_unacceptable_value_has_no_effect(service: Any, body: dict[str, Any]) -> None:
+    before = await accounts(service)
+    answer = await service.call("POST", "/users", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+    assert await accounts(service) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"email": "grace@example.com"', 400),
+        (b'{"email": NaN, "name": "Grace", "password": "correct horse"}', 400),
+        (b'{"email": Infinity}', 400),
+        (b'{"name": "\xff"}', 400),
+        (b'{"name": "Grace", "name": "Eve", "email": "grace@example.com", "password": "correct horse"}', 400),
+        (b'{"name": ' + b"[" * 40 + b"]" * 40 + b"}", 400),
+        (b'{"name": "\\ud800", "email": "grace@example.com", "password": "correct horse"}', 400),
+        (b"[]", 422),
+        (b'"text"', 422),
+        (b"null", 422),
+        (b'{"name": "' + b"x" * 70_000 + b'"}', 413),
+    ],
+)
+async def test_a_body_that_is_no_registration_has_no_effect(service: Any, body: bytes, status: int) -> None:
+    before = await accounts(service)
+    headers = {"content-type": "application/json"}
+    answer = await service.call("POST", "/users", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert await accounts(service) == before
+
+
+async def test_another_type_of_body_is_refused(service: Any) -> None:
+    answer = await service.call("POST", "/users", data=SOUND)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_type")

@@ -1,0 +1,181 @@
+"""Signing keys: replicas share them, and a rotation never meets a verifier that does not know the key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import KeySet
+from uuid_utils.compat import uuid7
+
+from chassis.database import Connection, Database
+from users import store_keys
+from users.app import MIGRATIONS
+from users.session import Session
+from users.signing_keys import SigningKeys
+
+AHEAD_S = 600
+LIFETIME_S = 900
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, migrations=MIGRATIONS)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+def replica(database: Database, rotation_s: float = 30 * 24 * 3600) -> SigningKeys:
+    return SigningKeys(
+        database, issuer="cartwright", token_lifetime_s=LIFETIME_S, rotation_s=rotation_s, publish_ahead_s=AHEAD_S
+    )
+
+
+async def let_time_pass(database: Database, seconds: float) -> None:
+    """Move every time of every key into the past."""
+
+    async def work(connection: Connection) -> None:
+        await connection.execute(
+            """
+            UPDATE signing_keys
+            SET published_at = published_at - moved.back,
+                signs_from = signs_from - moved.back,
+                retires_at = retires_at - moved.back
+            FROM (SELECT make_interval(secs => $1) AS back) AS moved
+            """,
+            seconds,
+        )
+
+    await database.run(work)
+
+
+def signed_with(keys: SigningKeys) -> str:
+    token = keys.sign(Session(id=uuid7(), account_id=uuid7(), roles=("customer",)))
+    jwks = KeySet.import_key_set(msgspec.to_builtins(keys.public_keys()))
+    return str(jwt.decode(token, jwks, algorithms=["ES256"]).header["kid"])
+
+
+def published(keys: SigningKeys) -> list[str]:
+    return [key.kid for key in keys.public_keys().keys]
+
+
+async def test_replicas_that_start_at_once_make_one_key(database: Database) -> None:
+    replicas = [replica(database) for _ in range(4)]
+    await asyncio.gather(*(keys.keep_up() for keys in replicas))
+    assert len({signed_with(keys) for keys in replicas}) == 1
+    assert {len(published(keys)) for keys in replicas} == {1}
+
+
+async def test_through_a_rotation_every_verifier_knows_every_key(database: Database) -> None:
+    replicas = [replica(database), replica(database)]
+    for keys in replicas:
+        await keys.keep_up()
+    first = signed_with(replicas[0])
+    await let_time_pass(database, 3600)
+    await replicas[0].rotate()
+
+    minutes = 45
+    signing: list[set[str]] = []
+    known: list[set[str]] = []
+    for _ in range(minutes):
+        for keys in replicas:
+            await keys.keep_up()
+        signing.append({signed_with(keys) for keys in replicas})
+        known.append(set(published(replicas[1])))
+        await let_time_pass(database, 60)
+
+    assert signing[0] == {first}
+    assert first not in signing[-1]
+    for minute, key_ids in enumerate(signing):
+        # A copy of the JWKS may be nine minutes old, and a token lives for fifteen.
+        for at in range(max(0, minute - 9), min(minutes, minute + 16)):
+            assert key_ids <= known[at], f"signed in minute {minute}, checked with the keys of minute {at}"
+    assert first not in known[-1], "a key that signs nothing any more is not published for ever"
+
+
+async def test_keys_rotate_by_age_once_though_several_replicas_see_it(database: Database) -> None:
+    replicas = [replica(database, rotation_s=3600) for _ in range(4)]
+    for keys in replicas:
+        await keys.keep_up()
+    first = signed_with(replicas[0])
+    await let_time_pass(database, 3601)
+    await asyncio.gather(*(keys.keep_up() for keys in replicas))
+    for keys in replicas:
+        await keys.keep_up()
+        assert len(published(keys)) == 2
+        assert signed_with(keys) == first, "the next one is published and does not sign yet"
+    await let_time_pass(database, AHEAD_S + 1)
+    await replicas[0].keep_up()
+    assert signed_with(replicas[0]) == published(replicas[0])[-1] != first
+
+
+async def test_a_service_that_slept_for_months_goes_on_with_the_key_it_had(database: Database) -> None:
+    keys = replica(database)
+    await keys.keep_up()
+    first = signed_with(keys)
+    await let_time_pass(database, 100 * 24 * 3600)
+    woken = replica(database)
+    await woken.keep_up()
+    assert signed_with(woken) == first
+    assert len(published(woken)) == 2
+
+
+async def test_the_private_half_of_a_retired_key_is_removed(database: Database) -> None:
+    keys = replica(database)
+    await keys.keep_up()
+    await keys.rotate()
+    await let_time_pass(database, AHEAD_S + LIFETIME_S + 30)
+    await database.run(store_keys.forget_retired)
+    assert len(await database.read(store_keys.published)) == 2, "clocks may differ by a minute"
+    await let_time_pass(database, 31)
+    await database.run(store_keys.forget_retired)
+    assert len(await database.read(store_keys.published)) == 1
+
+
+async def test_an_administrator_rotates_and_a_second_time_changes_nothing(start: Any) -> None:
+    async with start() as service:
+        token = await service.administrator()
+        first = await service.call("POST", "/auth/keys/rotate", token=token)
+        assert first.status_code == 202
+        again = await service.call("POST", "/auth/keys/rotate", token=token)
+        assert (again.status_code, again.json()) == (202, first.json())
+
+        answer = await jwks(service)
+        assert answer.headers["cache-control"] == "public, max-age=60"
+        keys = answer.json()["keys"]
+        assert [key["kid"] for key in keys][1:] == [first.json()["kid"]]
+        for key in keys:
+            assert set(key) == {"kid", "x", "y", "kty", "crv", "use", "alg"}, "the public half alone"
+
+
+async def test_tokens_of_one_replica_are_accepted_by_the_other_and_after_a_restart(start: Any) -> None:
+    async with start() as one:
+        person = await one.person()
+        async with start() as other:
+            assert (await other.call("GET", "/users/me", token=person.access_token)).status_code == 200
+            assert (await other.refresh(person.refresh_token)).status_code == 200
+    async with start() as again:
+        assert (await again.call("GET", "/users/me", token=person.access_token)).status_code == 200
+
+
+async def test_a_token_signed_right_after_its_key_begins_to_sign_is_accepted_at_once(start: Any) -> None:
+    async with start(key_publish_ahead_s=0) as service:
+        old = await service.administrator()
+        await service.call("POST", "/auth/keys/rotate", token=old)
+        new = await service.administrator()
+        assert key_id_of(new) != key_id_of(old)
+        for token in (old, new):
+            assert (await service.call("GET", "/users/me", token=token)).status_code == 200
+
+
+async def jwks(service: Any) -> httpx.Response:
+    answer: httpx.Response = await service.call("GET", "/.well-known/jwks.json")
+    return answer
+
+
+def key_id_of(token: str) -> str:
+    return str(jws.extract_compact(token.encode()).headers()["kid"])
