@@ -1,0 +1,62 @@
+"""Puts the catalog service together."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from catalog import consumer, http_products, http_reservations
+from catalog.load_demo_shop import DemoShop
+from catalog.reservation_desk import ReservationDesk
+from catalog.settings import Settings
+from chassis.application import application
+from chassis.broker import broker_for
+from chassis.client import ServiceClient
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.relay import Relay
+from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def build(settings: Settings) -> Litestar:
+    """The application; its parts start with it."""
+    users = ServiceClient("users", settings.users_url, ServiceTokens("catalog", settings.service_key))
+    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    broker = broker_for(settings.events_url, "catalog")
+    relay = Relay("catalog", database, broker)
+    desk = ReservationDesk(database)
+
+    async def fetch_user_keys() -> dict[str, Any]:
+        return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
+
+    return application(
+        name="catalog",
+        description="Products, categories, prices, stock and reservations.",
+        version=version("cartwright-catalog"),
+        routes=[*http_products.ROUTES, *http_reservations.ROUTES],
+        parts=[
+            users,
+            database,
+            DemoShop(database, settings.demo_shop),
+            desk,
+            broker,
+            relay,
+            Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle),
+        ],
+        verifier=TokenVerifier(
+            service="catalog",
+            issuer=settings.token_issuer,
+            user_keys=UserKeys(fetch_user_keys),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=database.is_reachable,
+        dependencies={
+            "database": Provide(lambda: database, sync_to_thread=False),
+            "relay": Provide(lambda: relay, sync_to_thread=False),
+            "desk": Provide(lambda: desk, sync_to_thread=False),
+        },
+    )

@@ -1,0 +1,53 @@
+"""Reads of the catalog, page by page."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from catalog import store_products, store_stock
+from catalog.errors import UnknownProduct
+from catalog.messages import Category, Product, ProductNow, StockAdjustment
+from catalog.product_search import ProductSearch, cursor_at
+from chassis.database import Connection, Database
+from chassis.pages import Page, cursor_of, key_of
+
+
+async def search_products(database: Database, search: ProductSearch, limit: int) -> Page[Product]:
+    """The products that `search` finds. One more than `limit` is read, to know whether there is a next page."""
+    found = await database.read(lambda connection: store_products.search_products(connection, search, limit + 1))
+    next_cursor = cursor_at(search.sort, found[limit - 1][1]) if len(found) > limit else None
+    return Page([product for product, _ in found[:limit]], next_cursor)
+
+
+async def show_product(database: Database, product_id: UUID) -> Product:
+    """Raises `UnknownProduct`, for a deleted one too."""
+    product = await database.read(lambda connection: store_products.read_product(connection, product_id))
+    if product is None:
+        raise UnknownProduct
+    return product
+
+
+async def look_up_products(database: Database, product_ids: Sequence[UUID]) -> list[ProductNow]:
+    """Those that are on sale; the others are left out."""
+    return await database.read(lambda connection: store_products.read_products_now(connection, product_ids))
+
+
+async def list_categories(database: Database, cursor: str | None, limit: int) -> Page[Category]:
+    """In the order of their names."""
+    after = key_of(cursor, str)
+    found = await database.read(lambda connection: store_products.list_categories(connection, after, limit + 1))
+    return Page(found[:limit], cursor_of(found[limit - 1].name) if len(found) > limit else None)
+
+
+async def list_adjustments(
+    database: Database, product_id: UUID, cursor: str | None, limit: int
+) -> Page[StockAdjustment]:
+    """The newest first; those of a deleted product too. Raises `UnknownProduct` for one that never was."""
+    after = key_of(cursor, UUID)
+
+    async def query(connection: Connection) -> list[StockAdjustment]:
+        if await store_products.read_product(connection, product_id, deleted_too=True) is None:
+            raise UnknownProduct
+        return await store_stock.list_adjustments(connection, product_id, after, limit + 1)
+
+    found = await database.read(query)
+    return Page(found[:limit], cursor_of(found[limit - 1].id) if len(found) > limit else None)

@@ -1,0 +1,44 @@
+"""Changes what is said of a product, or its price. Orders keep the price that they were reserved at."""
+
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from catalog import store_products
+from catalog.create_product import find_category
+from catalog.errors import UnknownProduct
+from catalog.messages import ChangeProduct, Product
+from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price
+from chassis import journal
+from chassis.database import Connection, Database
+
+
+async def change_product(database: Database, product_id: UUID, request: ChangeProduct) -> Product:
+    """The product as changed, with the next version. What changes nothing makes no version and no event.
+
+    Raises `UnknownProduct`, `UnknownCategory` or `SkuTaken`.
+    """
+    if request.price is not UNSET:
+        refuse_unacceptable_price(request.price)
+    if request.attributes is not UNSET:
+        refuse_unacceptable_attributes(request.attributes)
+
+    async def work(connection: Connection) -> Product:
+        await store_products.lock_product(connection, product_id)
+        product = await store_products.read_product(connection, product_id)
+        if product is None:
+            raise UnknownProduct
+        changes = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not UNSET}
+        category = await find_category(connection, changes.get("category", product.category))
+        changes["category"] = None if category is None else category.name
+        wanted = msgspec.structs.replace(product, **changes)
+        if wanted == product:
+            return product
+        changed = await store_products.update_product(connection, wanted, None if category is None else category.id)
+        await journal.append(
+            connection, [journal.Event(type="product.updated", subject=str(product_id), data=as_told(changed))]
+        )
+        return changed
+
+    return await database.run(work)

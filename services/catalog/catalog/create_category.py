@@ -1,0 +1,27 @@
+"""Adds a category."""
+
+from uuid import UUID
+
+from catalog import store_products
+from catalog.creation import Creation
+from catalog.errors import CategoryExists
+from catalog.messages import Category, CreateCategory
+from chassis.database import Connection, Database
+
+
+async def create_category(
+    database: Database, request: CreateCategory, *, created_by: UUID | None, key: str | None
+) -> Category:
+    """The new category; under a key that was used before for the same, the one made then. Raises `CategoryExists`."""
+    creation = Creation.of(request, created_by, key)
+
+    async def work(connection: Connection) -> Category:
+        found = await store_products.find_category_creation(connection, creation)
+        if found is None and not await store_products.insert_category(connection, creation, request.name):
+            found = await store_products.find_category_creation(connection, creation)
+            if found is None:
+                raise CategoryExists(f"There is a category {request.name} already.")
+        made = found if found is not None and creation.is_told_by(found) else creation
+        return await store_products.read_category(connection, made.id)
+
+    return await database.run(work)

@@ -1,0 +1,26 @@
+"""Takes a product from sale. Its row stays: orders hold some of it, and what they hold can still be given back."""
+
+from uuid import UUID
+
+from catalog import store_products
+from catalog.errors import UnknownProduct
+from catalog.messages import ProductDeleted
+from chassis import journal
+from chassis.database import Connection, Database
+
+
+async def delete_product(database: Database, product_id: UUID) -> None:
+    """Deleting once more is no mistake. Raises `UnknownProduct` for one that never was."""
+
+    async def work(connection: Connection) -> None:
+        version = await store_products.mark_product_deleted(connection, product_id)
+        if version is None:
+            if not await store_products.product_was_deleted(connection, product_id):
+                raise UnknownProduct
+            return
+        await journal.append(
+            connection,
+            [journal.Event(type="product.deleted", subject=str(product_id), data=ProductDeleted(product_id, version))],
+        )
+
+    await database.run(work)

@@ -1,0 +1,181 @@
+"""What clients ask of products, categories and stock, and what administrators change."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from catalog import browse
+from catalog.adjust_stock import adjust_stock
+from catalog.change_product import change_product
+from catalog.create_category import create_category
+from catalog.create_product import create_product
+from catalog.delete_product import delete_product
+from catalog.messages import (
+    AdjustStock,
+    Category,
+    ChangeProduct,
+    CreateCategory,
+    CreateProduct,
+    Product,
+    StockAdjustment,
+)
+from catalog.product_search import ProductSearch, Sort, place_in
+from chassis import access
+from chassis.database import Database
+from chassis.idempotency import IdempotencyKey
+from chassis.money import Money
+from chassis.pages import Cursor, Limit, Page
+from chassis.problems import Invalid
+from chassis.relay import Relay
+from chassis.tokens import Caller
+
+AdministratorRequest = Request[Caller, Any, Any]
+Query = Annotated[str | None, QueryParameter(name="q", max_length=200, description="Words, as in a web search.")]
+CategoryFilter = Annotated[str | None, QueryParameter(name="category", max_length=80)]
+PriceMin = Annotated[
+    str | None, QueryParameter(name="price_min", max_length=20, description="An amount of `currency`, as text.")
+]
+PriceMax = Annotated[
+    str | None, QueryParameter(name="price_max", max_length=20, description="An amount of `currency`, as text.")
+]
+CurrencyFilter = Annotated[
+    str | None,
+    QueryParameter(name="currency", pattern="^[A-Z]{3}$", description="ISO 4217; with a price bound, else USD."),
+]
+
+
+@get("/products", guards=[access.public])
+async def get_products(
+    database: NamedDependency[Database],
+    q: Query = None,
+    category: CategoryFilter = None,
+    price_min: PriceMin = None,
+    price_max: PriceMax = None,
+    currency: CurrencyFilter = None,
+    in_stock: FromQuery[bool | None] = None,
+    sort: FromQuery[Sort | None] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[Product]:
+    """The products that are on sale: by relevance when `q` is given, else by name, unless `sort` says otherwise."""
+    query = (q or "").strip() or None
+    if sort is Sort.RELEVANCE and query is None:
+        raise Invalid("sort: relevance needs words to look for, in q.")
+    order = sort or (Sort.NAME if query is None else Sort.RELEVANCE)
+    if currency is None and (price_min is not None or price_max is not None):
+        currency = "USD"
+    search = ProductSearch(
+        query=query,
+        category=category,
+        currency=currency,
+        price_minor_min=_minor(price_min, currency),
+        price_minor_max=_minor(price_max, currency),
+        in_stock=in_stock,
+        sort=order,
+        after=place_in(order, cursor),
+    )
+    return await browse.search_products(database, search, limit)
+
+
+@get("/products/{product_id:uuid}", guards=[access.public])
+async def get_product(product_id: FromPath[UUID], database: NamedDependency[Database]) -> Product:
+    """One product, with its price and what can still be bought."""
+    return await browse.show_product(database, product_id)
+
+
+@post("/products", guards=[access.administrator])
+async def post_product(
+    request: AdministratorRequest,
+    data: JSONBody[CreateProduct],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Product]:
+    """Add a product with its first stock."""
+    product = await create_product(database, data, created_by=request.user.user_id, key=idempotency_key)
+    relay.wake()
+    return Response(product, headers={"location": f"/products/{product.id}"})
+
+
+@patch("/products/{product_id:uuid}", guards=[access.administrator])
+async def patch_product(
+    product_id: FromPath[UUID],
+    data: JSONBody[ChangeProduct],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
+) -> Product:
+    """Change what is given, and leave the rest."""
+    product = await change_product(database, product_id, data)
+    relay.wake()
+    return product
+
+
+@delete("/products/{product_id:uuid}", guards=[access.administrator])
+async def remove_product(
+    product_id: FromPath[UUID], database: NamedDependency[Database], relay: NamedDependency[Relay]
+) -> None:
+    """Take a product from sale."""
+    await delete_product(database, product_id)
+    relay.wake()
+
+
+@post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
+async def post_adjustment(
+    request: AdministratorRequest,
+    product_id: FromPath[UUID],
+    data: JSONBody[AdjustStock],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
+    idempotency_key: IdempotencyKey = None,
+) -> StockAdjustment:
+    """Put stock in, or take some out (negative)."""
+    adjustment = await adjust_stock(database, product_id, data, created_by=request.user.user_id, key=idempotency_key)
+    relay.wake()
+    return adjustment
+
+
+@get("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
+async def get_adjustments(
+    product_id: FromPath[UUID], database: NamedDependency[Database], limit: Limit = 20, cursor: Cursor = None
+) -> Page[StockAdjustment]:
+    """The stock ledger of a product, the newest entry first."""
+    return await browse.list_adjustments(database, product_id, cursor, limit)
+
+
+@get("/categories", guards=[access.public])
+async def get_categories(
+    database: NamedDependency[Database], limit: Limit = 20, cursor: Cursor = None
+) -> Page[Category]:
+    """The categories by name."""
+    return await browse.list_categories(database, cursor, limit)
+
+
+@post("/categories", guards=[access.administrator])
+async def post_category(
+    request: AdministratorRequest,
+    data: JSONBody[CreateCategory],
+    database: NamedDependency[Database],
+    idempotency_key: IdempotencyKey = None,
+) -> Category:
+    """Add a category."""
+    return await create_category(database, data, created_by=request.user.user_id, key=idempotency_key)
+
+
+ROUTES = (
+    get_products,
+    get_product,
+    post_product,
+    patch_product,
+    remove_product,
+    post_adjustment,
+    get_adjustments,
+    get_categories,
+    post_category,
+)
+
+
+def _minor(amount: str | None, currency: str | None) -> int | None:
+    return None if amount is None or currency is None else Money(amount, currency).minor()

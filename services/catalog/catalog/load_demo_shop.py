@@ -1,0 +1,73 @@
+"""Fills an empty catalog with a demo shop, so that a new system has something to buy.
+
+The whole of it is one transaction, and only a catalog that never had a product is filled: two replicas that start at
+once load one shop, and a shop that was changed or cleared out stays as it is.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import structlog
+from uuid_utils.compat import uuid7
+
+from catalog import store_products
+from catalog.create_product import add_product, refuse_unacceptable
+from catalog.creation import Creation
+from catalog.messages import CreateProduct
+from chassis.database import Connection, Database
+
+_log = structlog.get_logger()
+
+
+class _DemoProduct(CreateProduct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A product whose id is known beforehand, so that documents and scripts can name it."""
+
+    id: UUID
+
+
+class _DemoShop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    categories: list[str]
+    products: Annotated[list[_DemoProduct], msgspec.Meta(min_length=1)]
+
+
+class DemoShop:
+    """A `Part`: loads the shop at the start, after the database."""
+
+    def __init__(self, database: Database, path: str) -> None:
+        self._database = database
+        self._path = path
+
+    async def start(self) -> None:
+        if self._path:
+            shop = read_demo_shop(Path(self._path))
+            if await load_demo_shop(self._database, shop):
+                _log.info("the demo shop was loaded", products=len(shop.products))
+
+    async def stop(self) -> None:
+        """Nothing goes on after the start."""
+
+
+def read_demo_shop(path: Path) -> _DemoShop:
+    shop = msgspec.json.decode(path.read_bytes(), type=_DemoShop)
+    for product in shop.products:
+        refuse_unacceptable(product)
+    return shop
+
+
+async def load_demo_shop(database: Database, shop: _DemoShop) -> bool:
+    """Whether it was loaded, or else the catalog was not empty."""
+
+    async def work(connection: Connection) -> bool:
+        if not await store_products.lock_catalog(connection):
+            return False
+        for name in shop.categories:
+            if await store_products.find_category(connection, name) is None:
+                await store_products.insert_category(connection, Creation(uuid7(), None, None, b""), name)
+        for product in shop.products:
+            added = await add_product(connection, Creation(product.id, None, None, b""), product)
+            assert added, f"the demo shop has {product.sku} twice"
+        return True
+
+    return await database.run(work)

@@ -1,0 +1,49 @@
+"""What a product may be, beyond the form of its messages."""
+
+from typing import Any
+
+import msgspec
+
+from catalog.messages import Product, ProductChanged
+from chassis.money import Money
+from chassis.problems import Invalid
+
+ATTRIBUTES_BYTES_MAX = 8 * 1024
+ATTRIBUTES_DEPTH_MAX = 5
+NUMBER_MAX = 2**53 - 1
+"""Larger numbers are not the same to every reader of JSON."""
+
+
+def refuse_unacceptable_price(price: Money) -> None:
+    """Raises `Invalid` for what is no amount, and for one that is not above zero."""
+    if price.minor() <= 0:
+        raise Invalid("price: has to be more than zero.")
+
+
+def refuse_unacceptable_attributes(attributes: dict[str, Any]) -> None:
+    """Raises `Invalid` for attributes that are too large, too deep, or hold a number that not everybody can read."""
+    _refuse_unacceptable_value(attributes, ATTRIBUTES_DEPTH_MAX)
+    if len(msgspec.json.encode(attributes)) > ATTRIBUTES_BYTES_MAX:
+        raise Invalid(f"attributes: take more than {ATTRIBUTES_BYTES_MAX} bytes.")
+
+
+def _refuse_unacceptable_value(value: Any, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth == 0:
+            raise Invalid(f"attributes: nested more than {ATTRIBUTES_DEPTH_MAX} deep.")
+        for item in value.values() if isinstance(value, dict) else value:
+            _refuse_unacceptable_value(item, depth - 1)
+    elif isinstance(value, int | float) and abs(value) > NUMBER_MAX:
+        raise Invalid(f"attributes: a number is beyond {NUMBER_MAX}.")
+
+
+def as_told(product: Product) -> ProductChanged:
+    """What events say of a product."""
+    return ProductChanged(
+        product_id=product.id,
+        sku=product.sku,
+        name=product.name,
+        price=product.price,
+        category=product.category,
+        version=product.version,
+    )

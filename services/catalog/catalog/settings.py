@@ -1,0 +1,11 @@
+"""What the catalog service is told at its start."""
+
+from chassis.settings import ServiceSettings
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """The settings of every service, and the demo shop."""
+
+    port: int = 8092
+    demo_shop: str = ""
+    """The path of a data file that fills an empty catalog at the start; none when empty."""

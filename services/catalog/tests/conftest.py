@@ -1,0 +1,210 @@
+"""A running catalog on a real PostgreSQL, and a catalog's database without the service around it.
+
+The users service is a peer: of it only the keys are needed, which a small server of our own hands out.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from litestar import Litestar
+from uuid_utils.compat import uuid7
+
+from cartwright.embedded.scratch import ScratchPostgres
+from catalog.app import MIGRATIONS, build
+from catalog.create_product import create_product
+from catalog.messages import CreateProduct, Product
+from catalog.reservation import Wanted, WantedLine
+from catalog.settings import Settings
+from chassis.database import Database
+from chassis.money import Money
+
+NO_BROKER = "nats://127.0.0.1:9/cartwright"
+"""Nobody listens there: the journal buffers, and the tests read it."""
+READY_S_MAX = 15.0
+
+MakeSettings = Callable[..., Settings]
+
+
+class Service:
+    """What a test does to a running service."""
+
+    def __init__(self, client: httpx.AsyncClient, app: Litestar, database_url: str, tokens: Mapping[str, str]) -> None:
+        self.client = client
+        self.app = app
+        self._database_url = database_url
+        self._tokens = tokens
+
+    async def call(self, method: str, path: str, *, by: str | None = None, **options: Any) -> httpx.Response:
+        """`by` is one of `admin`, `customer`, `orders`, `storefront`, `payments`."""
+        headers = dict(options.pop("headers", {}))
+        if by is not None:
+            headers["authorization"] = f"Bearer {self._tokens[by]}"
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def product(self, **changes: Any) -> dict[str, Any]:
+        """A new product, as its creation answered it."""
+        body = {"sku": f"S-{uuid7()}", "name": "Lamp", "price": {"amount": "10.00", "currency": "USD"}, "stock": 5}
+        answer = await self.call("POST", "/products", by="admin", json={**body, **changes})
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    async def stock_of(self, product_id: str) -> int:
+        stock: int = (await self.client.get(f"/products/{product_id}")).json()["stock"]
+        return stock
+
+    async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self._database_url, timeout=5)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def told(self, product_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The events about a product, in order: type and data."""
+        rows = await self.rows("SELECT type, data FROM journal WHERE subject = $1 ORDER BY position", product_id)
+        return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
+
+
+@pytest.fixture(scope="session")
+def tokens(access_token: Callable[..., str], service_token: Callable[[str, str], str]) -> dict[str, str]:
+    """A token for everybody who calls catalog."""
+    people = {
+        "admin": access_token(user_id=str(uuid7()), roles=["customer", "admin"]),
+        "customer": access_token(user_id=str(uuid7())),
+    }
+    return people | {name: service_token(name, "catalog") for name in ("orders", "storefront", "payments")}
+
+
+@pytest.fixture(scope="session")
+def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings:
+    def make(database_url: str, users_url: str, **changes: Any) -> Settings:
+        values: dict[str, Any] = {
+            "database_url": database_url,
+            "users_url": users_url,
+            "events_url": NO_BROKER,
+            "service_key": service_keys["catalog"],
+            "service_keys": service_jwks,
+        }
+        return Settings(**(values | changes))
+
+    return make
+
+
+@asynccontextmanager
+async def fake_users(user_jwks: str) -> AsyncIterator[str]:
+    """The address of a users service that has nothing but its keys."""
+
+    async def keys(_: web.Request) -> web.Response:
+        return web.Response(text=user_jwks, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/.well-known/jwks.json", keys)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
+@asynccontextmanager
+async def running(settings: Settings, tokens: Mapping[str, str]) -> AsyncIterator[Service]:
+    """The service, started and ready.
+
+    It runs in the test's own loop, and not in a thread as under the framework's test client, so that the peers that a
+    test fakes can answer it. Its lifespan has to end in the task that it began in, hence one of its own.
+    """
+    app = build(settings)
+    ended = asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            await ended.wait()
+
+    life = asyncio.create_task(live())
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://catalog") as client:
+
+            async def is_ready() -> bool:
+                return (await client.get("/ready")).status_code == 200
+
+            await until(is_ready, "the service is ready")
+            yield Service(client, app, settings.database_url, tokens)
+    finally:
+        ended.set()
+        await life
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_S_MAX) -> None:
+    """Wait for `condition`, up to a limit."""
+    ends_at = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < ends_at, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    settings: MakeSettings, postgres: ScratchPostgres, user_jwks: str, tokens: Mapping[str, str]
+) -> AsyncIterator[Service]:
+    """One service for a module: its tests take products of their own."""
+    database_url = postgres.make_database()
+    async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
+        yield service
+    postgres.drop_database(database_url)
+
+
+@asynccontextmanager
+async def opened(database_url: str) -> AsyncIterator[Database]:
+    """Catalog's database, migrated: one pool, as one replica has it."""
+    database = Database(database_url, migrations=MIGRATIONS, pool_size_max=10)
+    await database.start()
+    try:
+        yield database
+    finally:
+        await database.stop()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with opened(database_url) as database:
+        yield database
+
+
+async def stocked(database: Database, stock: int, *, price: str = "10.00", currency: str = "USD") -> Product:
+    """A new product with so much in stock."""
+    request = CreateProduct(sku=f"S-{uuid7()}", name="Lamp", price=Money(price, currency), stock=stock)
+    return await create_product(database, request, created_by=None, key=None)
+
+
+def wanted(*lines: tuple[UUID, int], order_id: UUID | None = None, expected: tuple[int, str] | None = None) -> Wanted:
+    """An order of so much of each product."""
+    return Wanted(order_id or uuid7(), [WantedLine(*line) for line in lines], expected)
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """A product in the view `stock_balance`."""
+
+    adjusted: int
+    available: int
+    held: int
+    sold: int
+    difference: int
+
+
+async def balance_of(database: Database, product_id: UUID) -> Balance:
+    row = await database.read(
+        lambda connection: connection.fetchrow(
+            "SELECT adjusted, available, held, sold, difference FROM stock_balance WHERE product_id = $1", product_id
+        )
+    )
+    assert row is not None
+    return Balance(*(int(value) for value in row))
