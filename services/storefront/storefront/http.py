@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from chassis import access
@@ -23,7 +24,7 @@ def routes(peers: Peers) -> list[ControllerRouterHandler]:
             "standing; without the order itself there is no answer but 503."
         ),
     )
-    async def order_details(request: Request[Any, Any, Any], order_id: UUID) -> OrderDetails:
+    async def order_details(request: Request[Any, Any, Any], order_id: FromPath[UUID]) -> OrderDetails:
         return await join_order_details(peers, order_id, request.headers["authorization"])
 
     return [order_details]

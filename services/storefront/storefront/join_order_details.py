@@ -29,8 +29,6 @@ from storefront.messages import (
 from storefront.peers import Peers
 
 PART_S_MAX = 1.0
-# A little less, so that the client sees a hanging peer as that and its circuit breaker learns of it.
-_CALL_S_MAX = 0.8
 _ITEMS_MAX = "100"
 _log = structlog.get_logger()
 
@@ -54,20 +52,19 @@ async def join_order_details(peers: Peers, order_id: UUID, authorization: str) -
 
 async def _order(peers: Peers, order_id: UUID, authorization: str) -> tuple[dict[str, Any], OrderedProducts]:
     try:
-        async with asyncio.timeout(PART_S_MAX):
-            order = await peers.orders.call(
-                "GET",
-                f"/orders/{order_id}",
-                dict[str, Any],
-                idempotent=True,
-                timeout_s=_CALL_S_MAX,
-                authorization=authorization,
-                route="/orders/{id}",
-            )
+        order = await peers.orders.call(
+            "GET",
+            f"/orders/{order_id}",
+            dict[str, Any],
+            idempotent=True,
+            timeout_s=PART_S_MAX,
+            authorization=authorization,
+            route="/orders/{id}",
+        )
         return order, msgspec.convert(order, OrderedProducts)
     except RefusedByPeer as error:
         raise refusal_from(error.problem) from error
-    except (Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
+    except (Unavailable, OutcomeUnknown, msgspec.ValidationError) as error:
         raise OrderUnavailable from error
 
 
@@ -78,7 +75,7 @@ async def _products(peers: Peers, ordered: OrderedProducts) -> AvailableProducts
         FoundProducts,
         body=LookUpProducts([line.product_id for line in ordered.items]),
         idempotent=True,
-        timeout_s=_CALL_S_MAX,
+        timeout_s=PART_S_MAX,
     )
     return AvailableProducts(found.items)
 
@@ -90,7 +87,7 @@ async def _things(client: ServiceClient, path: str, query: dict[str, str], autho
         FoundThings,
         query=query,
         idempotent=True,
-        timeout_s=_CALL_S_MAX,
+        timeout_s=PART_S_MAX,
         authorization=authorization,
     )
     return Available(found.items)
@@ -98,19 +95,11 @@ async def _things(client: ServiceClient, path: str, query: dict[str, str], autho
 
 async def _part(name: str, asking: Awaitable[PartT]) -> PartT | NotAvailable:
     try:
-        async with asyncio.timeout(PART_S_MAX):
-            return await asking
-    except (RefusedByPeer, Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
-        reason = _reason(error)
-        _log.warning("a part of the details is missing", part=name, code=reason.code, error=repr(error))
-        return NotAvailable(reason)
-
-
-def _reason(error: Exception) -> Reason:
-    match error:
-        case RefusedByPeer():
-            return Reason("refused", f"The service refused: {error.problem.code}.")
-        case msgspec.MsgspecError():
-            return Reason("unreadable_answer", "The service answered something that cannot be read.")
-        case _:
-            return Reason("no_answer", "The service did not answer in time.")
+        return await asking
+    except RefusedByPeer as error:
+        reason = Reason("refused", f"The service refused: {error.problem.code}.")
+        _log.warning("a part of the details was refused", part=name, error=str(error))
+    except (Unavailable, OutcomeUnknown) as error:
+        reason = Reason("no_answer", "The service gave no usable answer in time.")
+        _log.warning("a part of the details is missing", part=name, error=str(error))
+    return NotAvailable(reason)

@@ -21,7 +21,7 @@ FRESH_S = 30.0
 RETRY_S = 2.0
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _AT_THE_ROOT = "/.well-known/"
-_REFERENCE = re.compile(r"#/components/schemas/(.+)")
+_REFERENCE = re.compile(r"#/components/(?P<kind>[^/]+)/(?P<name>.+)")
 _log = structlog.get_logger()
 
 Document = dict[str, Any]
@@ -66,12 +66,11 @@ class OpenApiDocuments:
 
     async def _fetch(self, name: str, fetched: Fetched) -> None:
         try:
-            async with asyncio.timeout(FETCH_S_MAX):
-                answer = await self._clients[name].call(
-                    "GET", "/openapi.json", dict[str, Any], idempotent=True, timeout_s=FETCH_S_MAX * 0.8
-                )
+            answer = await self._clients[name].call(
+                "GET", "/openapi.json", dict[str, Any], idempotent=True, timeout_s=FETCH_S_MAX
+            )
             fetched.document = published(answer)
-        except (RefusedByPeer, Unavailable, OutcomeUnknown, TimeoutError, msgspec.MsgspecError) as error:
+        except (RefusedByPeer, Unavailable, OutcomeUnknown) as error:
             _log.warning("an OpenAPI document could not be fetched", target=name, error=str(error))
         except (AttributeError, KeyError, TypeError) as error:
             _log.warning("an OpenAPI document is of no use", target=name, error=f"{type(error).__name__}: {error}")
@@ -86,13 +85,10 @@ def published(document: Document) -> Document:
         if _METHODS & operations.keys():
             # Few paths stand beside /api: those whose place a standard settles.
             paths[path] = operations | ({"servers": [{"url": "/"}]} if path.startswith(_AT_THE_ROOT) else {})
-    components = document.get("components", {})
-    schemas = components.get("schemas", {})
-    used = _used_schemas(paths, schemas)
     return document | {
         "servers": [{"url": "/api"}],
         "paths": paths,
-        "components": components | {"schemas": {name: schemas[name] for name in sorted(used)}},
+        "components": _used_components(paths, document.get("components", {})),
     }
 
 
@@ -100,9 +96,11 @@ def _is_internal(key: str, operation: Any) -> bool:
     return key in _METHODS and bool(operation.get("x-internal"))
 
 
-def _used_schemas(paths: Any, schemas: Mapping[str, Any]) -> set[str]:
-    used: set[str] = set()
-    waiting = [paths]
+def _used_components(paths: Document, components: Document) -> Document:
+    """What `paths` refers to, directly or not: the shapes of internal calls are nobody's business outside."""
+    used: dict[str, Document] = {kind: {} for kind in components}
+    used["securitySchemes"] = components.get("securitySchemes", {})
+    waiting: list[Any] = [paths]
     while waiting:
         part = waiting.pop()
         if isinstance(part, list):
@@ -110,7 +108,8 @@ def _used_schemas(paths: Any, schemas: Mapping[str, Any]) -> set[str]:
         elif isinstance(part, dict):
             waiting.extend(part.values())
             target = _REFERENCE.fullmatch(str(part.get("$ref", "")))
-            if target is not None and target[1] in schemas and target[1] not in used:
-                used.add(target[1])
-                waiting.append(schemas[target[1]])
-    return used
+            if target is not None and target["name"] not in used[target["kind"]]:
+                component = components[target["kind"]][target["name"]]
+                used[target["kind"]][target["name"]] = component
+                waiting.append(component)
+    return {kind: dict(sorted(found.items())) for kind, found in used.items() if found}

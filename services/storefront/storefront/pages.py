@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response, get
 from litestar.enums import MediaType
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from chassis import access
@@ -37,9 +37,9 @@ _STYLE = (Path(__file__).parent / "static" / "style.css").read_bytes()
 # The address changes with the content, so browsers may keep the file for ever.
 _STYLE_URL = f"/static/style.css?{hashlib.sha256(_STYLE).hexdigest()[:12]}"
 
-Text = Annotated[str, Parameter(query="q", max_length=200, description="Words to look for.")]
-Category = Annotated[str, Parameter(query="category", max_length=200)]
-Cursor = Annotated[str, Parameter(query="cursor", max_length=1_000)]
+Text = Annotated[str, QueryParameter(name="q", max_length=200, description="Words to look for.")]
+Category = Annotated[str, QueryParameter(name="category", max_length=200)]
+Cursor = Annotated[str, QueryParameter(name="cursor", max_length=1_000)]
 
 
 def routes(
@@ -75,7 +75,7 @@ def routes(
         return page("reference.html", services=services, events=events)
 
     @get("/docs/openapi/{file:str}", guards=[access.anyone], include_in_schema=False)
-    async def openapi(file: str) -> Response[Document]:
+    async def openapi(file: FromPath[str]) -> Response[Document]:
         name = file.removesuffix(".json")
         try:
             document = await documents.of(name)

@@ -114,7 +114,9 @@ def _operation(service: str, path: str, method: str, item: Mapping[str, Any], do
         bodies=_bodies(told.get("requestBody", {}), document),
         answers=[
             Answer(status, answer.get("description") or "", _bodies(answer, document))
-            for status, answer in sorted(told.get("responses", {}).items())
+            for status, answer in (
+                (status, _resolved(response, document)) for status, response in sorted(told["responses"].items())
+            )
         ],
         anchor=f"{service}-{method}{path}".replace("/", "-").replace("{", "").replace("}", ""),
     )

@@ -1,0 +1,80 @@
+"""Whatever is sent: a clear answer, and never a server error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import strategies
+
+from storefront.app import build
+from storefront.settings import Settings
+
+bounded = hypothesis.settings(max_examples=15, derandomize=True, deadline=None, database=None)
+texts = strategies.text(max_size=250)
+
+
+@pytest.fixture
+async def address(settings: Settings) -> AsyncIterator[str]:
+    """Where the storefront listens, on a real socket: the made-up requests come from another thread."""
+    server = uvicorn.Server(uvicorn.Config(build(settings), port=0, log_config=None, lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def test_no_made_up_request_ends_in_a_server_error(address: str, as_customer: dict[str, str]) -> None:
+    def fuzz() -> None:
+        for operation in schemathesis.openapi.from_url(f"{address}/openapi.json").get_all_operations():
+
+            @hypothesis.given(case=operation.ok().as_strategy())
+            @bounded
+            def ask(case: schemathesis.Case) -> None:
+                case.call_and_validate(headers=as_customer, checks=[schemathesis.checks.not_a_server_error])
+
+            ask()
+
+    await asyncio.to_thread(fuzz)
+
+
+async def test_no_made_up_search_ends_in_a_server_error(address: str) -> None:
+    def fuzz() -> None:
+        with httpx.Client(base_url=address) as client:
+
+            @hypothesis.given(text=texts, category=texts, cursor=texts)
+            @bounded
+            def search(text: str, category: str, cursor: str) -> None:
+                answer = client.get("/", params={"q": text, "category": category, "cursor": cursor})
+                assert answer.status_code in {200, 422}, answer.text
+
+            search()
+
+    await asyncio.to_thread(fuzz)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing-here", 404, "not_found"),
+        ("GET", "/static/../app.py", 404, "not_found"),
+        ("GET", "/static/nothing.css", 404, "not_found"),
+        ("POST", "/", 405, "method_not_allowed"),
+        ("DELETE", "/docs", 405, "method_not_allowed"),
+    ],
+)
+async def test_what_is_not_there_is_told_as_a_problem(
+    method: str, path: str, status: int, code: str, client: httpx.AsyncClient
+) -> None:
+    answer: Any = await client.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["code"] == code
