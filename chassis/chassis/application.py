@@ -44,7 +44,10 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 class RequestContext(ASGIMiddleware):
-    """Gives each request its correlation id, trace and deadline, answers the id, and logs what went wrong."""
+    """Gives each request its correlation id, trace and deadline, answers the id, and logs what went wrong.
+
+    It stands before the router, so that it holds for paths and methods that are not there too.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -74,8 +77,17 @@ class RequestContext(ASGIMiddleware):
                         )
                 await send(message)
 
-            with tracing.span(f"{method} {scope['path_template']}", "server"):
-                await next_app(scope, receive, answer)
+            await next_app(scope, receive, answer)
+
+
+class Traced(ASGIMiddleware):
+    """A span around each request, named for its route."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        with tracing.span(f"{scope.get('method', '')} {scope['path_template']}", "server"):
+            await next_app(scope, receive, send)
 
 
 _CONTEXT_HEADERS = frozenset({b"x-request-id", b"traceparent", b"x-deadline-ms"})
@@ -141,7 +153,7 @@ def application(
         request_max_body_size=BODY_BYTES_MAX,
         plugins=[problems.plugin()],
         middleware=[
-            RequestContext(),
+            Traced(),
             PrometheusConfig(app_name=name, prefix="cartwright_http", group_path=True).middleware,
             access.Authentication(verifier),
         ],
@@ -159,6 +171,7 @@ def application(
         ),
         **options,
     )
+    app.asgi_handler = RequestContext()(app.asgi_handler)
     _assert_guarded(app)
     openapi.describe(app)
     return app
