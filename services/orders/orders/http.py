@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
@@ -29,15 +30,15 @@ CallerRequest = Request[Caller, Any, Any]
 ShownStatus = Literal["pending", "cancelling", "confirmed", "shipped", "cancelled", "refused"]
 Prefer = Annotated[
     str | None,
-    Parameter(header="prefer", required=False, description="`respond-async`: answer 202 at once (RFC 7240)."),
+    HeaderParameter(name="prefer", description="`respond-async`: answer 202 at once (RFC 7240)."),
 ]
 
 
 @post("/orders", guards=[access.signed_in])
 async def place_order(
     request: CallerRequest,
-    data: PlaceOrder,
-    order_placer: OrderPlacer,
+    data: JSONBody[PlaceOrder],
+    order_placer: NamedDependency[OrderPlacer],
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response[OrderView]:
@@ -55,10 +56,10 @@ async def place_order(
 @get("/orders", guards=[access.signed_in])
 async def list_orders(
     request: CallerRequest,
-    database: Database,
+    database: NamedDependency[Database],
     limit: Limit = 20,
     cursor: Cursor = None,
-    status: ShownStatus | None = None,
+    status: FromQuery[ShownStatus | None] = None,
 ) -> Page[OrderView]:
     """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
     before = pages.key_of(cursor, UUID)
@@ -71,12 +72,16 @@ async def list_orders(
 
 
 @get("/orders/{order_id:uuid}", guards=[access.signed_in])
-async def read_order(request: CallerRequest, order_id: UUID, database: Database) -> OrderView:
+async def read_order(
+    request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
+) -> OrderView:
     return view_of(await _visible_order(request, order_id, database))
 
 
 @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
-async def read_timeline(request: CallerRequest, order_id: UUID, database: Database) -> Timeline:
+async def read_timeline(
+    request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
+) -> Timeline:
     """What happened to the order, oldest first."""
     await _visible_order(request, order_id, database)
     entries = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
@@ -89,21 +94,28 @@ async def read_timeline(request: CallerRequest, order_id: UUID, database: Databa
 
 
 @post("/orders/{order_id:uuid}/cancel", guards=[access.signed_in], status_code=200)
-async def cancel_order(request: CallerRequest, order_id: UUID, order_canceller: OrderCanceller) -> Response[OrderView]:
+async def cancel_order(
+    request: CallerRequest, order_id: FromPath[UUID], order_canceller: NamedDependency[OrderCanceller]
+) -> Response[OrderView]:
     """Cancel. 202 while what was taken is still being given back."""
     order = await order_canceller.cancel(user_id_of(request), order_id)
     return Response(view_of(order), status_code=202 if order.status is Status.CANCELLING else 200)
 
 
 @post("/orders/{order_id:uuid}/ship", guards=[access.administrator], status_code=200)
-async def ship(order_id: UUID, database: Database, relay: Relay) -> OrderView:
+async def ship(
+    order_id: FromPath[UUID], database: NamedDependency[Database], relay: NamedDependency[Relay]
+) -> OrderView:
     """Mark as shipped."""
     return view_of(await ship_order(database, relay, order_id))
 
 
 @get("/orders/{order_id:uuid}/stream", guards=[access.signed_in])
 async def stream_order(
-    request: CallerRequest, order_id: UUID, database: Database, order_follower: OrderFollower
+    request: CallerRequest,
+    order_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    order_follower: NamedDependency[OrderFollower],
 ) -> ServerSentEvent:
     """The order as server-sent events: once as it stands, and after each change of its status."""
     order = await _visible_order(request, order_id, database)

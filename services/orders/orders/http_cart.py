@@ -3,6 +3,8 @@
 from uuid import UUID
 
 from litestar import delete, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from chassis import access
 from chassis.database import Database
@@ -13,14 +15,20 @@ from orders.messages import CartView, PutCartItem
 
 
 @get("/cart", guards=[access.signed_in])
-async def show_cart(request: CallerRequest, database: Database, catalog: Catalog) -> CartView:
+async def show_cart(
+    request: CallerRequest, database: NamedDependency[Database], catalog: NamedDependency[Catalog]
+) -> CartView:
     """The cart, with the prices of now."""
     return await read_cart(database, catalog, user_id_of(request))
 
 
 @put("/cart/items/{product_id:uuid}", guards=[access.signed_in])
 async def put_item(
-    request: CallerRequest, product_id: UUID, data: PutCartItem, database: Database, catalog: Catalog
+    request: CallerRequest,
+    product_id: FromPath[UUID],
+    data: JSONBody[PutCartItem],
+    database: NamedDependency[Database],
+    catalog: NamedDependency[Catalog],
 ) -> CartView:
     """Put a product into the cart, or change its quantity. Answers the cart."""
     await put_in_cart(database, catalog, user_id_of(request), product_id, data.quantity)
@@ -28,12 +36,12 @@ async def put_item(
 
 
 @delete("/cart/items/{product_id:uuid}", guards=[access.signed_in])
-async def drop_item(request: CallerRequest, product_id: UUID, database: Database) -> None:
+async def drop_item(request: CallerRequest, product_id: FromPath[UUID], database: NamedDependency[Database]) -> None:
     await drop_from_cart(database, user_id_of(request), product_id)
 
 
 @delete("/cart", guards=[access.signed_in])
-async def empty_cart(request: CallerRequest, database: Database) -> None:
+async def empty_cart(request: CallerRequest, database: NamedDependency[Database]) -> None:
     await drop_from_cart(database, user_id_of(request), None)
 
 

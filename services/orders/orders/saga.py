@@ -183,7 +183,10 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
         for done, step in enumerate(self._saga.steps):
             outcome = await self._act(f"do {step.name}", subject)
             if isinstance(outcome, Refused):
-                return await self._turn_and_undo(subject, outcome.reason, self._saga.steps[:done])
+                # Refused at the first asking, the step itself has left nothing. After an unknown outcome it may have,
+                # or a question may still be under way: then its undo goes first, which holds against a late do.
+                tainted = done if subject.attempts == 0 else done + 1
+                return await self._turn_and_undo(subject, outcome.reason, self._saga.steps[:tainted])
         outcome = await self._act(f"do {self._saga.pivot.name}", subject)
         if isinstance(outcome, Refused):
             return await self._after_lost_pivot(subject)

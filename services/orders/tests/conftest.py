@@ -83,7 +83,7 @@ async def _serving(settings: Settings) -> AsyncIterator[str]:
         async with asyncio.timeout(20), aiohttp.ClientSession() as session:
             while not server.started:
                 await asyncio.sleep(0.01)
-            url = "http://127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
+            url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             while True:
                 async with session.get(f"{url}/ready") as answer:
                     if answer.status == 200:

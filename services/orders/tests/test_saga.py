@@ -1,0 +1,305 @@
+"""The saga runner without any I/O: every step broken in every way, and what must hold whatever happens."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orders.checkout import CHECKOUT
+from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step, Unknown
+
+STEPS = ("reserve", "authorize")
+
+
+@dataclass
+class Thing:
+    """A subject, which also plays its own row in the database."""
+
+    id: UUID = field(default_factory=uuid4)
+    correlation_id: str = "c"
+    traceparent: str | None = None
+    attempts: int = 0
+    status: str = "pending"
+    put_off: bool = False
+
+
+class World:
+    """Peers that keep what was done, and tombstones of what was undone; and the record. Faults are scripted by name:
+    `lost before` the work, `lost after` it, or `refused`."""
+
+    def __init__(self, script: dict[str, list[str]] | None = None, *, past_deadline: bool = False) -> None:
+        self.script = {name: list(faults) for name, faults in (script or {}).items()}
+        self.past_deadline = past_deadline
+        self.held: dict[str, set[UUID]] = {step: set() for step in STEPS}
+        self.tombstones: dict[str, set[UUID]] = {step: set() for step in STEPS}
+        self.log: list[str] = []
+        self.ended: list[Thing] = []
+        self.batches: list[int] = []
+
+    def _act(self, name: str, effect: Callable[[Thing], Outcome[str]]) -> Callable[..., object]:
+        async def act(_world: object, things: Sequence[Thing]) -> Sequence[Outcome[str]]:
+            self.batches.append(len(things))
+            return [self._one(name, thing, effect) for thing in things]
+
+        return act
+
+    def _one(self, name: str, thing: Thing, effect: Callable[[Thing], Outcome[str]]) -> Outcome[str]:
+        faults = self.script.get(name, [])
+        fault = faults.pop(0) if faults else "none"
+        self.log.append(f"{name} ({fault})")
+        if fault == "lost before":
+            return Unknown("the question was lost")
+        if fault == "refused":
+            return Refused(f"{name} refused")
+        outcome = effect(thing)
+        return Unknown("the answer was lost") if fault == "lost after" else outcome
+
+    def saga(self) -> "Saga[World, Thing, str]":
+        def do(step: str) -> Callable[[Thing], Outcome[str]]:
+            def effect(thing: Thing) -> Outcome[str]:
+                if thing.id in self.tombstones[step]:
+                    return Refused("undone before")
+                self.held[step].add(thing.id)
+                return Done()
+
+            return effect
+
+        def undo(step: str) -> Callable[[Thing], Outcome[str]]:
+            def effect(thing: Thing) -> Outcome[str]:
+                self.held[step].discard(thing.id)
+                self.tombstones[step].add(thing.id)
+                return Done()
+
+            return effect
+
+        def confirm(thing: Thing) -> Outcome[str]:
+            if thing.status != "pending":
+                return Refused("overtaken")
+            thing.status = "confirmed"
+            return Done()
+
+        steps = [Step(s, do=self._act(f"do {s}", do(s)), undo=self._act(f"undo {s}", undo(s))) for s in STEPS]  # type: ignore[arg-type]
+        return Saga(*steps, Pivot("confirm", do=self._act("do confirm", confirm)))  # type: ignore[arg-type]
+
+    # The record
+
+    async def turn_round(self, turns: Sequence[tuple[Thing, str]]) -> Sequence[Thing]:
+        for thing, _ in turns:
+            if thing.status == "pending":
+                self.log.append("turned round")
+                thing.status = "cancelling"
+        return [thing for thing, _ in turns]
+
+    async def end_undone(self, ends: Sequence[tuple[Thing, str | None]]) -> Sequence[Thing]:
+        for thing, reason in ends:
+            if thing.status == ("cancelling" if reason is None else "pending"):
+                thing.status = "ended"
+        return [thing for thing, _ in ends]
+
+    async def put_off(self, delays: Sequence[tuple[Thing, float, str]]) -> None:
+        for thing, delay_s, _ in delays:
+            assert 0 < delay_s <= 6
+            thing.put_off, thing.attempts = True, thing.attempts + 1
+
+    async def reread(self, subjects: Sequence[Thing]) -> Sequence[Thing]:
+        return subjects
+
+    def has_turned(self, subject: Thing) -> bool:
+        return subject.status == "cancelling"
+
+    def has_ended(self, subject: Thing) -> bool:
+        return subject.status in {"confirmed", "ended"}
+
+    def reason_to_turn(self, subject: Thing) -> str | None:
+        return "late" if self.past_deadline else None
+
+    def runner(self) -> "Runner[World, Thing, str]":
+        return Runner(self.saga(), self, self, self.ended.append)
+
+    def assert_sound(self, thing: Thing) -> None:
+        if thing.status == "confirmed":
+            assert all(thing.id in held for held in self.held.values()), self.log
+        if thing.status == "ended":
+            assert not any(thing.id in held for held in self.held.values()), self.log
+        assert self.ended.count(thing) <= 1
+
+
+async def carry(world: World, thing: Thing, *, times: int = 1) -> None:
+    """Run the saga, and again for each time that it was put off, up to `times`."""
+    runner = world.runner()
+    for _ in range(times):
+        runner.start(thing)
+        async with asyncio.timeout(5):
+            while runner.running:
+                await asyncio.sleep(0)
+        if world.has_ended(thing):
+            return
+
+
+async def test_a_subject_goes_through_all_steps_to_the_pivot() -> None:
+    world, thing = World(), Thing()
+
+    await carry(world, thing)
+
+    assert world.log == ["do reserve (none)", "do authorize (none)", "do confirm (none)"]
+    assert world.ended == [thing]
+
+
+async def test_a_refusal_is_undone_in_reverse_after_turning_round() -> None:
+    world, thing = World({"do authorize": ["refused"]}), Thing()
+
+    await carry(world, thing)
+
+    assert world.log == ["do reserve (none)", "do authorize (refused)", "turned round", "undo reserve (none)"]
+    assert thing.status == "ended"
+
+
+async def test_a_refusal_of_the_first_step_ends_at_once() -> None:
+    world, thing = World({"do reserve": ["refused"]}), Thing()
+
+    await carry(world, thing)
+
+    assert world.log == ["do reserve (refused)"]
+    assert thing.status == "ended"
+
+
+async def test_a_deadline_undoes_all_steps_since_any_may_have_happened() -> None:
+    world, thing = World(past_deadline=True), Thing()
+
+    await carry(world, thing)
+
+    assert world.log == ["turned round", "undo authorize (none)", "undo reserve (none)"]
+    assert thing.status == "ended"
+
+
+@pytest.mark.parametrize("fault", ["lost before", "lost after"])
+@pytest.mark.parametrize("name", ["do reserve", "do authorize", "do confirm"])
+async def test_an_unknown_outcome_is_put_off_and_never_undone(name: str, fault: str) -> None:
+    world, thing = World({name: [fault]}), Thing()
+
+    await carry(world, thing, times=2)
+
+    assert thing.put_off
+    assert thing.status == "confirmed"
+    assert not any("undo" in entry for entry in world.log)
+    world.assert_sound(thing)
+
+
+@pytest.mark.parametrize("fault", ["lost before", "lost after"])
+@pytest.mark.parametrize("name", ["undo reserve", "undo authorize"])
+async def test_an_undo_is_repeated_until_it_is_known(name: str, fault: str) -> None:
+    world, thing = World({name: [fault, fault]}, past_deadline=True), Thing()
+
+    await carry(world, thing, times=3)
+
+    assert thing.status == "ended"
+    world.assert_sound(thing)
+
+
+async def test_what_was_cancelled_meanwhile_is_undone_and_not_confirmed() -> None:
+    world, thing = World(), Thing()
+    saga = world.saga()
+    authorize = saga.steps[1]
+
+    async def authorize_while_somebody_cancels(_world: World, things: Sequence[Thing]) -> Sequence[Outcome[str]]:
+        outcomes = await authorize.do(world, things)
+        await world.turn_round([(thing, "cancelled")])
+        return outcomes
+
+    slow = Saga(saga.steps[0], Step("authorize", do=authorize_while_somebody_cancels, undo=authorize.undo), saga.pivot)
+    runner = Runner(slow, world, world, world.ended.append)
+    runner.start(thing)
+    while runner.running:
+        await asyncio.sleep(0)
+
+    assert thing.status == "ended"
+    world.assert_sound(thing)
+
+
+async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_poison_goes_alone_in_the_end() -> None:
+    world = World()
+    poison = Thing()
+    things = [Thing() for _ in range(9)] + [poison]
+    saga = world.saga()
+
+    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[str]]:
+        world.batches.append(len(batch))
+        if poison in batch:
+            raise RuntimeError("a bug in one of them")
+        return await saga.steps[0].do(world, batch)
+
+    poisoned = Saga(Step("reserve", do=reserve, undo=saga.steps[0].undo), saga.steps[1], saga.pivot)
+    runner = Runner(poisoned, world, world, world.ended.append)
+    for _ in range(6):
+        for thing in things:
+            if not world.has_ended(thing):
+                runner.start(thing)
+        while runner.running:
+            await asyncio.sleep(0)
+
+    assert poison.status == "pending"
+    assert all(thing.status == "confirmed" for thing in things[:-1])
+
+
+async def test_subjects_that_wait_for_the_same_step_go_together() -> None:
+    world = World()
+    runner = world.runner()
+    for _ in range(100):
+        runner.start(Thing())
+    while runner.running:
+        await asyncio.sleep(0)
+
+    assert len(world.ended) == 100
+    assert len(world.batches) < 20
+
+
+async def test_starting_a_subject_twice_runs_it_once() -> None:
+    world, thing = World(), Thing()
+    runner = world.runner()
+    runner.start(thing)
+    runner.start(thing)
+    while runner.running:
+        await asyncio.sleep(0)
+
+    assert world.log.count("do reserve (none)") == 1
+    assert world.ended == [thing]
+
+
+FAULTS = st.lists(st.sampled_from(["none", "lost before", "lost after", "refused"]), max_size=4)
+UNDO_FAULTS = st.lists(st.sampled_from(["none", "lost before", "lost after"]), max_size=4)
+
+
+@given(
+    script=st.fixed_dictionaries(
+        {
+            "do reserve": FAULTS,
+            "do authorize": FAULTS,
+            "do confirm": UNDO_FAULTS,
+            "undo reserve": UNDO_FAULTS,
+            "undo authorize": UNDO_FAULTS,
+        }
+    ),
+    late_after=st.integers(0, 8),
+)
+def test_whatever_is_lost_or_refused_a_subject_ends_whole(script: dict[str, list[str]], late_after: int) -> None:
+    async def scenario() -> None:
+        world, thing = World(script), Thing()
+        for turn in range(40):
+            world.past_deadline = turn >= late_after
+            await carry(world, thing)
+            if world.has_ended(thing):
+                break
+        assert world.has_ended(thing), world.log
+        world.assert_sound(thing)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("step", CHECKOUT.steps, ids=lambda step: step.name)
+def test_every_step_of_the_checkout_can_be_undone(step: Step[object, object, object]) -> None:
+    assert step.do is not step.undo
+    assert callable(step.undo)
