@@ -2,6 +2,7 @@
 
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
 
 from chassis import access
 from chassis.application import INTERNAL_BODY_BYTES_MAX
@@ -21,7 +22,7 @@ def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTP
         tags=["internal"],
         summary="Authorize the payments of orders",
     )
-    async def authorize(data: AuthorizeBatch) -> AuthorizeAnswers:
+    async def authorize(data: JSONBody[AuthorizeBatch]) -> AuthorizeAnswers:
         return AuthorizeAnswers(await authorization.authorize(data.items))
 
     @post(
@@ -32,7 +33,7 @@ def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTP
         tags=["internal"],
         summary="Void the payments of orders",
     )
-    async def void(data: VoidBatch) -> VoidAnswers:
+    async def void(data: JSONBody[VoidBatch]) -> VoidAnswers:
         return VoidAnswers(await voiding.void(data.items))
 
     return [authorize, void]

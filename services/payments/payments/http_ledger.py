@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from chassis import access
 from chassis.database import Connection, Database, Row
@@ -14,7 +14,7 @@ from chassis.pages import Cursor, Limit, cursor_of, key_of
 from payments import store_ledger
 from payments.messages import Balance, LedgerEntry, LedgerPage
 
-PaymentId = Annotated[UUID | None, Parameter(query="payment_id", description="Only entries of this payment.")]
+PaymentId = Annotated[UUID | None, QueryParameter(name="payment_id", description="Only entries of this payment.")]
 
 
 def routes(database: Database) -> list[HTTPRouteHandler]:

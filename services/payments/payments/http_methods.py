@@ -5,6 +5,7 @@ from uuid import UUID
 
 from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 
 from chassis import access
 from chassis.database import Database, Row
@@ -21,7 +22,7 @@ ServiceRequest = Request[Caller, Any, Any]
 def routes(database: Database, keeping: KeepMethods) -> list[HTTPRouteHandler]:
     @post("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="Save a payment method")
     async def save(
-        request: ServiceRequest, data: NewPaymentMethod, idempotency_key: IdempotencyKey = None
+        request: ServiceRequest, data: JSONBody[NewPaymentMethod], idempotency_key: IdempotencyKey = None
     ) -> PaymentMethod:
         return _method(await keeping.save(_user_id(request), data, accepted_key(idempotency_key)))
 
@@ -38,7 +39,7 @@ def routes(database: Database, keeping: KeepMethods) -> list[HTTPRouteHandler]:
         tags=["payment methods"],
         summary="Remove a payment method",
     )
-    async def remove(request: ServiceRequest, method_id: UUID) -> None:
+    async def remove(request: ServiceRequest, method_id: FromPath[UUID]) -> None:
         await keeping.remove(_user_id(request), method_id)
 
     return [save, list_methods, remove]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from chassis import access
 from chassis.database import Database, Row
@@ -20,7 +20,7 @@ from payments.messages import NewRefund, PaymentRead, RefundRead
 from payments.request_refund import RequestRefund
 
 ServiceRequest = Request[Caller, Any, Any]
-OrderId = Annotated[UUID | None, Parameter(query="order_id", description="Only the payment of this order.")]
+OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
 
 
 def routes(database: Database, refunding: RequestRefund, intervention: Intervene) -> list[HTTPRouteHandler]:
@@ -47,7 +47,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         return Page(payments, cursor_of(payments[-1].id) if len(rows) > limit else None)
 
     @get("/payments/{payment_id:uuid}", guards=[access.signed_in], tags=["payments"], summary="One payment")
-    async def read_payment(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+    async def read_payment(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
         return await find(payment_id, request.user)
 
     @post(
@@ -57,7 +57,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Take what is held",
     )
-    async def capture(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+    async def capture(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
         await intervention.capture(payment_id)
         return await find(payment_id, request.user)
 
@@ -68,7 +68,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Let go of what is held",
     )
-    async def void(request: ServiceRequest, payment_id: UUID) -> PaymentRead:
+    async def void(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
         await intervention.void(payment_id)
         return await find(payment_id, request.user)
 
@@ -78,7 +78,9 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["refunds"],
         summary="Give back what is left, or a part of it",
     )
-    async def request_refund(payment_id: UUID, data: NewRefund, idempotency_key: IdempotencyKey = None) -> RefundRead:
+    async def request_refund(
+        payment_id: FromPath[UUID], data: JSONBody[NewRefund], idempotency_key: IdempotencyKey = None
+    ) -> RefundRead:
         return _refund(await refunding.request(payment_id, data, accepted_key(idempotency_key)))
 
     @get(
@@ -88,7 +90,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         summary="What was given back",
     )
     async def list_refunds(
-        request: ServiceRequest, payment_id: UUID, limit: Limit = 20, cursor: Cursor = None
+        request: ServiceRequest, payment_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
     ) -> Page[RefundRead]:
         before = key_of(cursor, UUID)
         await find(payment_id, request.user)

@@ -1,6 +1,7 @@
 """What the tests of payments share: the service on a real database and broker, and what the others would say to it."""
 
 import asyncio
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,10 +13,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import pytest
+import pytest_asyncio
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from uuid_utils.compat import uuid7
 
+from cartwright.embedded.scratch import ScratchNats, ScratchPostgres
 from chassis.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings
@@ -23,10 +26,18 @@ from payments.settings import Settings
 WAIT_S_MAX = 15.0
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """The service's own tables, empty."""
-    database = Database(database_url, migrations=MIGRATIONS, pool_size_max=10)
+@pytest.fixture(scope="module")
+def module_database_url(postgres: ScratchPostgres) -> Iterator[str]:
+    """One database for all tests of a module, which keep apart by the ids that they make."""
+    url = postgres.make_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database(module_database_url: str) -> AsyncIterator[Database]:
+    """The service's own tables. Modules that take this or `shop` run their tests in one loop."""
+    database = Database(module_database_url, migrations=MIGRATIONS, pool_size_max=10)
     await database.start()
     yield database
     await database.stop()
@@ -52,14 +63,23 @@ def users_url(user_jwks: str) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def module_events_url(nats_server: ScratchNats) -> str:
+    return nats_server.url(f"payments-{secrets.token_hex(6)}")
+
+
+@pytest.fixture(scope="module")
 def app(
-    database_url: str, events_url: str, service_keys: dict[str, str], service_jwks: str, users_url: str
+    module_database_url: str,
+    module_events_url: str,
+    service_keys: dict[str, str],
+    service_jwks: str,
+    users_url: str,
 ) -> Litestar:
     return build(
         Settings(
-            database_url=database_url,
-            events_url=events_url,
+            database_url=module_database_url,
+            events_url=module_events_url,
             service_key=service_keys["payments"],
             service_keys=service_jwks,
             users_url=users_url,
@@ -67,7 +87,7 @@ def app(
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[Litestar]]:
     """The running service, once it may get traffic."""
     async with AsyncTestClient(app) as client:
@@ -100,6 +120,7 @@ class Shop:
     ) -> None:
         self.client = client
         self.database_url = database_url
+        self.access_token = access_token
         self.user_id = uuid7()
         self.orders = {"authorization": f"Bearer {service_token('orders', 'payments')}"}
         self.buyer = {"authorization": f"Bearer {access_token(user_id=str(self.user_id))}"}
@@ -171,14 +192,14 @@ class Shop:
         return [row["type"] for row in rows]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(
     client: AsyncTestClient[Litestar],
-    database_url: str,
+    module_database_url: str,
     service_token: Callable[[str, str], str],
     access_token: Callable[..., str],
 ) -> Shop:
-    return Shop(client, database_url, service_token, access_token)
+    return Shop(client, module_database_url, service_token, access_token)
 
 
 def contracts(pattern: str) -> list[tuple[str, dict[str, Any]]]:

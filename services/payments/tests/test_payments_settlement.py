@@ -1,0 +1,414 @@
+"""What orders' events want is done at the provider, once, whatever comes in between."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+import structlog
+from uuid_utils.compat import uuid7
+
+from chassis.database import Database
+from chassis.envelope import Envelope
+from chassis.problems import Unavailable
+from payments import consumer, store
+from payments.authorize_payments import AuthorizePayments
+from payments.choose_method import ChooseMethod
+from payments.messages import Authorized, AuthorizeItem, NotKnownYet, VoidItem
+from payments.payment import Payment
+from payments.provider import Answer, GiveBack, Hold, NotDone
+from payments.provider_calls import ProviderCalls
+from payments.sandbox import DEFAULT_TOKEN, Sandbox
+from payments.settle_payments import SettlePayments, retry_delay_s
+from payments.settle_refunds import SettleRefunds
+from payments.void_payments import VoidPayments
+
+from .conftest import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Troubled(Sandbox):
+    """The sandbox behind a bad line. It does its work; what the caller hears of it is up to the test."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.is_down = False
+        self.loses_answers = False
+        self.has_worked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.captures = 0
+
+    async def authorize(self, holds: Sequence[Hold]) -> list[Answer]:
+        return await self._told(await super().authorize(holds)) if not self.is_down else [NotDone()] * len(holds)
+
+    async def capture(self, holds: Sequence[Hold]) -> list[Answer]:
+        self.captures += 1
+        return await self._told(await super().capture(holds)) if not self.is_down else [NotDone()] * len(holds)
+
+    async def void(self, payment_ids: Sequence[UUID]) -> list[Answer]:
+        return await self._told(await super().void(payment_ids)) if not self.is_down else [NotDone()] * len(payment_ids)
+
+    async def refund(self, refunds: Sequence[GiveBack]) -> list[Answer]:
+        return await self._told(await super().refund(refunds)) if not self.is_down else [NotDone()] * len(refunds)
+
+    async def _told(self, answers: list[Answer]) -> list[Answer]:
+        self.has_worked.set()
+        await self.may_answer.wait()
+        if self.loses_answers:
+            raise ConnectionResetError("the line broke")
+        return answers
+
+
+class Desk:
+    """The use cases of one replica, with a provider of its own; its loops turn when the test says so."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.provider = Troubled(database)
+        calls = ProviderCalls(self.provider, call_s_max=2.0)
+        self.refunds = SettleRefunds(database, calls, lambda: None)
+        self.payments = SettlePayments(database, calls, lambda: None, lambda: None)
+        self.authorization = AuthorizePayments(
+            database, calls, ChooseMethod(database, calls, DEFAULT_TOKEN), lambda: None
+        )
+        self.voiding = VoidPayments(database, self.payments)
+
+    async def authorized(self) -> UUID:
+        """An order whose payment is authorized."""
+        order_id = uuid7()
+        [answer] = await self.authorization.authorize([an_item(order_id)])
+        assert isinstance(answer, Authorized)
+        return order_id
+
+    async def hear(self, *events: tuple[str, UUID]) -> None:
+        """Events have come and taken effect, in one batch."""
+        batch = [an_event(f"order.{kind}", order_id) for kind, order_id in events]
+        await self.database.run(lambda connection: consumer.handle(connection, batch))
+
+    async def turn(self) -> None:
+        """Both loops do a round."""
+        await self.payments.turn()
+        await self.refunds.turn()
+
+    async def payment(self, order_id: UUID) -> Payment:
+        found = await self.database.run(lambda connection: store.lock_of_orders(connection, [order_id]))
+        return found[order_id]
+
+    async def leases_run_out(self) -> None:
+        async def work(connection: store.Connection) -> None:
+            await connection.execute("UPDATE payments SET next_attempt_at = now() WHERE wanted IS NOT NULL")
+            await connection.execute("UPDATE refunds SET next_attempt_at = now() WHERE state = 'pending'")
+
+        await self.database.run(work)
+
+    async def events(self, order_id: UUID) -> list[str]:
+        payment = await self.payment(order_id)
+        rows = await self.database.read(
+            lambda connection: connection.fetch(
+                "SELECT type FROM journal WHERE subject = $1 ORDER BY position", str(payment.id)
+            )
+        )
+        return [row["type"].removeprefix("payment.") for row in rows]
+
+    async def booked(self, order_id: UUID) -> dict[str, int]:
+        """What the ledger says about one order, by account."""
+        payment = await self.payment(order_id)
+        rows = await self.database.read(
+            lambda connection: connection.fetch(
+                """
+                SELECT account, sum(amount_minor)::bigint AS minor
+                FROM ledger_entries WHERE payment_id = $1 GROUP BY account
+                """,
+                payment.id,
+            )
+        )
+        return {row["account"]: row["minor"] for row in rows}
+
+    async def at_provider(self, order_id: UUID) -> tuple[str, int]:
+        [standing] = await self.provider.lookup([(await self.payment(order_id)).id])
+        assert not isinstance(standing, Unavailable)
+        return standing.state, standing.refunded_minor  # type: ignore[union-attr]
+
+
+@pytest.fixture
+async def desk(database: Database) -> Desk:
+    return Desk(database)
+
+
+def an_item(order_id: UUID, method: str | None = None) -> AuthorizeItem:
+    return msgspec.convert(
+        {
+            "order_id": str(order_id),
+            "user_id": str(uuid7()),
+            "amount": {"amount": "49.99", "currency": "USD"},
+            "payment_method": method,
+            "correlation_id": f"buying-{order_id}",
+            "traceparent": None,
+        },
+        AuthorizeItem,
+    )
+
+
+def a_void(order_id: UUID) -> VoidItem:
+    return VoidItem(order_id=order_id, correlation_id=f"undoing-{order_id}", traceparent=None)
+
+
+def an_event(kind: str, order_id: UUID) -> Envelope:
+    return Envelope(
+        id=uuid7(),
+        source="/orders",
+        type=kind,
+        subject=str(order_id),
+        time=datetime.now(UTC),
+        sequence="1",
+        correlationid=f"{kind}-{order_id}",
+        data=msgspec.Raw(msgspec.json.encode({"order_id": str(order_id), "more": "than we read"})),
+    )
+
+
+TAKEN = {"provider_receivable": 4_999, "sales": -4_999}
+GIVEN_BACK = {"provider_receivable": 0, "sales": -4_999, "refunds": 4_999}
+
+
+async def test_a_confirmed_order_is_captured_once_and_booked(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "captured"]
+    assert await desk.at_provider(order_id) == ("captured", 0)
+    assert await desk.booked(order_id) == TAKEN
+
+
+async def test_the_capture_belongs_to_the_work_that_confirmed_the_order(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    assert (await desk.payment(order_id)).correlation_id == f"order.confirmed-{order_id}"
+
+
+@pytest.mark.parametrize("order", [("confirmed", "cancelled"), ("cancelled", "confirmed")])
+async def test_confirmed_and_cancelled_before_anything_was_done_is_voided(desk: Desk, order: tuple[str, str]) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(*((kind, order_id) for kind in order))
+    await desk.turn()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "voided"]
+    assert await desk.at_provider(order_id) == ("voided", 0)
+    assert await desk.booked(order_id) == {}
+
+
+async def test_an_order_cancelled_after_its_capture_is_refunded_once(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    await desk.hear(("cancelled", order_id), ("cancelled", order_id))
+    await desk.hear(("cancelled", order_id))
+    await desk.turn()
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await desk.at_provider(order_id) == ("captured", 4_999)
+    assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_an_order_cancelled_while_its_capture_is_on_its_way_is_refunded(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    desk.provider.may_answer.clear()
+    desk.provider.has_worked.clear()
+    capture = asyncio.create_task(desk.payments.turn())
+    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
+    await desk.hear(("cancelled", order_id))
+    desk.provider.may_answer.set()
+    await capture
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_a_capture_whose_answer_was_lost_before_the_cancellation_is_found_and_refunded(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    desk.provider.loses_answers = True
+    await desk.payments.turn()
+    assert await desk.at_provider(order_id) == ("captured", 0)
+    await desk.hear(("cancelled", order_id))
+    desk.provider.loses_answers = False
+    await desk.leases_run_out()
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_a_cancellation_before_the_payment_leaves_a_tombstone(desk: Desk) -> None:
+    order_id = uuid7()
+    await desk.hear(("cancelled", order_id))
+    [late] = await desk.authorization.authorize([an_item(order_id)])
+    assert type(late).__name__ == "Refused"
+    assert await desk.events(order_id) == []
+
+
+async def test_a_cancellation_of_what_is_unknown_voids_it(desk: Desk) -> None:
+    order_id = uuid7()
+    [lost] = await desk.authorization.authorize([an_item(order_id, "pm_sandbox_timeout")])
+    assert isinstance(lost, NotKnownYet)
+    await desk.hear(("cancelled", order_id))
+    await desk.turn()
+    assert await desk.at_provider(order_id) == ("voided", 0)
+    assert await desk.events(order_id) == ["voided"]
+
+
+async def test_an_authorization_that_answers_after_the_void_does_not_count(desk: Desk) -> None:
+    order_id = uuid7()
+    desk.provider.may_answer.clear()
+    late = asyncio.create_task(desk.authorization.authorize([an_item(order_id)]))
+    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
+    other = Desk(desk.database)
+    [voided] = await other.voiding.void([a_void(order_id)])
+    desk.provider.may_answer.set()
+    [answer] = await late
+    assert voided.outcome == "voided"
+    assert type(answer).__name__ == "Refused"
+    assert await desk.events(order_id) == ["voided"]
+    assert await desk.at_provider(order_id) == ("voided", 0)
+
+
+async def test_a_void_without_an_answer_is_unknown_and_is_ended_later(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    desk.provider.is_down = True
+    [answer] = await desk.voiding.void([a_void(order_id)])
+    assert answer.outcome == "unknown"
+    [late] = await desk.authorization.authorize([an_item(order_id)])
+    assert type(late).__name__ == "Refused", "the undo has begun, so the do is refused"
+    desk.provider.is_down = False
+    await desk.leases_run_out()
+    await desk.turn()
+    [again] = await desk.voiding.void([a_void(order_id)])
+    assert again.outcome == "voided"
+    assert await desk.events(order_id) == ["authorized", "voided"]
+
+
+async def test_a_provider_that_hangs_is_unknown_and_not_declined(desk: Desk) -> None:
+    desk.provider.may_answer.clear()
+    order_id = uuid7()
+    [answer] = await desk.authorization.authorize([an_item(order_id)])
+    assert isinstance(answer, NotKnownYet)
+    desk.provider.may_answer.set()
+    [again] = await desk.authorization.authorize([an_item(order_id)])
+    assert isinstance(again, Authorized)
+
+
+async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    desk.provider.is_down = True
+    await desk.payments.turn()
+    asked = desk.provider.captures
+    await desk.payments.turn()
+    assert desk.provider.captures == asked, "it is not due yet"
+    desk.provider.is_down = False
+
+    async def is_captured() -> bool:
+        await desk.turn()
+        return await desk.events(order_id) == ["authorized", "captured"]
+
+    await eventually(is_captured)
+
+
+async def test_a_worker_that_died_leaves_its_payment_to_another_once_the_lease_is_over(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.database.run(lambda connection: store.take_due(connection, 10))
+    other = Desk(desk.database)
+    await other.turn()
+    assert await desk.events(order_id) == ["authorized"], "the lease is respected"
+    await desk.leases_run_out()
+    await other.turn()
+    assert await desk.events(order_id) == ["authorized", "captured"]
+
+
+async def test_a_worker_that_froze_past_its_lease_does_no_harm(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    desk.provider.may_answer.clear()
+    desk.provider.has_worked.clear()
+    frozen = asyncio.create_task(desk.payments.turn())
+    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
+    await desk.leases_run_out()
+    await Desk(desk.database).turn()
+    desk.provider.may_answer.set()
+    await frozen
+    assert await desk.events(order_id) == ["authorized", "captured"]
+    assert await desk.booked(order_id) == TAKEN
+
+
+async def test_two_replicas_share_the_work_and_book_each_payment_once(desk: Desk) -> None:
+    order_ids = [await desk.authorized() for _ in range(20)]
+    await desk.hear(*(("confirmed", order_id) for order_id in order_ids))
+    replicas = [desk, Desk(desk.database)]
+    await asyncio.gather(*(replica.turn() for replica in replicas for _ in range(3)))
+    await desk.hear(*(("cancelled", order_id) for order_id in order_ids))
+    await asyncio.gather(*(replica.turn() for replica in replicas for _ in range(3)))
+    for order_id in order_ids:
+        assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
+        assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_a_refund_whose_answer_was_lost_is_given_and_booked_once(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    await desk.hear(("cancelled", order_id))
+    desk.provider.loses_answers = True
+    await desk.refunds.turn()
+    assert await desk.booked(order_id) == TAKEN
+    desk.provider.loses_answers = False
+    await desk.leases_run_out()
+    await desk.turn()
+    assert await desk.at_provider(order_id) == ("captured", 4_999)
+    assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_changes_nothing(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.voiding.void([a_void(order_id)])
+    with structlog.testing.capture_logs() as logs:
+        await desk.hear(("confirmed", order_id), ("confirmed", uuid7()))
+    assert [line["log_level"] for line in logs] == ["error", "error"]
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "voided"]
+
+
+async def test_an_authorization_that_cannot_be_written_down_is_unknown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = uuid7()
+    run, runs = desk.database.run, 0
+
+    async def fails_at_the_outcome(work: object) -> object:
+        nonlocal runs
+        runs += 1
+        if runs == 3:  # the intent, the sandbox's own record, and then the outcome
+            raise Unavailable
+        return await run(work)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk.database, "run", fails_at_the_outcome)
+    [answer] = await desk.authorization.authorize([an_item(order_id)])
+    monkeypatch.undo()
+    assert isinstance(answer, NotKnownYet)
+    [found] = await desk.authorization.authorize([an_item(order_id)])
+    assert isinstance(found, Authorized)
+    assert await desk.events(order_id) == ["authorized"]
+
+
+async def test_delays_grow_up_to_a_limit() -> None:
+    delays = [retry_delay_s(attempts) for attempts in range(12)]
+    assert delays == sorted(delays)
+    assert delays[-1] == 10.0
