@@ -1,0 +1,58 @@
+"""Puts the notifications service together."""
+
+from pathlib import Path
+
+from litestar import Litestar
+
+from chassis.application import application
+from chassis.broker import broker_for
+from chassis.client import ServiceClient
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.lifecycle import Loop
+from chassis.relay import Relay
+from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from notifications.find_addresses import FindAddresses
+from notifications.http import routes
+from notifications.mail_server import MailServer
+from notifications.send_notifications import SendNotifications
+from notifications.settings import Settings
+from notifications.templates import Templates
+from notifications.users import Users
+from notifications.write_notifications import WriteNotifications
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+LISTENS_TO = ["user.*", "order.*", "payment.*", "email.requested"]
+POLL_S = 0.5
+
+
+def build(settings: Settings) -> Litestar:
+    client = ServiceClient("users", settings.users_url, ServiceTokens("notifications", settings.service_key))
+    users = Users(client)
+    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    broker = broker_for(settings.events_url, "notifications")
+    relay = Relay("notifications", database, broker)
+    sender = SendNotifications(database, MailServer(settings), relay.wake)
+    finder = Loop("find addresses", FindAddresses(database, users), rest_s=POLL_S)
+    consumer = Consumer(
+        group="notifications",
+        types=LISTENS_TO,
+        broker=broker,
+        database=database,
+        handle=WriteNotifications(Templates()),
+        after_commit=sender.wake,
+    )
+    return application(
+        name="notifications",
+        description="Who was told what, by mail.",
+        version="1.0.0",
+        routes=routes(database, relay.wake),
+        parts=[client, database, broker, relay, sender, finder, consumer],
+        verifier=TokenVerifier(
+            service="notifications",
+            issuer=settings.token_issuer,
+            user_keys=UserKeys(users.signing_keys),
+            service_keys=settings.service_keys,
+        ),
+        is_healthy=database.is_reachable,
+    )

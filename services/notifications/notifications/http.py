@@ -1,0 +1,71 @@
+"""What people may ask of notifications: the messages to themselves; and administrators, to have a mail sent."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.status_codes import HTTP_202_ACCEPTED
+from litestar.types import ControllerRouterHandler
+
+from chassis import access
+from chassis.database import Database
+from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.tokens import Caller
+from notifications import store_notifications
+from notifications.messages import EmailAccepted, EmailRequest, MessageToMe
+from notifications.notification import Notification
+from notifications.request_email import request_email
+
+
+def routes(database: Database, after_commit: Callable[[], None]) -> list[ControllerRouterHandler]:
+    @get("/notifications", guards=[access.signed_in], summary="The messages to oneself, newest first")
+    async def list_messages(
+        request: Request[Caller, Any, Any],
+        order_id: UUID | None = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Page[MessageToMe]:
+        user_id = _person(request)
+        before = key_of(cursor, UUID)
+        found = await database.read(lambda c: store_notifications.list_of_user(c, user_id, order_id, before, limit + 1))
+        page = found[:limit]
+        return Page([_to_me(message) for message in page], cursor_of(page[-1].id) if found[limit:] else None)
+
+    @post(
+        "/send",
+        guards=[access.administrator],
+        status_code=HTTP_202_ACCEPTED,
+        summary="Have a mail sent",
+        description="The mail is sent within moments, and tried again for a day and a half while it cannot be.",
+    )
+    async def send(
+        data: EmailRequest, request: Request[Caller, Any, Any], idempotency_key: IdempotencyKey = None
+    ) -> EmailAccepted:
+        message_id = await request_email(
+            database, data, requested_by=_person(request), idempotency_key=accepted_key(idempotency_key)
+        )
+        after_commit()
+        return EmailAccepted(message_id)
+
+    return [list_messages, send]
+
+
+def _person(request: Request[Caller, Any, Any]) -> UUID:
+    assert request.user.user_id is not None, "the guard lets only people in"
+    return request.user.user_id
+
+
+def _to_me(message: Notification) -> MessageToMe:
+    assert message.created_at is not None, "it was read from the table"
+    return MessageToMe(
+        id=message.id,
+        kind=message.kind,
+        order_id=message.order_id,
+        toaddr=message.toaddr,
+        subject=message.subject,
+        status=message.state,
+        created_at=message.created_at,
+        sent_at=message.sent_at,
+    )

@@ -1,0 +1,150 @@
+"""The shapes that the notifications service reads and sends: events, requests, answers."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chassis.money import Money
+
+SUBJECT_LENGTH_MAX = 998
+BODY_BYTES_MAX = 32 * 1024
+
+
+class Preferences(msgspec.Struct, frozen=True):
+    order_emails: bool
+    payment_emails: bool
+
+
+class UserChanged(msgspec.Struct, frozen=True):
+    """user.registered and user.updated."""
+
+    user_id: UUID
+    email: str
+    name: str
+    preferences: Preferences
+    version: int
+
+
+class UserDeleted(msgspec.Struct, frozen=True):
+    user_id: UUID
+    version: int
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    name: str
+    quantity: int
+    unit_price: Money
+    line_total: Money
+
+
+class OrderConfirmed(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+    items: list[OrderLine]
+    total: Money
+
+
+class Reason(msgspec.Struct, frozen=True):
+    code: str
+    detail: str
+
+
+class OrderCancelled(msgspec.Struct, frozen=True):
+    """`told`: the buyer has read it in the answer to the purchase already."""
+
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+    was_confirmed: bool
+    told: bool
+    reason: Reason
+    total: Money | None
+
+
+class OrderShipped(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    name: str
+    email: str
+
+
+class PaymentRefunded(msgspec.Struct, frozen=True):
+    order_id: UUID
+    user_id: UUID
+    refund_id: UUID
+    amount: Money
+    reason: str
+
+
+class EmailRequested(msgspec.Struct, frozen=True):
+    message_id: UUID
+    toaddr: str
+    subject: str
+    body: str
+    requested_by: UUID
+
+
+class NotificationEnded(msgspec.Struct, frozen=True):
+    """notification.sent and notification.failed; `code` says why it failed."""
+
+    notification_id: UUID
+    order_id: UUID | None
+    user_id: UUID | None
+    kind: str
+    toaddr: str
+    code: str | None
+
+
+class UsersAsked(msgspec.Struct, frozen=True):
+    """POST /users/lookup."""
+
+    ids: list[UUID]
+
+
+class UserFound(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    email: str
+    preferences: Preferences
+    version: int
+
+
+class UsersFound(msgspec.Struct, frozen=True):
+    """Unknown and deleted ids are left out."""
+
+    items: list[UserFound]
+
+
+# No control characters in what becomes a header: a line break there would begin a header of the sender's choosing.
+_OneLine = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
+
+class EmailRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /send."""
+
+    toaddr: Annotated[str, msgspec.Meta(min_length=3, max_length=254, examples=["ada@example.com"])]
+    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=_OneLine)]
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=BODY_BYTES_MAX, description="Plain text, up to 32 KiB.")]
+
+
+class EmailAccepted(msgspec.Struct, frozen=True):
+    id: UUID
+    status: str = "accepted"
+
+
+class MessageToMe(msgspec.Struct, frozen=True, kw_only=True):
+    """`toaddr` is empty while the address is being asked for."""
+
+    id: UUID
+    kind: str
+    order_id: UUID | None
+    toaddr: str
+    subject: str
+    status: str
+    created_at: datetime
+    sent_at: datetime | None

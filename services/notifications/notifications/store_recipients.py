@@ -1,0 +1,52 @@
+"""The SQL about people: the copy of what users says."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from chassis.database import Connection
+from notifications.notification import Recipient
+
+
+async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -> None:
+    """Note each of `recipients`, no two of one person, unless something newer is known."""
+    if not recipients:
+        return
+    ordered = sorted(recipients, key=lambda recipient: recipient.user_id)
+    await connection.execute(
+        """
+        INSERT INTO recipients AS known (user_id, email, name, order_emails, payment_emails, version, deleted)
+        SELECT user_id, email, name, order_emails, payment_emails, version, deleted
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[], $7::boolean[])
+             AS said (user_id, email, name, order_emails, payment_emails, version, deleted)
+        ON CONFLICT (user_id) DO UPDATE
+        SET email = excluded.email,
+            name = excluded.name,
+            order_emails = excluded.order_emails,
+            payment_emails = excluded.payment_emails,
+            version = excluded.version,
+            deleted = excluded.deleted
+        WHERE known.version < excluded.version
+        """,
+        [recipient.user_id for recipient in ordered],
+        [recipient.email for recipient in ordered],
+        [recipient.name for recipient in ordered],
+        [recipient.order_emails for recipient in ordered],
+        [recipient.payment_emails for recipient in ordered],
+        [recipient.version for recipient in ordered],
+        [recipient.deleted for recipient in ordered],
+    )
+
+
+async def read(connection: Connection, user_ids: Collection[UUID]) -> dict[UUID, Recipient]:
+    """Those of `user_ids` that are known."""
+    if not user_ids:
+        return {}
+    rows = await connection.fetch(
+        """
+        SELECT user_id, email, name, order_emails, payment_emails, version, deleted
+        FROM recipients
+        WHERE user_id = ANY($1::uuid[])
+        """,
+        list(user_ids),
+    )
+    return {row["user_id"]: Recipient(**row) for row in rows}

@@ -1,0 +1,45 @@
+"""Writes the subject and the text of each kind of mail, from the files in `templates/`.
+
+A file reads like a mail: a line `Subject: ...`, an empty line, the text. A name that a template does not get is an
+error and not a gap in a mail.
+"""
+
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, StrictUndefined, Template
+
+from chassis.money import Money
+from notifications.mail import one_line
+from notifications.notification import Kind
+
+FOLDER = Path(__file__).parent / "templates"
+_SUBJECT = "Subject: "
+
+
+class Templates:
+    """All templates, read once."""
+
+    def __init__(self) -> None:
+        # Mails are plain text: escaping for HTML would put &amp; into them.
+        environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+        environment.filters["money"] = _money
+        self._templates = {
+            Kind(path.stem): _parts(environment, path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.txt")
+        }
+
+    def write(self, kind: Kind, event: msgspec.Struct) -> tuple[str, str]:
+        """The subject, one line, and the text for an event."""
+        subject, body = self._templates[kind]
+        values = {field: getattr(event, field) for field in event.__struct_fields__}
+        return one_line(subject.render(values)), body.render(values)
+
+
+def _parts(environment: Environment, source: str) -> tuple[Template, Template]:
+    subject, _, body = source.partition("\n\n")
+    assert subject.startswith(_SUBJECT), "a template begins with its subject"
+    return environment.from_string(subject.removeprefix(_SUBJECT)), environment.from_string(body)
+
+
+def _money(amount: Money) -> str:
+    return f"{amount.amount} {amount.currency}"

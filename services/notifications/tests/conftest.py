@@ -1,0 +1,216 @@
+"""Notifications on a real database, broker and SMTP server (aiosmtpd); only the users service is played here."""
+
+import asyncio
+import email
+import email.policy
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from uuid_utils.compat import uuid7
+
+from chassis.database import Connection, Database
+from chassis.envelope import Envelope as Event
+from notifications.app import MIGRATIONS, build
+from notifications.settings import Settings
+
+Until = Callable[[Callable[[], Awaitable[bool] | bool]], Awaitable[None]]
+Serve = Callable[[Settings], Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, migrations=MIGRATIONS)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture
+def query(database: Database) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
+    """`await query(sql, *values)` answers rows, as dictionaries; it may change rows too."""
+
+    async def run(sql: str, *values: Any) -> list[dict[str, Any]]:
+        async def work(connection: Connection) -> list[dict[str, Any]]:
+            return [dict(row) for row in await connection.fetch(sql, *values)]
+
+        return await database.run(work)
+
+    return run
+
+
+@pytest.fixture
+def until() -> Until:
+    """`await until(condition)` returns once the condition holds, and fails when it does not within 15 seconds."""
+
+    async def wait(condition: Callable[[], Awaitable[bool] | bool]) -> None:
+        async with asyncio.timeout(15):
+            while True:
+                holds = condition()
+                if await holds if isinstance(holds, Awaitable) else holds:
+                    return
+                await asyncio.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def make_event() -> Callable[..., Event]:
+    def make(type_: str, data: dict[str, Any], **members: Any) -> Event:
+        given = {
+            "id": uuid7(),
+            "source": "/orders",
+            "type": type_,
+            "subject": str(uuid7()),
+            "time": datetime.now(UTC),
+            "sequence": "1",
+            "correlationid": str(uuid7()),
+            "data": msgspec.Raw(msgspec.json.encode(data)),
+        }
+        return Event(**(given | members))
+
+    return make
+
+
+class Mailbox:
+    """What aiosmtpd calls. An address beginning with `refused`, `later`, `slow` or `dies` gets what it says."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.mails: list[EmailMessage] = []
+        self.connections = 0
+        self.answer_to_data = "250 Kept"
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self.connections += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address.startswith("refused"):
+            return "550 No such mailbox"
+        if address.startswith("later"):
+            return "451 Come again"
+        if address.startswith("slow"):
+            await asyncio.sleep(3600)
+        if address.startswith("dies") and server.transport is not None:
+            server.transport.abort()
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        if self.answer_to_data.startswith("250"):
+            self.mails.append(email.message_from_bytes(envelope.content, EmailMessage, policy=email.policy.default))
+        return self.answer_to_data
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [mail for mail in self.mails if mail["To"] == address]
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    mailbox = Mailbox()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True), "127.0.0.1", 0
+    )
+    mailbox.port = server.sockets[0].getsockname()[1]
+    yield mailbox
+    server.close()
+
+
+class UsersPeer:
+    """The users service, as far as notifications asks it."""
+
+    def __init__(self, jwks: str) -> None:
+        self.url = ""
+        self.people: dict[str, dict[str, Any]] = {}
+        self.is_down = False
+        self._jwks = jwks
+
+    async def keys(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._jwks, content_type="application/json")
+
+    async def look_up(self, request: web.Request) -> web.Response:
+        if self.is_down:
+            return web.Response(status=500)
+        ids = (await request.json())["ids"]
+        return web.json_response({"items": [self.people[id_] for id_ in ids if id_ in self.people]})
+
+
+@pytest.fixture
+async def users_peer(user_jwks: str) -> AsyncIterator[UsersPeer]:
+    users = UsersPeer(user_jwks)
+    peer = web.Application()
+    peer.router.add_get("/.well-known/jwks.json", users.keys)
+    peer.router.add_post("/users/lookup", users.look_up)
+    async with TestServer(peer) as server:
+        users.url = str(server.make_url(""))
+        yield users
+
+
+@pytest.fixture
+def settings(
+    database_url: str,
+    events_url: str,
+    users_peer: UsersPeer,
+    mailbox: Mailbox,
+    service_keys: dict[str, str],
+    service_jwks: str,
+) -> Settings:
+    return Settings(
+        database_url=database_url,
+        events_url=events_url,
+        users_url=users_peer.url,
+        service_key=service_keys["notifications"],
+        service_keys=service_jwks,
+        smtp_host="127.0.0.1",
+        smtp_port=mailbox.port,
+        mail_from="Cartwright <shop@cartwright.example>",
+    )
+
+
+@pytest.fixture
+async def serve(until: Until) -> AsyncIterator[Serve]:
+    """`await serve(settings)` runs the service on a real socket; a client of it once it is ready."""
+    async with AsyncExitStack() as running:
+
+        async def start(settings: Settings) -> httpx.AsyncClient:
+            server = uvicorn.Server(uvicorn.Config(build(settings), port=0, log_config=None, lifespan="on"))
+            serving = asyncio.create_task(server.serve())
+            running.push_async_callback(lambda: serving)
+            running.callback(setattr, server, "should_exit", True)
+            await until(lambda: server.started)
+            url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            client = await running.enter_async_context(httpx.AsyncClient(base_url=url))
+
+            async def ready() -> bool:
+                return (await client.get("/ready")).status_code == 200
+
+            await until(ready)
+            return client
+
+        yield start
+
+
+@pytest.fixture
+async def client(settings: Settings, serve: Serve) -> httpx.AsyncClient:
+    return await serve(settings)
+
+
+@pytest.fixture
+def as_administrator(access_token: Callable[..., str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {access_token(str(uuid7()), ['customer', 'admin'])}"}

@@ -1,0 +1,175 @@
+"""A notification by itself: who wants it, when it is tried again, how it reads. No I/O."""
+
+import email
+import email.policy
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from uuid_utils.compat import uuid7
+
+from chassis.money import Money
+from notifications import notification
+from notifications.letters import letter_for
+from notifications.mail import Sender, is_deliverable
+from notifications.messages import OrderConfirmed, OrderLine, OrderShipped
+from notifications.notification import ATTEMPTS_MAX, Kind, Recipient, reason_not_to_send, retry_delay_s
+from notifications.templates import Templates
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+ADA = Recipient(user_id=uuid7(), email="ada@example.com", name="Ada", order_emails=True, payment_emails=True, version=1)
+USD = "USD"
+
+
+@pytest.mark.parametrize(
+    ("kind", "switched_off", "reason"),
+    [
+        (Kind.ORDER_CONFIRMED, "order_emails", "not_wanted"),
+        (Kind.ORDER_CANCELLED, "order_emails", "not_wanted"),
+        (Kind.ORDER_SHIPPED, "order_emails", "not_wanted"),
+        (Kind.PAYMENT_REFUNDED, "payment_emails", "not_wanted"),
+        (Kind.ORDER_CONFIRMED, "payment_emails", None),
+        (Kind.PAYMENT_REFUNDED, "order_emails", None),
+        (Kind.WELCOME, "order_emails", None),
+        (Kind.EMAIL_REQUESTED, "order_emails", None),
+    ],
+)
+def test_a_preference_switches_off_its_own_kinds(kind: Kind, switched_off: str, reason: str | None) -> None:
+    assert reason_not_to_send(kind, msgspec.structs.replace(ADA, **{switched_off: False})) == reason
+
+
+def test_nobody_is_silenced_for_preferences_that_were_not_heard_of() -> None:
+    assert all(reason_not_to_send(kind, None) is None for kind in Kind)
+
+
+def test_pauses_grow_and_give_a_day_and_a_half() -> None:
+    delays = [retry_delay_s(attempt) for attempt in range(1, ATTEMPTS_MAX)]
+    assert 1.6 <= delays[0] <= 2.4
+    assert max(delays) <= notification._DELAY_S_MAX * 1.2
+    assert 24 * 3600 < sum(delays) < 48 * 3600
+
+
+def test_every_kind_but_the_free_one_has_a_template() -> None:
+    assert set(Templates()._templates) == set(Kind) - {Kind.EMAIL_REQUESTED}
+
+
+def test_the_confirmation_lists_items_and_total_and_names_the_order() -> None:
+    order = OrderConfirmed(
+        order_id=uuid7(),
+        user_id=uuid7(),
+        name="Zoë <b>",
+        email="zoe@example.com",
+        items=[
+            OrderLine("Keyboard", 1, Money("149.99", USD), Money("149.99", USD)),
+            OrderLine("Hub", 2, Money("49.99", USD), Money("99.98", USD)),
+        ],
+        total=Money("249.97", USD),
+    )
+    subject, body = Templates().write(Kind.ORDER_CONFIRMED, order)
+    assert subject == f"Your order {order.order_id} is confirmed"
+    assert "Hello Zoë <b>," in body
+    assert "1 x Keyboard, 149.99 USD each: 149.99 USD" in body
+    assert "2 x Hub, 49.99 USD each: 99.98 USD" in body
+    assert "Total: 249.97 USD" in body
+
+
+def test_a_template_that_misses_a_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        Templates().write(Kind.ORDER_CONFIRMED, OrderShipped(uuid7(), uuid7(), "Ada", "ada@example.com"))
+
+
+def test_a_buyer_who_was_told_gets_no_mail(make_event: Any) -> None:
+    data = {
+        "order_id": str(uuid7()),
+        "user_id": str(uuid7()),
+        "name": "Ada",
+        "email": "ada@example.com",
+        "was_confirmed": False,
+        "reason": {"code": "out_of_stock", "detail": "None left."},
+        "total": None,
+    }
+    assert letter_for(make_event("order.cancelled", data | {"told": True})) is None
+    told_by_mail = letter_for(make_event("order.cancelled", data | {"told": False}))
+    assert told_by_mail is not None
+    assert "None left." in Templates().write(told_by_mail.kind, told_by_mail.data)[1]
+
+
+@pytest.mark.parametrize("type_", ["order.placed", "payment.captured", "payment.authorized", "user.updated", "x.y"])
+def test_events_that_nobody_has_to_be_told_of_make_no_letter(make_event: Any, type_: str) -> None:
+    assert letter_for(make_event(type_, {})) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ada@example.com", "ada+tag@example.co.uk", "o'hara@x.example", "zoë@bücher.example", "a@b", "a" * 64 + "@x.org"],
+)
+def test_an_address_is_deliverable(address: str) -> None:
+    assert is_deliverable(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "@", "ada", "ada@", "@example.com", "a@b@c", "ada@exa mple.com", "ada @example.com", "ada@example.com\n",
+        "ada@example.com\r\nBcc: eve@example.com", "<ada@example.com>", "Ada <ada@example.com>", '"a b"@example.com',
+        "a,b@example.com", "ada@-example.com", "ada@example..com", ".ada@example.com", "ada.@example.com",
+        "ada@[127.0.0.1]", "ada@example.com.", "a" * 65 + "@x.org", "a@" + "b" * 254, "ada\x00@example.com",
+        "ada@example.com> SIZE=1",
+    ],
+)  # fmt: skip
+def test_an_address_is_not_deliverable(address: str) -> None:
+    assert not is_deliverable(address)
+
+
+def compose(subject: str, body: str) -> tuple[EmailMessage, bytes]:
+    sender = Sender("Cartwright <shop@cartwright.example>")
+    sent = sender.compose(
+        UUID("01890000-0000-7000-8000-000000000001"),
+        datetime(2026, 1, 31, tzinfo=UTC),
+        "ada@example.com",
+        subject,
+        body,
+    )
+    wire = sent.as_bytes(policy=email.policy.SMTP)
+    return email.message_from_bytes(wire, EmailMessage, policy=email.policy.default), wire
+
+
+@given(subject=TEXT, body=TEXT)
+def test_no_text_makes_a_header_of_its_own(subject: str, body: str) -> None:
+    message, wire = compose(subject, body)
+    assert sorted(message.keys()) == sorted(compose("x", "é")[0].keys()) or "MIME-Version" in message.keys()
+    assert message["To"] == "ada@example.com"
+    assert message.get_all("Bcc") is None
+    assert b"\r\n\r\n" in wire
+
+
+@given(words=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1), min_size=1, max_size=20))
+def test_a_subject_arrives_as_it_was_written(words: list[str]) -> None:
+    subject = " ".join(words)
+    assert compose(subject, "text")[0]["Subject"] == subject
+
+
+def test_a_body_arrives_as_it_was_written() -> None:
+    body = "Zoë owes 5 €.\n\n.\nFrom here: " + "x" * 2_000 + "\n"
+    message, wire = compose("Hello", body)
+    assert message.get_content() == body
+    assert max(len(line) for line in wire.splitlines()) <= 998
+
+
+def test_the_same_notification_is_the_same_mail() -> None:
+    _, once = compose("Hello", "text")
+    _, again = compose("Hello", "text")
+    assert once == again
+    assert b"Message-ID: <01890000-0000-7000-8000-000000000001@cartwright.example>" in once
+
+
+@pytest.mark.parametrize("setting", ["", "Cartwright", "Cartwright <>", "shop@", "a <b@c>\nBcc: <d@e>"])
+def test_a_sender_without_an_address_ends_the_start(setting: str) -> None:
+    with pytest.raises(ValueError, match="MAIL_FROM"):
+        Sender(setting)

@@ -1,0 +1,227 @@
+"""Sending, with a real SMTP server that takes, refuses, delays, hangs and dies."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from uuid_utils.compat import uuid7
+
+from notifications import mail_server, send_notifications, store_notifications
+from notifications.mail_server import MailServer
+from notifications.notification import ATTEMPTS_MAX, Kind, Notification, State
+from notifications.send_notifications import SendNotifications
+
+
+@pytest.fixture
+def sender(database: Any, settings: Any) -> SendNotifications:
+    return SendNotifications(database, MailServer(settings), lambda: None)
+
+
+@pytest.fixture
+def put(database: Any) -> Callable[..., Any]:
+    """Messages that wait to be sent, one to each address."""
+
+    async def insert(*addresses: str) -> list[Notification]:
+        notifications = [
+            Notification(
+                id=uuid7(), kind=Kind.ORDER_SHIPPED, subject_key=str(uuid7()), order_id=uuid7(), user_id=uuid7(),
+                toaddr=address, subject="On its way", body="Hello", state=State.PENDING, code=None,
+                correlation_id="purchase-1", traceparent=None,
+            )
+            for address in addresses
+        ]  # fmt: skip
+        await database.run(lambda c: store_notifications.insert(c, notifications))
+        return notifications
+
+    return insert
+
+
+async def states(query: Any) -> dict[str, tuple[str, str | None]]:
+    rows = await query("SELECT toaddr, state, code FROM notifications")
+    return {row["toaddr"]: (row["state"], row["code"]) for row in rows}
+
+
+async def journal(query: Any) -> list[dict[str, Any]]:
+    rows = await query("SELECT type, correlation_id, data::text FROM journal ORDER BY position")
+    return [{"type": r["type"], "correlation": r["correlation_id"], **msgspec.json.decode(r["data"])} for r in rows]
+
+
+async def test_a_message_is_sent_once_and_says_so_once(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    (notification,) = await put("ada@example.com")
+    assert await sender.turn()
+    assert not await sender.turn()
+    (mail,) = mailbox.mails
+    assert mail["Message-ID"] == f"<{notification.id}@cartwright.example>"
+    assert mail["From"] == "Cartwright <shop@cartwright.example>"
+    assert mail.get_content() == "Hello\n"
+    assert await states(query) == {"ada@example.com": ("sent", None)}
+    (event,) = await journal(query)
+    assert event == {
+        "type": "notification.sent",
+        "correlation": "purchase-1",
+        "notification_id": str(notification.id),
+        "order_id": str(notification.order_id),
+        "user_id": str(notification.user_id),
+        "kind": "order_shipped",
+        "toaddr": "ada@example.com",
+        "code": None,
+    }
+
+
+async def test_a_thousand_messages_share_a_few_connections(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    await put(*(f"ada{number}@example.com" for number in range(1_000)))
+    while await sender.turn():
+        pass
+    assert len(mailbox.mails) == 1_000
+    assert mailbox.connections <= 5 * send_notifications.CONNECTIONS
+    assert len(await journal(query)) == 1_000
+
+
+async def test_several_senders_send_each_message_once(
+    database: Any, settings: Any, put: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_notifications, "BATCH_MAX", 10)
+    notifications = await put(*(f"ada{number}@example.com" for number in range(100)))
+    senders = [SendNotifications(database, MailServer(settings), lambda: None) for _ in range(5)]
+
+    async def drain(sender: SendNotifications) -> None:
+        while await sender.turn():
+            pass
+
+    await asyncio.gather(*(drain(sender) for sender in senders))
+    assert sorted(mail["To"] for mail in mailbox.mails) == sorted(n.toaddr for n in notifications)
+
+
+async def test_what_one_recipient_meets_does_not_touch_the_others(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "COMMAND_S_MAX", 0.5)
+    addresses = ["refused@example.com", "later@example.com", "dies@example.com", "slow@example.com", "no address"]
+    await put(*(address for bad in addresses for address in (bad, f"ada.{bad.replace(' ', '')}")))
+    await sender.turn()
+    found = await states(query)
+    assert {address: found[address] for address in addresses} == {
+        "refused@example.com": ("failed", "recipient_refused"),
+        "later@example.com": ("pending", "smtp_451"),
+        "dies@example.com": ("pending", "smtp_disconnected"),
+        "slow@example.com": ("pending", "smtp_timeout"),
+        "no address": ("failed", "undeliverable_address"),
+    }
+    assert len(mailbox.mails) == 4
+    failed = [event["toaddr"] for event in await journal(query) if event["type"] == "notification.failed"]
+    assert sorted(failed) == ["no address", "refused@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [("554 Spam", ("failed", "message_refused")), ("452 Full", ("pending", "smtp_452"))],
+)
+async def test_the_answer_to_the_text_decides(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any, answer: str, ended: tuple[str, str]
+) -> None:
+    mailbox.answer_to_data = answer
+    await put("ada@example.com")
+    await sender.turn()
+    assert await states(query) == {"ada@example.com": ended}
+
+
+async def test_a_server_that_is_away_is_asked_again_later(
+    database: Any, settings: Any, put: Any, mailbox: Any, query: Any, sender: SendNotifications
+) -> None:
+    await put("ada@example.com")
+    away = SendNotifications(database, MailServer(msgspec.structs.replace(settings, smtp_port=1)), lambda: None)
+    assert not await away.turn()
+    assert await states(query) == {"ada@example.com": ("pending", "smtp_unavailable")}
+    assert not await sender.turn(), "it is not due yet"
+    await query("UPDATE notifications SET next_attempt_at = now()")
+    await sender.turn()
+    assert await states(query) == {"ada@example.com": ("sent", None)}
+
+
+async def test_after_the_last_attempt_a_message_is_given_up(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    await put("later@example.com")
+    await query("UPDATE notifications SET attempts = $1", ATTEMPTS_MAX - 1)
+    await sender.turn()
+    assert await states(query) == {"later@example.com": ("failed", "attempts_exhausted")}
+    assert [event["code"] for event in await journal(query)] == ["attempts_exhausted"]
+
+
+async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(
+    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    await put("ada@example.com")
+    claimed = await database.run(lambda c: store_notifications.claim_due(c, 10, 60.0))
+    assert len(claimed) == 1
+    await sender.turn()
+    assert mailbox.mails == []
+    await query("UPDATE notifications SET next_attempt_at = now()")
+    await sender.turn()
+    assert len(mailbox.mails) == 1
+
+
+async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "BATCH_S_MAX", 0.5)
+    await put("slow@example.com")
+    await sender.turn()
+    await put("slow2@example.com", "ada@example.com")
+    await query("UPDATE notifications SET next_attempt_at = now() - interval '1 hour' WHERE toaddr LIKE 'slow2%'")
+    await sender.turn()
+    rows = await query("SELECT toaddr, attempts, state FROM notifications ORDER BY toaddr")
+    assert [(row["toaddr"], row["attempts"], row["state"]) for row in rows] == [
+        ("ada@example.com", 0, "pending"),
+        ("slow2@example.com", 1, "pending"),
+        ("slow@example.com", 1, "pending"),
+    ]
+
+
+async def test_a_database_that_was_away_after_the_sending_makes_no_second_mail(
+    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put("ada@example.com")
+    real_settle = send_notifications._settle
+
+    async def fail(*_: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(send_notifications, "_settle", fail)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        await sender.turn()
+    await query("UPDATE notifications SET next_attempt_at = now()")
+    monkeypatch.setattr(send_notifications, "_settle", real_settle)
+    await sender.turn()
+    await sender.turn()
+    assert len(mailbox.mails) == 1
+    assert await states(query) == {"ada@example.com": ("sent", None)}
+    assert len(await journal(query)) == 1
+
+
+async def test_a_late_sender_does_not_end_a_message_twice(
+    database: Any, sender: SendNotifications, settings: Any, put: Any, query: Any
+) -> None:
+    await put("ada@example.com")
+    late = SendNotifications(database, MailServer(settings), lambda: None)
+    late._unsettled = await late._deliver(await database.run(lambda c: store_notifications.claim_due(c, 10, 0.0)))
+    await sender.turn()
+    await late.turn()
+    assert len(await journal(query)) == 1
+
+
+async def test_letters_beyond_ascii_arrive(sender: SendNotifications, put: Any, mailbox: Any, query: Any) -> None:
+    await put("zoë@bücher.example")
+    await query("UPDATE notifications SET subject = $1, body = $2", "Grüße 北京", "5 €\n.\n")
+    await sender.turn()
+    (mail,) = mailbox.mails
+    assert mail["Subject"] == "Grüße 北京"
+    assert mail.get_content().replace("\r\n", "\n") == "5 €\n.\n"

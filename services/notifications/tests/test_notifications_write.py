@@ -1,0 +1,105 @@
+"""Events become messages on a real PostgreSQL: once each, to whom they belong, by what is wanted."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from notifications.templates import Templates
+from notifications.write_notifications import WriteNotifications
+
+Write = Any
+
+
+@pytest.fixture
+def write(database: Any) -> Write:
+    handle = WriteNotifications(Templates())
+
+    async def run(*events: Any) -> None:
+        await database.run(lambda connection: handle(connection, events))
+
+    return run
+
+
+def person(user_id: str, *, version: int = 1, email: str = "ada@example.com", **preferences: bool) -> dict[str, Any]:
+    wanted = {"order_emails": True, "payment_emails": True} | preferences
+    return {"user_id": user_id, "email": email, "name": "Ada", "preferences": wanted, "version": version}
+
+
+def shipped(user_id: str, order_id: str | None = None) -> dict[str, Any]:
+    return {"order_id": order_id or str(uuid7()), "user_id": user_id, "name": "Ada", "email": "ada@example.com"}
+
+
+def refund(user_id: str) -> dict[str, Any]:
+    amount = {"amount": "5.00", "currency": "USD"}
+    ids = {name: str(uuid7()) for name in ("payment_id", "order_id", "refund_id")}
+    return ids | {"user_id": user_id, "amount": amount, "reason": "A scratch"}
+
+
+async def test_one_order_and_kind_make_one_message_however_often_they_are_told(
+    write: Write, make_event: Any, query: Any
+) -> None:
+    order = shipped(str(uuid7()))
+    await write(make_event("order.shipped", order), make_event("order.shipped", order))
+    await asyncio.gather(*(write(make_event("order.shipped", order)) for _ in range(10)))
+    rows = await query("SELECT kind, state, toaddr, order_id::text FROM notifications")
+    assert rows == [
+        {"kind": "order_shipped", "state": "pending", "toaddr": "ada@example.com", "order_id": order["order_id"]}
+    ]
+
+
+async def test_a_message_that_is_not_wanted_is_recorded_and_not_sent(write: Write, make_event: Any, query: Any) -> None:
+    ada = str(uuid7())
+    await write(
+        make_event("user.registered", person(ada, order_emails=False)),
+        make_event("order.shipped", shipped(ada)),
+        make_event("payment.refunded", refund(ada)),
+    )
+    rows = await query("SELECT kind, state, code FROM notifications ORDER BY kind")
+    assert rows == [
+        {"kind": "order_shipped", "state": "suppressed", "code": "not_wanted"},
+        {"kind": "payment_refunded", "state": "pending", "code": None},
+        {"kind": "welcome", "state": "pending", "code": None},
+    ]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_old_event_of_a_person_does_not_replace_a_newer(
+    write: Write, make_event: Any, query: Any, together: bool
+) -> None:
+    ada = str(uuid7())
+    events = [
+        make_event("user.updated", person(ada, version=3, email="new@example.com")),
+        make_event("user.updated", person(ada, version=2, email="old@example.com")),
+        make_event("user.registered", person(ada)),
+    ]
+    if together:
+        await write(*events)
+    else:
+        for event in events:
+            await write(event)
+    assert await query("SELECT email, version FROM recipients") == [{"email": "new@example.com", "version": 3}]
+
+
+async def test_nothing_personal_is_kept_of_somebody_who_is_gone(write: Write, make_event: Any, query: Any) -> None:
+    ada = str(uuid7())
+    await write(make_event("user.registered", person(ada)), make_event("order.shipped", shipped(ada)))
+    await query("UPDATE notifications SET state = 'sent', sent_at = now() WHERE kind = 'welcome'")
+    await write(make_event("user.deleted", {"user_id": ada, "version": 2}))
+    await write(make_event("user.updated", person(ada, version=1)), make_event("order.shipped", shipped(ada)))
+    rows = await query("SELECT state, code, toaddr, body FROM notifications ORDER BY state")
+    gone = {"state": "suppressed", "code": "recipient_deleted", "toaddr": "", "body": ""}
+    assert rows == [{"state": "sent", "code": None, "toaddr": "", "body": ""}, gone, gone]
+    assert await query("SELECT email, name, deleted FROM recipients") == [{"email": "", "name": "", "deleted": True}]
+
+
+async def test_a_refund_goes_to_the_address_that_is_known(write: Write, make_event: Any, query: Any) -> None:
+    ada, stranger = str(uuid7()), str(uuid7())
+    await write(
+        make_event("payment.refunded", refund(ada)),
+        make_event("payment.refunded", refund(stranger)),
+        make_event("user.registered", person(ada)),
+    )
+    rows = await query("SELECT user_id::text, toaddr FROM notifications WHERE kind = 'payment_refunded'")
+    assert {row["user_id"]: row["toaddr"] for row in rows} == {ada: "ada@example.com", stranger: ""}
