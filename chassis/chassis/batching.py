@@ -6,11 +6,12 @@ than two or four, since batches grow instead of queueing at the same rows.
 """
 
 import asyncio
-from collections import deque
+import copy
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from chassis import metrics
+from chassis import context, metrics
 from chassis.problems import Overloaded
 
 ItemT = TypeVar("ItemT")
@@ -36,7 +37,7 @@ class Batcher(Generic[ItemT, AnswerT]):
         self._work = work
         self._size_max = size_max
         self._queue_max = queue_max
-        self._waiting: deque[tuple[ItemT, asyncio.Future[AnswerT]]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[AnswerT], ItemT] = OrderedDict()
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, item: ItemT) -> AnswerT:
@@ -47,33 +48,33 @@ class Batcher(Generic[ItemT, AnswerT]):
         if len(self._waiting) >= self._queue_max:
             raise Overloaded
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting[future] = item
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run(), name=f"batches of {self._name}")
-        return await future
+        try:
+            return await future
+        finally:
+            self._waiting.pop(future, None)
 
     async def _run(self) -> None:
         while self._waiting:
-            batch: list[tuple[ItemT, asyncio.Future[AnswerT]]] = []
-            while self._waiting and len(batch) < self._size_max:
-                entry = self._waiting.popleft()
-                if not entry[1].done():
-                    batch.append(entry)
-            if batch:
-                await self._run_batch(batch)
+            size = min(len(self._waiting), self._size_max)
+            # A batch belongs to no one of its items: neither to the id of the first, nor to its deadline.
+            with context.working_on(None):
+                await self._run_batch([self._waiting.popitem(last=False) for _ in range(size)])
 
-    async def _run_batch(self, batch: list[tuple[ItemT, asyncio.Future[AnswerT]]]) -> None:
+    async def _run_batch(self, batch: list[tuple[asyncio.Future[AnswerT], ItemT]]) -> None:
         metrics.BATCH_SIZE.labels(self._name).observe(len(batch))
         try:
-            answers = await self._work([item for item, _ in batch])
+            answers = await self._work([item for _, item in batch])
             assert len(answers) == len(batch), f"{self._name} answered {len(answers)} for {len(batch)} items"
         except Exception as error:
-            answers = [error] * len(batch)
+            answers = [_copied(error) for _ in batch]
         except asyncio.CancelledError:
-            for _, future in batch:
+            for future, _ in batch:
                 future.cancel()
             raise
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (future, _), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue
             if isinstance(answer, Exception):
@@ -85,3 +86,13 @@ class Batcher(Generic[ItemT, AnswerT]):
         """Wait until nothing waits any more."""
         while self._runner is not None and not self._runner.done():
             await asyncio.wait({self._runner})
+
+
+def _copied(error: Exception) -> Exception:
+    # One error that is raised in many tasks would gather the tracebacks of all of them.
+    try:
+        copied = copy.copy(error)
+    except TypeError:
+        return error
+    copied.__cause__ = error
+    return copied
