@@ -17,7 +17,6 @@ from cartwright.embedded.lock import only_one
 from cartwright.embedded.system import System, make_data_folder, make_system, open_system
 from cartwright.errors import AlreadyRunning, StartFailed, SystemGone
 from cartwright.part_table import PartView, part_table
-from cartwright.watch import failure, looks, wait_until_ready
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -74,6 +73,9 @@ def _start(data: Path, port: int, rate_limit: int | None, console: Console, *, d
 
 
 async def _wait(system: System, console: Console) -> None:
+    # Imported here and not before the parts were started: it takes as long as they do to load.
+    from cartwright.watch import wait_until_ready
+
     _cancel_on_signals()
     with _table(console) as show:
         await wait_until_ready(system, show)
@@ -82,6 +84,8 @@ async def _wait(system: System, console: Console) -> None:
 
 async def _show(system: System, console: Console) -> None:
     """Shows the table until cancelled. A part that fails is named once, with what it said last."""
+    from cartwright.watch import failure, looks
+
     _cancel_on_signals()
     named: set[str] = set()
     were_addresses_printed = False

@@ -14,7 +14,7 @@ from cartwright.embedded.system import System
 from cartwright.errors import StartFailed, SystemGone
 from cartwright.part_table import PartView, part_views
 
-READY_SECONDS_MAX = 60
+READY_SECONDS_MAX = 90
 POLL_SECONDS = 0.1
 POLL_SECONDS_WHEN_READY = 2.0
 

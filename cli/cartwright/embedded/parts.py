@@ -17,7 +17,7 @@ GROUPS = ("entry", "services", "stores")
 
 # What of a person's own environment the parts get: how to find things, and what to tell about themselves.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LOG_LEVEL", "PYTHONDONTWRITEBYTECODE")
-PASSED_ON_PREFIXES = ("OTEL_", "CRASH_")
+PASSED_ON_PREFIXES = ("OTEL_", "SSL_CERT_", "CRASH_")
 
 PEERS = ("users", "catalog", "orders", "payments", "notifications", "audit")
 
