@@ -12,8 +12,7 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
+import uvicorn
 
 from cartwright.embedded.scratch import ScratchPostgres
 from users.app import build
@@ -40,10 +39,10 @@ class Person(NamedTuple):
 class Service:
     """What a test does to a running service."""
 
-    def __init__(self, client: AsyncTestClient[Litestar], app: Litestar, database_url: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, address: str, database: asyncpg.Connection) -> None:
         self.client = client
-        self.app = app
-        self._database_url = database_url
+        self.address = address
+        self._database = database
 
     async def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx.Response:
         headers = dict(options.pop("headers", {}))
@@ -81,11 +80,7 @@ class Service:
         return token
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self._database_url, timeout=5)
-        try:
-            return await connection.fetch(query, *arguments)
-        finally:
-            await connection.close()
+        return await self._database.fetch(query, *arguments)
 
     async def told(self, user_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The events about a person, in order: type and data."""
@@ -120,15 +115,30 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Service]:
-    """The service, started and ready."""
-    app = build(settings)
-    async with AsyncTestClient(app) as client:
-        await until(lambda: _is_ready(client), "the service is ready")
-        yield Service(client, app, settings.database_url)
+    """The service on a port of its own, started and ready."""
+    server = uvicorn.Server(
+        uvicorn.Config(build(settings), port=0, lifespan="on", ws="none", log_config=None, access_log=False)
+    )
+    serving = asyncio.create_task(server.serve())
 
+    async def listens() -> bool:
+        return server.started
 
-async def _is_ready(client: AsyncTestClient[Litestar]) -> bool:
-    return (await client.get("/ready")).status_code == 200
+    await until(listens, "the service listens")
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=address, timeout=15) as client:
+
+        async def is_ready() -> bool:
+            return (await client.get("/ready")).status_code == 200
+
+        try:
+            await until(is_ready, "the service is ready")
+            database = await asyncpg.connect(settings.database_url, timeout=5)
+            yield Service(client, address, database)
+            await database.close(timeout=5)
+        finally:
+            server.should_exit = True
+            await serving
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_S_MAX) -> None:

@@ -80,7 +80,7 @@ async def test_no_fast_hash_of_a_password_is_kept_anywhere(service: Any) -> None
     assert rows[0][0] == hashlib.sha256(b'{"email":"secret@example.com","name":"Ada"}').digest()
 
 
-@pytest.mark.parametrize("key", ["", " ", "x" * 256, "a\tb"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
 async def test_a_key_that_is_empty_or_over_long_is_refused(service: Any, key: str) -> None:
     answer = await service.call("POST", "/users", json=SOUND, headers={"idempotency-key": key})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
