@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -180,10 +181,13 @@ class RunningGateway:
         return socket.create_connection((LOOPBACK, self.port), timeout=10)
 
     def say(self, request: bytes) -> bytes:
-        """Send bytes as they are, and read until the gateway closes."""
+        """Send bytes as they are, and read one answer: all of its stated length, or until the gateway closes."""
+        heard = b""
         with self.connect() as connection:
             connection.sendall(request)
-            return b"".join(iter(lambda: connection.recv(65_536), b""))
+            while not is_whole(heard) and (more := connection.recv(65_536)):
+                heard += more
+        return heard
 
     def access_log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
@@ -202,6 +206,12 @@ class RunningGateway:
         for service in self.services.values():
             service.requests.clear()
             service.answer = None
+
+
+def is_whole(answer: bytes) -> bool:
+    fields, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", fields)
+    return length is not None and len(body) >= int(length[1])
 
 
 def free_port() -> int:

@@ -120,6 +120,14 @@ def test_malformed_http_is_refused(gateway, request_bytes):
     assert gateway.requests() == []
 
 
+def test_a_connection_is_not_upgraded(gateway):
+    heard = gateway.say(head(gateway, "connection: upgrade", "upgrade: websocket", method="GET"))
+
+    assert heard.startswith(b"HTTP/1.1 400 ")
+    assert problem_in(heard)["code"] == "upgrade_refused"
+    assert gateway.requests() == []
+
+
 def test_the_client_may_name_its_request(gateway):
     answer = gateway.ask("GET", "/api/products", x_request_id="Order-42_a.b")
 

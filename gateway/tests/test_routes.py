@@ -112,6 +112,8 @@ TRICKS = [
     "/api/cart/items/%2e%2e",
     "/api/../users/lookup",
     "/users/lookup",
+    "http://shop/api/users/lookup",
+    "/api/users/lookup#me",
 ]
 
 

@@ -207,3 +207,17 @@ def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(start_gateway):
 
     assert (answer.status, answer.json["status"], answer.json["code"]) == (503, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
+
+
+def test_a_withdrawn_key_lets_nobody_new_in(start_gateway, eventually):
+    gateway = start_gateway()
+    seen = gateway.issuer.token(sub="seen")
+    eventually(lambda: gateway.ask("GET", "/api/orders", token=seen).status == 200)
+    gateway.issuer.published[:] = [ECKey.generate_key("P-256", {"kid": "other", "use": "sig", "alg": "ES256"})]
+
+    def refused():
+        return (
+            gateway.ask("GET", "/api/orders", token=gateway.issuer.token(sub=f"new {time.monotonic()}")).status == 401
+        )
+
+    eventually(refused)
