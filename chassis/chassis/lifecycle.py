@@ -5,6 +5,7 @@ databases, brokers and services in any order.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -14,7 +15,9 @@ import structlog
 from chassis import context
 from chassis.problems import OutcomeUnknown, Unavailable
 
-STOP_S_MAX = 8.0
+STOP_S_MAX = 4.0
+"""For all parts together. With the time that requests get to finish it stays below the ten seconds of a SIGTERM."""
+_STOP_S_MIN = 0.1
 _log = structlog.get_logger()
 
 
@@ -43,7 +46,11 @@ class Parts:
     async def _start_all(self) -> None:
         for part in self._parts:
             self._started.append(part)
-            await part.start()
+            try:
+                await part.start()
+            except Exception as error:
+                _log.error("the start failed for good", part=type(part).__name__, exc_info=error)
+                raise
         self.ready.set()
         _log.info("ready")
 
@@ -59,9 +66,10 @@ class Parts:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
+        deadline = time.monotonic() + STOP_S_MAX
         for part in reversed(self._started):
             try:
-                async with asyncio.timeout(STOP_S_MAX):
+                async with asyncio.timeout(max(deadline - time.monotonic(), _STOP_S_MIN)):
                     await part.stop()
             except Exception as error:
                 _log.warning("a part did not stop in order", part=type(part).__name__, exc_info=error)
@@ -137,7 +145,9 @@ async def _rest(seconds: float, *, until: asyncio.Event) -> None:
 
 async def keep_trying(what: str, attempt: Callable[[], Awaitable[None]], *, on: tuple[type[Exception], ...]) -> None:
     """Await `attempt` until it ends without one of `on`, with growing pauses of up to two seconds, for ever."""
-    async for trial in stamina.retry_context(on=on, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0):
+    async for trial in stamina.retry_context(
+        on=on, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0, wait_jitter=0.1
+    ):
         with trial:
             try:
                 await attempt()

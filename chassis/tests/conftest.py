@@ -6,11 +6,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import structlog
 
 from chassis import inbox, journal
 from chassis.database import Database
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    # The colourful tracebacks that structlog has by default take half a second each.
+    structlog.configure(
+        processors=[structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+    )
 
 
 @pytest.fixture(scope="session")
