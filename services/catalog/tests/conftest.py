@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from catalog.messages import CreateProduct, Product
 from catalog.reservation import Wanted, WantedLine
 from catalog.settings import Settings
 from chassis.database import Database
+from chassis.envelope import Envelope
 from chassis.money import Money
 
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
@@ -173,10 +175,18 @@ async def opened(database_url: str) -> AsyncIterator[Database]:
         await database.stop()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def replicas(postgres: ScratchPostgres) -> AsyncIterator[tuple[Database, Database]]:
+    """Two pools to one database, which a module's tests share: each takes products of its own."""
+    database_url = postgres.make_database()
+    async with opened(database_url) as one, opened(database_url) as other:
+        yield one, other
+    postgres.drop_database(database_url)
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with opened(database_url) as database:
-        yield database
+def database(replicas: tuple[Database, Database]) -> Database:
+    return replicas[0]
 
 
 async def stocked(database: Database, stock: int, *, price: str = "10.00", currency: str = "USD") -> Product:
@@ -188,6 +198,20 @@ async def stocked(database: Database, stock: int, *, price: str = "10.00", curre
 def wanted(*lines: tuple[UUID, int], order_id: UUID | None = None, expected: tuple[int, str] | None = None) -> Wanted:
     """An order of so much of each product."""
     return Wanted(order_id or uuid7(), [WantedLine(*line) for line in lines], expected)
+
+
+def event_of(kind: str, data: dict[str, Any], correlation_id: str = "c-1") -> Envelope:
+    """An event as it comes from orders."""
+    return Envelope(
+        id=uuid7(),
+        source="/orders",
+        type=kind,
+        subject=data["order_id"],
+        time=datetime.now(UTC),
+        sequence="1",
+        correlationid=correlation_id,
+        data=msgspec.Raw(msgspec.json.encode(data)),
+    )
 
 
 class Balance(msgspec.Struct, frozen=True):

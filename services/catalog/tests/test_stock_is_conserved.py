@@ -1,0 +1,125 @@
+"""Whatever comes in whatever order: what was put in is available, held or sold, and nothing is given back twice."""
+
+import random
+from functools import partial
+
+import pytest
+from services.catalog.tests.conftest import balance_of, event_of, stocked, wanted
+from uuid_utils.compat import uuid7
+
+from catalog import consumer
+from catalog.adjust_stock import adjust_stock
+from catalog.messages import AdjustStock
+from catalog.reservation import Reservation, Settlement, Wanted
+from catalog.reserve_stock import reserve_stock
+from catalog.settle_reservations import Settled, release_stock, settle
+from chassis.database import Connection, Database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_stock_is_conserved_under_random_batches(database: Database, seed: int) -> None:
+    chance = random.Random(seed)
+    products = [await stocked(database, 30) for _ in range(4)]
+    orders: list[Wanted] = []
+    for _ in range(40):
+        match chance.choice(["reserve", "reserve", "release", "news", "adjust"]):
+            case "reserve":
+                new = [
+                    wanted(*((product.id, chance.randint(1, 4)) for product in chance.sample(products, 2)))
+                    for _ in range(chance.randint(1, 5))
+                ]
+                orders += new
+                # Some are asked for again, as after a lost answer.
+                again = chance.sample(orders, min(len(orders), 2))
+                outcomes = await reserve_stock(database, [*new, *again, new[0]])
+                assert outcomes[0] == outcomes[-1]
+            case "release":
+                undone = chance.sample(orders, min(len(orders), 3))
+                await release_stock(database, [Settled(order.order_id, Settlement.UNDO) for order in undone])
+            case "news":
+                heard = [
+                    Settled(order.order_id, chance.choice([Settlement.CONFIRMATION, Settlement.CANCELLATION]))
+                    for order in chance.choices(orders, k=6 if orders else 0)
+                ]
+                await database.run(partial(settle, news=heard))
+            case "adjust":
+                request = AdjustStock(quantity=chance.randint(1, 5), reason="restock")
+                await adjust_stock(database, chance.choice(products).id, request, created_by=None, key=None)
+        for product in products:
+            balance = await balance_of(database, product.id)
+            assert balance.difference == 0, f"seed {seed}"
+            assert min(balance.available, balance.held, balance.sold) >= 0
+
+
+async def test_a_confirmed_order_is_sold_and_cannot_be_released_any_more(database: Database) -> None:
+    product = await stocked(database, 5)
+    order = wanted((product.id, 2))
+    await reserve_stock(database, [order])
+    await hear(database, ("order.confirmed", order), ("order.confirmed", order))
+    [released] = await release_stock(database, [Settled(order.order_id, Settlement.UNDO)])
+    assert released.state == "sold"
+    balance = await balance_of(database, product.id)
+    assert (balance.available, balance.held, balance.sold) == (3, 0, 2)
+
+
+async def test_a_cancelled_order_gives_back_once_what_it_had_bought(database: Database) -> None:
+    product = await stocked(database, 5)
+    order = wanted((product.id, 2))
+    await reserve_stock(database, [order])
+    await hear(database, ("order.confirmed", order), ("order.cancelled", order))
+    await hear(database, ("order.cancelled", order))
+    balance = await balance_of(database, product.id)
+    assert (balance.available, balance.held, balance.sold) == (5, 0, 0)
+
+
+async def test_a_cancellation_that_overtakes_its_confirmation_holds(database: Database) -> None:
+    product = await stocked(database, 5)
+    order = wanted((product.id, 2))
+    await reserve_stock(database, [order])
+    await hear(database, ("order.cancelled", order), ("order.confirmed", order))
+    balance = await balance_of(database, product.id)
+    assert (balance.available, balance.held, balance.sold) == (5, 0, 0)
+
+
+async def test_a_cancellation_that_overtakes_its_reserve_leaves_a_tombstone(database: Database) -> None:
+    product = await stocked(database, 5)
+    order = wanted((product.id, 2))
+    await hear(database, ("order.cancelled", order))
+    [outcome] = await reserve_stock(database, [order])
+    assert not isinstance(outcome, Reservation)
+    assert outcome.code == "released"
+    assert (await balance_of(database, product.id)).available == 5
+
+
+async def test_a_deleted_product_takes_back_what_is_released(database: Database) -> None:
+    product = await stocked(database, 5)
+    order = wanted((product.id, 2))
+    await reserve_stock(database, [order])
+    await database.run(
+        lambda connection: connection.execute("UPDATE products SET deleted_at = now() WHERE id = $1", product.id)
+    )
+    await release_stock(database, [Settled(order.order_id, Settlement.UNDO)])
+    assert (await balance_of(database, product.id)).available == 5
+
+
+async def test_a_reservation_keeps_the_price_of_its_moment(database: Database) -> None:
+    product = await stocked(database, 5, price="10.00")
+    order = wanted((product.id, 2))
+    [before] = await reserve_stock(database, [order])
+    await database.run(
+        lambda connection: connection.execute("UPDATE products SET price_minor = 1 WHERE id = $1", product.id)
+    )
+    assert await reserve_stock(database, [order]) == [before]
+    assert isinstance(before, Reservation)
+    assert before.total_minor == 2_000
+
+
+async def hear(database: Database, *news: tuple[str, Wanted]) -> None:
+    events = [event_of(kind, {"order_id": str(order.order_id), "user_id": str(uuid7())}) for kind, order in news]
+
+    async def work(connection: Connection) -> None:
+        await consumer.handle(connection, events)
+
+    await database.run(work)
