@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from cartwright.embedded.scratch import ScratchPostgres
+from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product
 from catalog.messages import CreateProduct, Product
@@ -34,6 +36,7 @@ from chassis.money import Money
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
 """Nobody listens there: the journal buffers, and the tests read it."""
 READY_S_MAX = 15.0
+DEMO_SHOP = Path(app.__file__).parent / "demo-shop.json"
 
 MakeSettings = Callable[..., Settings]
 
@@ -111,9 +114,9 @@ async def fake_users(user_jwks: str) -> AsyncIterator[str]:
     async def keys(_: web.Request) -> web.Response:
         return web.Response(text=user_jwks, content_type="application/json")
 
-    app = web.Application()
-    app.router.add_get("/.well-known/jwks.json", keys)
-    async with TestServer(app) as server:
+    users = web.Application()
+    users.router.add_get("/.well-known/jwks.json", keys)
+    async with TestServer(users) as server:
         yield str(server.make_url("/"))
 
 
@@ -124,22 +127,22 @@ async def running(settings: Settings, tokens: Mapping[str, str]) -> AsyncIterato
     It runs in the test's own loop, and not in a thread as under the framework's test client, so that the peers that a
     test fakes can answer it. Its lifespan has to end in the task that it began in, hence one of its own.
     """
-    app = build(settings)
+    catalog = build(settings)
     ended = asyncio.Event()
 
     async def live() -> None:
-        async with app.lifespan():
+        async with catalog.lifespan():
             await ended.wait()
 
     life = asyncio.create_task(live())
     try:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://catalog") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(catalog), base_url="http://catalog") as client:
 
             async def is_ready() -> bool:
                 return (await client.get("/ready")).status_code == 200
 
             await until(is_ready, "the service is ready")
-            yield Service(client, app, settings.database_url, tokens)
+            yield Service(client, catalog, settings.database_url, tokens)
     finally:
         ended.set()
         await life
