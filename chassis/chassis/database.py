@@ -49,7 +49,8 @@ _NOT_THERE_YET = (*_MAY_SUCCEED_NEXT_TIME, TimeoutError, asyncpg.InvalidCatalogN
 
 def _may_succeed_next_time(error: Exception) -> bool:
     # asyncpg's DataError is an InterfaceError too, but says that our own arguments are wrong: a bug, not a fault.
-    return isinstance(error, _MAY_SUCCEED_NEXT_TIME) and not isinstance(error, asyncpg.DataError)
+    # TimeoutError is an OSError too, but has taken all the time that there was.
+    return isinstance(error, _MAY_SUCCEED_NEXT_TIME) and not isinstance(error, asyncpg.DataError | TimeoutError)
 
 
 class DatabaseUnavailable(Unavailable):
