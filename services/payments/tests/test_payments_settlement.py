@@ -376,6 +376,24 @@ async def test_a_refund_whose_answer_was_lost_is_given_and_booked_once(desk: Des
     assert await desk.booked(order_id) == GIVEN_BACK
 
 
+async def test_a_refund_worker_that_froze_past_its_lease_books_nothing_twice(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    await desk.hear(("cancelled", order_id))
+    desk.provider.may_answer.clear()
+    desk.provider.has_worked.clear()
+    frozen = asyncio.create_task(desk.refunds.turn())
+    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
+    await desk.leases_run_out()
+    await Desk(desk.database).turn()
+    desk.provider.may_answer.set()
+    await frozen
+    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await desk.booked(order_id) == GIVEN_BACK
+    assert (await desk.payment(order_id)).refunded_minor == 4_999
+
+
 async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_changes_nothing(desk: Desk) -> None:
     order_id = await desk.authorized()
     await desk.voiding.void([a_void(order_id)])

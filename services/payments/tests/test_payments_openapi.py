@@ -1,0 +1,57 @@
+"""Whatever the OpenAPI document allows, and what it does not, is answered without a mistake on our side."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import schemathesis
+import uvicorn
+from hypothesis import given
+from hypothesis import settings as effort
+from litestar import Litestar
+from uuid_utils.compat import uuid7
+
+from .conftest import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(app: Litestar) -> AsyncIterator[str]:
+    """The service on a port, since schemathesis asks from a thread of its own."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
+    serving = asyncio.create_task(server.serve())
+
+    async def listens() -> bool:
+        return server.started
+
+    await eventually(listens)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def test_no_made_up_request_makes_a_server_error(address: str, service_token: Any, access_token: Any) -> None:
+    admin = access_token(user_id=str(uuid7()), roles=["customer", "admin"])
+    asked: set[str] = set()
+
+    def ask_everything() -> None:
+        for found in schemathesis.openapi.from_url(f"{address}/openapi.json", wait_for_schema=10).get_all_operations():
+            operation = found.ok()
+
+            @given(case=operation.as_strategy())
+            @effort(max_examples=15, derandomize=True, deadline=None, database=None)
+            def ask(case: schemathesis.Case) -> None:
+                is_internal = case.method.upper() == "POST" and case.path in {"/payments", "/payments/void"}
+                token = service_token("orders", "payments") if is_internal else admin
+                case.call_and_validate(
+                    headers={"authorization": f"Bearer {token}"}, checks=[schemathesis.checks.not_a_server_error]
+                )
+
+            ask()
+            asked.add(operation.label)
+
+    await asyncio.to_thread(ask_everything)
+    assert len(asked) == 12
