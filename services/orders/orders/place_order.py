@@ -21,7 +21,7 @@ from orders import store, store_customers
 from orders.checkout import CheckoutRunner
 from orders.errors import AccountDeleted, NothingToBuy, RepeatedProduct, refusal_for
 from orders.messages import PlaceOrder, UserChanged
-from orders.order import Customer, Line, Order
+from orders.order import Customer, Line, Order, Status
 from orders.store import NewOrder
 from orders.users import Users
 from orders.waiting import Waiting
@@ -78,7 +78,10 @@ class OrderPlacer:
         if answer_later:
             return order
         ended = await self._waiting.end_of(order.id, self._wait_s)
-        return order if ended is None else _answer(ended)
+        if ended is None:
+            # As it is kept, and so will be read: not with what this process has learnt since.
+            (ended,) = await self._database.read(lambda connection: store.reread(connection, [order]))
+        return _answer(ended)
 
     async def _read(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:
         """The request as an order, with the cart's lines where it says so."""
@@ -169,6 +172,7 @@ class OrderPlacer:
 
 def _answer(order: Order) -> Order:
     """The order as the answer to its purchase. Raises why it came to nothing."""
-    if order.confirmed_at is None and order.reason is not None and not order.answer_later:
+    if order.status in {Status.REFUSED, Status.CANCELLED} and order.confirmed_at is None and not order.answer_later:
+        assert order.reason is not None, "an order ends for a reason"
         raise refusal_for(order.reason, order)
     return order

@@ -101,7 +101,7 @@ async def make_buyer(users: FakeUsers, access_token: Callable[..., str]) -> Asyn
 
         def make(base_url: str, roles: list[str] | None = None) -> Buyer:
             user_id = uuid4()
-            users.people[user_id] = {"id": str(user_id), "name": "Ada", "email": "ada@example.com", "version": 1}
+            users.add(user_id)
             return Buyer(user_id, base_url, session, access_token(str(user_id), roles))
 
         yield make

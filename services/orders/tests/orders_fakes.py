@@ -192,7 +192,12 @@ class FakePayments(Fake):
             if method == "pm_card_chargeDeclined":
                 answer |= {"outcome": "declined", "code": "card_declined", "detail": "The card was declined."}
             elif method == "pm_unheard_of":
-                answer |= {"outcome": "refused", "code": "unknown_payment_method", "detail": "Unknown."}
+                answer |= {
+                    "outcome": "refused",
+                    "payment_id": None,
+                    "code": "unknown_payment_method",
+                    "detail": "Unknown.",
+                }
             self.authorizations += answer["outcome"] == "authorized"
             self.payments[order_id] = answer
         return self.payments[order_id]
@@ -202,6 +207,7 @@ class FakePayments(Fake):
             self.payments[item["order_id"]] = {
                 "order_id": item["order_id"],
                 "outcome": "refused",
+                "payment_id": None,
                 "code": "voided",
                 "detail": "voided",
             }
@@ -213,6 +219,15 @@ class FakeUsers(Fake):
         super().__init__()
         self.people: dict[UUID, dict[str, Any]] = {}
         self._jwks = json.loads(jwks)
+
+    def add(self, user_id: UUID) -> None:
+        self.people[user_id] = {
+            "id": str(user_id),
+            "name": "Ada",
+            "email": "ada@example.com",
+            "preferences": {"order_emails": True, "payment_emails": True},
+            "version": 1,
+        }
 
     def app(self) -> web.Application:
         app = web.Application()
