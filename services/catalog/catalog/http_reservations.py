@@ -42,6 +42,7 @@ from chassis import access, context
 from chassis.application import INTERNAL_BODY_BYTES_MAX
 from chassis.database import Database
 from chassis.money import Money, money
+from chassis.openapi import InternalOperation
 from chassis.problems import Forbidden, Invalid, Refusal, Unauthenticated
 from chassis.tokens import ANONYMOUS, Caller
 
@@ -87,7 +88,7 @@ async def release_for_orders(data: JSONBody[ReleaseRequests], desk: NamedDepende
     return ReleaseAnswers([ReleaseAnswer(reservation.order_id, reservation.state) for reservation in reservations])
 
 
-@post("/products/{product_id:uuid}/reserve", status_code=200)
+@post("/products/{product_id:uuid}/reserve", status_code=200, operation_class=InternalOperation)
 async def reserve_one(
     product_id: FromPath[UUID], data: JSONBody[ReserveOne], desk: NamedDependency[ReservationDesk]
 ) -> OrderReserved:
@@ -100,7 +101,7 @@ async def reserve_one(
     return _reserved(outcome)
 
 
-@post("/products/{product_id:uuid}/release", status_code=200)
+@post("/products/{product_id:uuid}/release", status_code=200, operation_class=InternalOperation)
 async def release_one(
     product_id: FromPath[UUID], data: JSONBody[ReleaseOne], desk: NamedDependency[ReservationDesk]
 ) -> ReleaseAnswer:
