@@ -3,7 +3,6 @@
 Whether the messages of a service keep to its contracts is tested beside that service.
 """
 
-import importlib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +17,6 @@ from litestar.routes import HTTPRoute
 from cartwright.embedded.layout import SERVICES
 from chassis import envelope
 from chassis.consumer import Consumer
-from chassis.settings import read_settings
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 EVENTS = {path.stem: path for path in sorted((CONTRACTS / "events").glob("*.json"))}
@@ -144,33 +142,6 @@ def objects_in(schema: Any) -> list[dict[str, Any]]:
 def without_names(path: str) -> str:
     """`/orders/{order_id}` and `/orders/{id}` are the same path."""
     return "/".join("{}" if step.startswith("{") else step for step in path.split("/"))
-
-
-@pytest.fixture
-def built(service_keys: dict[str, str], service_jwks: str, tmp_path: Path) -> Callable[[str], Litestar]:
-    """`built("orders")` is the application of that service, put together but not started: nothing is connected."""
-
-    def build(service: str) -> Litestar:
-        environment = {
-            "PORT": "1",
-            "DATABASE_URL": "postgresql://nobody:nothing@127.0.0.1:1/nowhere",
-            "EVENTS_URL": "nats://127.0.0.1:1/nowhere",
-            "SERVICE_KEY": service_keys[service],
-            "SERVICE_KEYS": service_jwks,
-            "ADMIN_EMAIL": "admin@example.com",
-            "ADMIN_PASSWORD": "not a real password",
-            "DATA_DIR": str(tmp_path),
-            "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": "1",
-            "MAIL_FROM": "shop@example.com",
-            **{f"{peer.upper()}_URL": "http://127.0.0.1:1" for peer in SERVICES},
-        }
-        app = importlib.import_module(f"{service}.app")
-        settings = importlib.import_module(f"{service}.settings").Settings
-        application: Litestar = app.build(read_settings(settings, environment))
-        return application
-
-    return build
 
 
 @pytest.fixture
