@@ -101,6 +101,12 @@ def main() -> None:
         # Whoever read our output has read enough; nothing is left to say, not even at exit.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # No permission, no space: the machine's trouble and not a defect to be traced.
+        print(
+            f"cartwright: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The embedded cluster: a database and two logins for each service, and no way from one into another."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -128,3 +129,17 @@ def test_what_was_committed_is_synced_to_disk_in_a_real_system(last_will: LastWi
     assert "fsync = on" in settings
     assert "full_page_writes = on" in settings
     assert "synchronous_commit = on" in settings
+
+
+def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postgres: ScratchPostgres) -> None:
+    lock = own_postgres.cluster / "postmaster.pid"
+    own_postgres.kill()
+    lock.write_text(lock.read_text().replace(lock.read_text().split()[0], str(os.getpid()), 1))
+    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, {}, durable=False)
+    assert not lock.exists()
+    own_postgres.start()
+
+
+def test_the_lock_of_a_running_server_stays(own_postgres: ScratchPostgres) -> None:
+    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, {}, durable=False)
+    assert (own_postgres.cluster / "postmaster.pid").exists()

@@ -4,6 +4,7 @@ The wheel's own Python API allows trust logins on a Unix socket only and changes
 it is imported: here every login is scram-sha-256 over TCP on loopback, and each service owns one database.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -14,6 +15,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 SUPERUSER = "postgres"
 INITDB_SECONDS_MAX = 120
@@ -149,6 +152,7 @@ def prepare(
     `reader_passwords` is for `<service>_reader`, which may read all of that one database and change nothing.
     The server must not be running. A cluster only half made by an interrupted start is made again.
     """
+    _discard_stale_lock(cluster)
     made = (cluster / DATABASES_MADE).read_text().split() if cluster.exists() else []
     missing = [name for name in passwords if name not in made]
     statements = [
@@ -162,6 +166,18 @@ def prepare(
         _run_single_user(cluster, statements, durable)
     _write(cluster / DATABASES_MADE, "\n".join([*made, *missing]) + "\n")
     _write(cluster / "postgresql.conf", CONFIGURATION.format(port=port, fsync="on" if durable else "off"))
+
+
+def _discard_stale_lock(cluster: Path) -> None:
+    """Removes a lock left by a crash of the machine when its process id belongs to somebody else by now.
+
+    PostgreSQL sees only that such a process exists, and would not start.
+    """
+    lock = cluster / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+        holder = psutil.Process(int(lock.read_text().split()[0]))
+        if str(cluster) not in holder.cmdline():
+            lock.unlink()
 
 
 def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> None:
