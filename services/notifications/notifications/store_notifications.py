@@ -47,7 +47,10 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
 
 
 async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[Notification]:
-    """Take what is due, longest due first. Until the lease runs out nobody else does; a crash costs that long."""
+    """Take what is due, longest due first. Until the lease runs out nobody else does; a crash costs that long.
+
+    What was not tried before comes first, so that what fails again and again holds up nothing else.
+    """
     rows = await connection.fetch(
         f"""
         UPDATE notifications
@@ -66,7 +69,9 @@ async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[
         limit,
         lease_s,
     )
-    return [_notification(row) for row in rows]
+    return sorted(
+        (_notification(row) for row in rows), key=lambda notification: (notification.attempts, notification.id)
+    )
 
 
 async def mark_sent(connection: Connection, ids: Sequence[UUID]) -> list[Notification]:

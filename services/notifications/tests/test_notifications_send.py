@@ -57,7 +57,7 @@ async def test_a_message_is_sent_once_and_says_so_once(
     (mail,) = mailbox.mails
     assert mail["Message-ID"] == f"<{notification.id}@cartwright.example>"
     assert mail["From"] == "Cartwright <shop@cartwright.example>"
-    assert mail.get_content() == "Hello\n"
+    assert mail.get_content() == "Hello\r\n"
     assert await states(query) == {"ada@example.com": ("sent", None)}
     (event,) = await journal(query)
     assert event == {
@@ -72,15 +72,15 @@ async def test_a_message_is_sent_once_and_says_so_once(
     }
 
 
-async def test_a_thousand_messages_share_a_few_connections(
+async def test_hundreds_of_messages_share_a_few_connections(
     sender: SendNotifications, put: Any, mailbox: Any, query: Any
 ) -> None:
-    await put(*(f"ada{number}@example.com" for number in range(1_000)))
+    await put(*(f"ada{number}@example.com" for number in range(300)))
     while await sender.turn():
         pass
-    assert len(mailbox.mails) == 1_000
-    assert mailbox.connections <= 5 * send_notifications.CONNECTIONS
-    assert len(await journal(query)) == 1_000
+    assert len(mailbox.mails) == 300
+    assert mailbox.connections <= 2 * send_notifications.CONNECTIONS
+    assert len(await journal(query)) == 300
 
 
 async def test_several_senders_send_each_message_once(
@@ -104,7 +104,7 @@ async def test_what_one_recipient_meets_does_not_touch_the_others(
     monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
     monkeypatch.setattr(mail_server, "COMMAND_S_MAX", 0.5)
     addresses = ["refused@example.com", "later@example.com", "dies@example.com", "slow@example.com", "no address"]
-    await put(*(address for bad in addresses for address in (bad, f"ada.{bad.replace(' ', '')}")))
+    await put(*(address for number, bad in enumerate(addresses) for address in (bad, f"ada{number}@example.com")))
     await sender.turn()
     found = await states(query)
     assert {address: found[address] for address in addresses} == {
@@ -114,7 +114,7 @@ async def test_what_one_recipient_meets_does_not_touch_the_others(
         "slow@example.com": ("pending", "smtp_timeout"),
         "no address": ("failed", "undeliverable_address"),
     }
-    assert len(mailbox.mails) == 4
+    assert len(mailbox.mails) == 5
     failed = [event["toaddr"] for event in await journal(query) if event["type"] == "notification.failed"]
     assert sorted(failed) == ["no address", "refused@example.com"]
 
