@@ -39,10 +39,13 @@ class Person(NamedTuple):
 class Service:
     """What a test does to a running service."""
 
-    def __init__(self, client: httpx.AsyncClient, address: str, database: asyncpg.Connection) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, address: str, database: asyncpg.Connection, database_url: str
+    ) -> None:
         self.client = client
         self.address = address
         self._database = database
+        self._database_url = database_url
 
     async def call(self, method: str, path: str, *, token: str | None = None, **options: Any) -> httpx.Response:
         headers = dict(options.pop("headers", {}))
@@ -81,6 +84,30 @@ class Service:
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         return await self._database.fetch(query, *arguments)
+
+    @asynccontextmanager
+    async def holding(self, lock: str, *arguments: Any) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+        """Hold what the statement locks, until so many others wait for a lock: then all of them go on at once."""
+        other = await asyncpg.connect(self._database_url, timeout=5)
+        held = other.transaction()
+        await held.start()
+        await other.fetch(lock, *arguments)
+
+        async def let_go(*, when_waiting: int) -> None:
+            async def so_many_wait() -> bool:
+                waiting = await self.rows(
+                    """
+                    SELECT pid FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'
+                    """
+                )
+                return len(waiting) >= when_waiting
+
+            await until(so_many_wait, f"{when_waiting} wait for a lock")
+            await held.rollback()
+
+        yield let_go
+        await other.close(timeout=5)
 
     async def told(self, user_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The events about a person, in order: type and data."""
@@ -134,7 +161,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         try:
             await until(is_ready, "the service is ready")
             database = await asyncpg.connect(settings.database_url, timeout=5)
-            yield Service(client, address, database)
+            yield Service(client, address, database, settings.database_url)
             await database.close(timeout=5)
         finally:
             server.should_exit = True

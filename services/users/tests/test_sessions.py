@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -32,7 +33,11 @@ async def test_the_reuse_of_a_token_leaves_the_other_sessions_of_the_person_alon
 
 async def test_of_many_uses_of_one_token_at_once_one_wins_and_the_session_ends(service: Any) -> None:
     person = await service.person()
-    answers = await asyncio.gather(*(service.refresh(person.refresh_token) for _ in range(20)))
+    session = "SELECT FROM sessions WHERE account_id = $1 FOR UPDATE"
+    async with service.holding(session, UUID(person.id)) as let_go:
+        uses = [asyncio.create_task(service.refresh(person.refresh_token)) for _ in range(5)]
+        await let_go(when_waiting=5)
+    answers = await asyncio.gather(*uses)
     winners = [answer for answer in answers if answer.status_code == 200]
     assert len(winners) == 1
     assert (await service.refresh(winners[0].json()["refresh_token"])).status_code == 400

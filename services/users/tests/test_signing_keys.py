@@ -7,26 +7,42 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from uuid_utils.compat import uuid7
 
+from cartwright.embedded.scratch import ScratchPostgres
 from chassis.database import Connection, Database
 from users import store_keys
 from users.app import MIGRATIONS
 from users.session import Session
 from users.signing_keys import SigningKeys
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 AHEAD_S = 600
 LIFETIME_S = 900
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, migrations=MIGRATIONS)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
+    url = postgres.make_database()
+    database = Database(url, migrations=MIGRATIONS)
     await database.start()
     yield database
     await database.stop()
+    postgres.drop_database(url)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(kept_database: Database) -> Database:
+    """A database without any key."""
+
+    async def forget_all(connection: Connection) -> None:
+        await connection.execute("DELETE FROM signing_keys")
+
+    await kept_database.run(forget_all)
+    return kept_database
 
 
 def replica(database: Database, rotation_s: float = 30 * 24 * 3600) -> SigningKeys:
