@@ -19,9 +19,11 @@ async def shop(
 ) -> AsyncIterator[Service]:
     """The demo shop."""
     url = postgres.make_database()
-    async with fake_users(user_jwks) as users_url:
-        async with running(settings(url, users_url, demo_shop=str(DEMO_SHOP)), tokens) as service:
-            yield service
+    async with (
+        fake_users(user_jwks) as users_url,
+        running(settings(url, users_url, demo_shop=str(DEMO_SHOP)), tokens) as service,
+    ):
+        yield service
     postgres.drop_database(url)
 
 

@@ -1,0 +1,38 @@
+"""Every refusal has a code of its own, and the edge tells all of them."""
+
+from typing import get_args
+
+import pytest
+
+from catalog import errors
+from catalog.http_reservations import REFUSALS
+from catalog.reservation import TOTAL_MINOR_MAX, RefusalCode
+from chassis.money import MINOR_MAX
+from chassis.problems import Refusal, refusal_to_problem
+
+TREE = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_a_refusal_is_told_with_its_code(kind: type[Refusal]) -> None:
+    problem = refusal_to_problem(kind("Because."))
+    assert 400 <= problem.status_code < 500
+    assert isinstance(problem.extra, dict)
+    assert problem.extra["code"] == kind.code
+    assert problem.detail == "Because."
+
+
+def test_no_two_refusals_share_a_code() -> None:
+    assert len({kind.code for kind in TREE}) == len(TREE) > 8
+    assert not {kind.code for kind in TREE} & {
+        parent.code for kind in TREE for parent in kind.__bases__ if issubclass(parent, Refusal)
+    }
+
+
+def test_every_refusal_of_a_reservation_can_be_told_for_a_single_product_too() -> None:
+    assert set(REFUSALS) == set(get_args(RefusalCode))
+    assert all(kind.code == code for code, kind in REFUSALS.items())
+
+
+def test_the_rules_and_the_edge_agree_on_the_largest_total() -> None:
+    assert TOTAL_MINOR_MAX == MINOR_MAX
