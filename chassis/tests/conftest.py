@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
+from cartwright.embedded.scratch import ScratchPostgres
 from chassis import inbox, journal
-from chassis.database import Database
+from chassis.database import Connection, Database
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
@@ -41,12 +42,32 @@ DROP TABLE effect;
     return folder
 
 
+@pytest.fixture(scope="module")
+def service_url(postgres: ScratchPostgres) -> Iterator[str]:
+    """The address of `database`. Making one for each test would take longer than most of the tests."""
+    url = postgres.make_database()
+    yield url
+    postgres.drop_database(url)
+
+
 @pytest.fixture
-async def database(database_url: str, migrations: Path) -> AsyncIterator[Database]:
-    opened = Database(database_url, migrations=migrations, pool_size_max=5)
+async def database(service_url: str, migrations: Path) -> AsyncIterator[Database]:
+    """An open database whose tables are empty."""
+    opened = Database(service_url, migrations=migrations, pool_size_max=5)
     await opened.start()
+    await opened.run(_empty)
     yield opened
     await opened.stop()
+
+
+async def _empty(connection: Connection) -> None:
+    await connection.execute(
+        """
+        TRUNCATE journal, inbox, dead_letters, effect RESTART IDENTITY;
+        UPDATE journal_relay
+        SET transaction_id = '0', position = 0, holder = NULL, leased_until = '-infinity';
+        """
+    )
 
 
 @pytest.fixture

@@ -80,12 +80,11 @@ async def test_a_connection_that_was_cut_makes_the_whole_transaction_run_again(
 
 async def test_a_commit_whose_answer_was_lost_is_settled_by_a_repetition(database: Database) -> None:
     id_ = uuid4()
-    await database.run(lambda connection: connection.execute("CREATE TABLE keyed (id uuid PRIMARY KEY)"))
     losses = [asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")]
     answers: list[str] = []
 
     async def work(connection: Connection) -> None:
-        answers.append(await connection.execute("INSERT INTO keyed (id) VALUES ($1) ON CONFLICT DO NOTHING", id_))
+        answers.append(await connection.execute("INSERT INTO inbox (event_id) VALUES ($1) ON CONFLICT DO NOTHING", id_))
         if losses:
             # What the client sees when the server commits and its answer is lost.
             await connection.execute("COMMIT")

@@ -1,0 +1,341 @@
+"""An event is published if and only if its change was committed, in commit order, whatever dies in between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from chassis import context, envelope, inbox, journal
+from chassis.broker import BrokerUnavailable, Message
+from chassis.database import Connection, Database
+from chassis.journal import Event
+from chassis.nats_broker import NatsBroker
+from chassis.relay import Relay
+
+Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Placed(msgspec.Struct):
+    name: str
+
+
+class Record:
+    """Stands in for a broker: confirms what it gets, or dies when told to."""
+
+    def __init__(self) -> None:
+        self.published: list[Message] = []
+        self.fails: list[Exception] = []
+        self.publishing = 0
+        self.publishing_max = 0
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.publishing += 1
+        self.publishing_max = max(self.publishing_max, self.publishing)
+        await asyncio.sleep(0.005)
+        self.publishing -= 1
+        if self.fails:
+            raise self.fails.pop(0)
+        self.published += messages
+
+    async def subscribe(self, group: str, types: Sequence[str]) -> None:
+        raise AssertionError("a relay does not listen")
+
+    @property
+    def names(self) -> list[str]:
+        return [envelope.read(envelope.decode(message.body), Placed).name for message in self.published]
+
+
+@pytest.fixture
+def record() -> Record:
+    return Record()
+
+
+def _event(name: str) -> Event:
+    return Event(type="order.placed", subject=name, data=Placed(name))
+
+
+async def _place(database: Database, *names: str) -> None:
+    await database.run(lambda connection: journal.append(connection, [_event(name) for name in names]))
+
+
+async def _published(record: Record, *names: str) -> bool:
+    return record.names == list(names)
+
+
+# The journal
+
+
+async def test_an_event_outside_of_a_transaction_is_a_bug(database: Database) -> None:
+    with pytest.raises(AssertionError, match="rumour"):
+        await database.read(lambda connection: journal.append(connection, [_event("a")]))
+
+
+async def test_an_event_keeps_what_it_belongs_to(database: Database, record: Record) -> None:
+    event_id = uuid4()
+    with context.working_on("purchase-1", TRACE):
+        event = Event(type="order.placed", subject="o-1", data=Placed("a"), id=event_id)
+    await database.run(lambda connection: journal.append(connection, [event]))
+    relay = Relay("orders", database, record)
+    await relay._turn()
+    read = envelope.decode(record.published[0].body)
+    assert (read.id, read.source, read.type, read.subject) == (event_id, "/orders", "order.placed", "o-1")
+    assert (read.correlationid, read.traceparent, read.specversion) == ("purchase-1", TRACE, "1.0")
+    assert read.sequence.isdigit()
+    assert read.time.tzinfo is not None
+    assert (record.published[0].id, record.published[0].type) == (str(event_id), "order.placed")
+
+
+async def test_the_history_of_one_thing_is_told_in_order(database: Database) -> None:
+    await _place(database, "a", "b")
+    await _place(database, "a")
+    history = await database.read(lambda connection: journal.history_of(connection, "a"))
+    assert [entry.position for entry in history] == [1, 3]
+
+
+# The relay
+
+
+async def test_nothing_is_published_for_a_change_that_was_rolled_back(database: Database, record: Record) -> None:
+    async def change(connection: Connection) -> None:
+        await journal.append(connection, [_event("never")])
+        raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError):
+        await database.run(change)
+    await _place(database, "after")
+    relay = Relay("orders", database, record)
+    await relay._turn()
+    assert record.names == ["after"]
+
+
+async def test_events_leave_in_commit_order_and_once(database: Database, record: Record) -> None:
+    relay = Relay("orders", database, record)
+    for number in range(3):
+        await _place(database, f"{number}a", f"{number}b")
+        await relay._turn()
+    await relay._turn()
+    assert record.names == ["0a", "0b", "1a", "1b", "2a", "2b"]
+
+
+async def test_more_than_a_batch_leaves_batch_by_batch(
+    database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.relay.BATCH_MAX", 4)
+    await _place(database, *map(str, range(10)))
+    relay = Relay("orders", database, record)
+    assert [await relay._turn() for _ in range(4)] == [True, True, False, False]
+    assert record.names == list(map(str, range(10)))
+
+
+async def test_a_late_commit_with_a_lower_number_is_not_skipped(
+    database: Database, service_url: str, record: Record
+) -> None:
+    relay = Relay("orders", database, record)
+    await relay._turn()
+    slow = await asyncpg.connect(service_url)
+    transaction = slow.transaction()
+    await transaction.start()
+    await journal.append(slow, [_event("begun first")])  # type: ignore[arg-type]
+    await _place(database, "committed first")
+    await relay._turn()
+    # It must not run ahead: the cursor would have passed the number of the one that has not committed yet.
+    assert record.names == []
+    await transaction.commit()
+    await slow.close()
+    await relay._turn()
+    assert record.names == ["begun first", "committed first"]
+
+
+async def test_a_crash_between_publishing_and_moving_the_cursor_publishes_again(
+    database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _place(database, "a", "b")
+    crashing = Relay("orders", database, record)
+
+    async def crash(*_: object) -> None:
+        raise SystemExit("killed")
+
+    monkeypatch.setattr(crashing, "_advance", crash)
+    with pytest.raises(SystemExit):
+        await crashing._turn()
+    await _expire_lease(database)
+    restarted = Relay("orders", database, record)
+    await restarted._turn()
+    await restarted._turn()
+    assert record.names == ["a", "b", "a", "b"]
+    assert record.published[0].id == record.published[2].id
+
+
+async def test_what_the_broker_did_not_confirm_stays(database: Database, record: Record) -> None:
+    await _place(database, "a")
+    relay = Relay("orders", database, record)
+    record.fails = [BrokerUnavailable("gone")]
+    with pytest.raises(BrokerUnavailable):
+        await relay._turn()
+    await relay._turn()
+    assert record.names == ["a"]
+
+
+async def test_one_relay_works_at_a_time_and_another_takes_over(
+    database: Database, record: Record, eventually: Eventually
+) -> None:
+    relays = [Relay("orders", database, record, poll_s=0.01) for _ in range(3)]
+    for relay in relays:
+        await relay.start()
+    names: list[str] = []
+    for number in range(20):
+        names.append(str(number))
+        await _place(database, str(number))
+        for relay in relays:
+            relay.wake()
+    await eventually(lambda: _published(record, *names), "all was published once")
+    assert record.publishing_max == 1
+    holder = await database.read(
+        lambda connection: connection.fetchval("SELECT holder FROM journal_relay WHERE name = 'broker'")
+    )
+    assert holder in {relay._holder for relay in relays}
+    for relay in relays:
+        await relay.stop()
+    await _place(database, "after")
+    successor = Relay("orders", database, record, poll_s=0.01)
+    await successor.start()
+    # A relay that stops in order gives its lease back: five seconds are not waited for.
+    async with asyncio.timeout(3):
+        while record.names != [*names, "after"]:
+            await asyncio.sleep(0.01)
+    await successor.stop()
+
+
+async def test_a_relay_that_was_frozen_past_its_lease_does_not_move_the_cursor(
+    database: Database, record: Record
+) -> None:
+    await _place(database, "a")
+    frozen, other = Relay("orders", database, record), Relay("orders", database, record)
+    freeze, thaw = asyncio.Event(), asyncio.Event()
+    publish = record.publish
+
+    async def publish_slowly(messages: Sequence[Message]) -> None:
+        await publish(messages)
+        if not freeze.is_set():
+            freeze.set()
+            await thaw.wait()
+
+    record.publish = publish_slowly  # type: ignore[method-assign]
+    turn = asyncio.create_task(frozen._turn())
+    await freeze.wait()
+    await _expire_lease(database)
+    await other._turn()
+    await _place(database, "b")
+    await other._turn()
+    thaw.set()
+    await turn
+    await other._turn()
+    assert record.names == ["a", "a", "b"]
+
+
+async def test_a_cursor_that_is_set_back_publishes_all_again(database: Database, record: Record) -> None:
+    relay = Relay("orders", database, record)
+    await _place(database, "a")
+    await _place(database, "b")
+    await relay._turn()
+    await database.run(_set_back)
+    await relay._turn()
+    assert record.names == ["a", "b", "a", "b"]
+
+
+async def test_a_cursor_that_is_set_back_during_a_batch_stays_there(database: Database, record: Record) -> None:
+    relay = Relay("orders", database, record)
+    await _place(database, "a")
+    await relay._turn()
+    await _place(database, "b")
+    publish = record.publish
+
+    async def meanwhile(messages: Sequence[Message]) -> None:
+        record.publish = publish  # type: ignore[method-assign]
+        await database.run(_set_back)
+        await publish(messages)
+
+    record.publish = meanwhile  # type: ignore[method-assign]
+    await relay._turn()
+    await relay._turn()
+    assert record.names == ["a", "b", "a", "b"]
+
+
+async def test_an_absent_broker_is_told_without_tracebacks_and_the_journal_waits(
+    database: Database, record: Record, eventually: Eventually
+) -> None:
+    record.fails = [BrokerUnavailable("gone") for _ in range(3)]
+    relay = Relay("orders", database, record, poll_s=0.01)
+    with capture_logs() as logs:
+        await relay.start()
+        await _place(database, "a")
+        await eventually(lambda: _published(record, "a"), "it was published once the broker was back")
+        await relay.stop()
+    assert [line["event"] for line in logs] == ["a loop waits"] * 3
+    assert not any("exc_info" in line for line in logs)
+
+
+async def test_the_journal_reaches_a_real_broker(database: Database, events_url: str, eventually: Eventually) -> None:
+    broker = NatsBroker(events_url, "orders")
+    await broker.start()
+    relay = Relay("orders", database, broker)
+    await relay.start()
+    await _place(database, "a", "b")
+    relay.wake()
+    subscription = await _subscribed(broker)
+    names: list[str] = []
+    async with asyncio.timeout(10):
+        while len(names) < 2:
+            for delivery in await subscription.fetch(10, 0.5):
+                names.append(envelope.read(envelope.decode(delivery.body), Placed).name)
+                await delivery.acknowledge()
+    assert names == ["a", "b"]
+    await relay.stop()
+    await broker.stop()
+
+
+async def _subscribed(broker: NatsBroker):  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await broker.subscribe("test", ["order.*"])
+            except BrokerUnavailable:
+                await asyncio.sleep(0.02)
+
+
+async def _set_back(connection: Connection) -> None:
+    await connection.execute("UPDATE journal_relay SET transaction_id = '0', position = 0 WHERE name = 'broker'")
+
+
+async def _expire_lease(database: Database) -> None:
+    await database.run(lambda connection: connection.execute("UPDATE journal_relay SET leased_until = '-infinity'"))
+
+
+# Every service's own migration
+
+
+@pytest.mark.parametrize(
+    "first", sorted(Path(__file__).parents[2].glob("services/*/migrations/0001_*.sql")), ids=lambda path: path.parts[-3]
+)
+def test_each_service_has_the_tables_word_for_word(first: Path) -> None:
+    migration = first.read_text()
+    if "CREATE TABLE journal " in migration:
+        assert journal.SCHEMA.strip() in migration
+    if "CREATE TABLE inbox " in migration:
+        assert inbox.SCHEMA.strip() in migration
+
+
+def test_event_ids_are_in_the_order_of_their_making() -> None:
+    ids: list[UUID] = [_event("a").id for _ in range(100)]
+    assert [id_.version for id_ in ids] == [7] * 100
+    assert ids == sorted(ids)
