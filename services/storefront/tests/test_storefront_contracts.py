@@ -48,10 +48,10 @@ async def test_products_are_looked_up_as_catalog_expects(
 ) -> None:
     await client.get(f"/orders/{order_id}/details", headers=as_customer)
 
-    body = peers["catalog"].asked_for("POST /products/lookup")[2]
-    Draft202012Validator(contracts_read()["catalog.products-lookup"]["request"]["schema"]).validate(
-        msgspec.json.decode(body)
-    )
+    body = msgspec.json.decode(peers["catalog"].asked_for("POST /products/lookup")[2])
+    Draft202012Validator(contracts_read()["catalog.products-lookup"]["request"]["schema"]).validate(body)
+    ordered = peers["orders"].answers[f"GET /orders/{order_id}"]["items"]
+    assert body["ids"] == [line["product_id"] for line in ordered]
 
 
 def test_every_refusal_has_a_code_of_its_own_and_is_told_as_a_problem() -> None:
