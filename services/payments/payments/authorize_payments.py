@@ -23,7 +23,7 @@ from payments.messages import Authorization, AuthorizeItem
 from payments.payment import Change, Payment, State, Wanted, authorized, declined
 from payments.provider import Answer, Approved, NotDone, Standing, Unknown
 from payments.provider_calls import ProviderCalls
-from payments.record import record_changes, tell
+from payments.record import count, record_changes
 
 VOIDED = "voided"
 _DETAILS = {
@@ -105,7 +105,7 @@ class AuthorizePayments:
             _log.warning("the provider's answers could not be written", count=len(definite), reason=str(refusal))
             return {}
         self._wake_relay()
-        tell(changes)
+        count(changes)
         return {change.payment.order_id: change.payment for change in changes}
 
 

@@ -38,6 +38,7 @@ class ChooseMethod:
             saved, defaults = await self._database.read(
                 lambda connection: store_methods.find_for_orders(connection, user_ids, method_ids)
             )
+        cards: dict[str, Card | None] = {}
         chosen: dict[AuthorizeItem, Chosen | None] = {}
         for item in items:
             method_id = named[item]
@@ -47,7 +48,9 @@ class ChooseMethod:
                 chosen[item] = _chosen(defaults[item.user_id])
             else:
                 token = self._default_token if item.payment_method is None else item.payment_method
-                card = await self._provider.describe(token)
+                if token not in cards:
+                    cards[token] = await self._provider.describe(token)
+                card = cards[token]
                 chosen[item] = None if card is None else Chosen(token, card)
         return chosen
 

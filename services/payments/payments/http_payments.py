@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -57,9 +57,9 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Take what is held",
     )
-    async def capture(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
+    async def capture(request: ServiceRequest, payment_id: FromPath[UUID]) -> Response[PaymentRead]:
         await intervention.capture(payment_id)
-        return await find(payment_id, request.user)
+        return _settled(await find(payment_id, request.user))
 
     @post(
         "/payments/{payment_id:uuid}/void",
@@ -68,9 +68,9 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Let go of what is held",
     )
-    async def void(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
+    async def void(request: ServiceRequest, payment_id: FromPath[UUID]) -> Response[PaymentRead]:
         await intervention.void(payment_id)
-        return await find(payment_id, request.user)
+        return _settled(await find(payment_id, request.user))
 
     @post(
         "/payments/{payment_id:uuid}/refunds",
@@ -127,6 +127,11 @@ def _payment(row: Row) -> PaymentRead:
         captured_at=row["captured_at"],
         voided_at=row["voided_at"],
     )
+
+
+def _settled(payment: PaymentRead) -> Response[PaymentRead]:
+    """200, or 202 when the provider has not answered and the loop goes on with it."""
+    return Response(payment, status_code=202 if payment.status in {"pending", "authorized"} else 200)
 
 
 def _refund(row: Row) -> RefundRead:

@@ -54,14 +54,21 @@ async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment
     await journal.append(connection, [_refunded_event(payment, refund) for payment, refund in refunds])
 
 
+def count(changes: Sequence[Change]) -> None:
+    """Count what was committed."""
+    for change in changes:
+        for fact in change.facts:
+            metrics.PAYMENT_FACTS.labels(fact.value).inc()
+
+
 def tell(changes: Sequence[Change]) -> None:
-    """Log and count what was committed, each under the correlation id of its own purchase."""
+    """Count and log what was committed, each under the correlation id of its own purchase."""
+    count(changes)
     for change in changes:
         payment = change.payment
         with context.working_on(payment.correlation_id, payment.traceparent):
             known = {"payment_id": str(payment.id), "order_id": str(payment.order_id)}
             for fact in change.facts:
-                metrics.PAYMENT_FACTS.labels(fact.value).inc()
                 _log.info(fact.value.replace(".", " "), code=payment.code, **known)
             if change.is_anomaly:
                 metrics.PAYMENT_ANOMALIES.inc()

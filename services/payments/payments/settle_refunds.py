@@ -67,18 +67,19 @@ async def _write(connection: Connection, refunds: Sequence[Refund], answers: Map
     }
     # Only a refund that was pending until now counts, so an answer that comes twice is booked once.
     ended = await store_refunds.end(connection, codes)
+    changed: dict[UUID, Payment] = {}
     given: list[tuple[Payment, Refund]] = []
     for refund in refunds:
         if refund.id not in ended:
             continue
-        payment = payments[refund.payment_id]
+        payment = changed.get(refund.payment_id, payments[refund.payment_id])
         if codes[refund.id] is None:
             payment = refunded(payment, refund.amount_minor)
             given.append((payment, refund))
         else:
             payment = refund_refused(payment, refund.amount_minor)
-        payments[payment.id] = payment
-    await store.update(connection, list(payments.values()))
+        changed[payment.id] = payment
+    await store.update(connection, list(changed.values()))
     await record_refunds(connection, given)
     open_ = {refund.id: retry_delay_s(refund.attempts) for refund in refunds if refund.id not in codes}
     if open_:
