@@ -19,11 +19,12 @@ class Probes:
     def __init__(self, system: System) -> None:
         self._system = system
         self._access_token: str | None = None
+        self._has_gateway_the_keys = False
         self._probes: Mapping[str, Callable[[], Awaitable[bool]]] = {
             "postgres": self._postgres_takes_logins,
             "nats": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.nats_monitor}/healthz"),
             "mail": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.mailbox}/health"),
-            "gateway": self._gateway_knows_the_keys,
+            "gateway": self._gateway_passes_requests,
             **{name: self._service_probe(name) for name in SERVICES},
         }
 
@@ -59,8 +60,20 @@ class Probes:
             connection.terminate()
         return True
 
-    async def _gateway_knows_the_keys(self) -> bool:
-        """Envoy listens before it has fetched the keys of users, and until then refuses every token."""
+    async def _gateway_passes_requests(self) -> bool:
+        """Envoy listens before it has fetched the keys of users, and until then refuses every token.
+
+        Once it has them its own word is enough: asking the whole way again would fill the logs.
+        """
+        if self._has_gateway_the_keys:
+            self._has_gateway_the_keys = False
+            admin = f"http://{LOOPBACK}:{self._system.ports.envoy_admin}"
+            self._has_gateway_the_keys = await self._answers_200(f"{admin}/ready")
+        else:
+            self._has_gateway_the_keys = await self._gateway_takes_a_token()
+        return self._has_gateway_the_keys
+
+    async def _gateway_takes_a_token(self) -> bool:
         gateway = f"http://{LOOPBACK}:{self._system.ports.gateway}/api"
         if self._access_token is None:
             self._access_token = await self._sign_in(gateway)
