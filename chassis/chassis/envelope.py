@@ -42,4 +42,7 @@ def encode(envelope: Envelope) -> bytes:
 
 def decode(message: bytes) -> Envelope:
     """Raises `msgspec.MsgspecError` for what is no event of ours."""
-    return _decoder.decode(message)
+    try:
+        return _decoder.decode(message)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
