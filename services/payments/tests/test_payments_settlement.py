@@ -16,10 +16,12 @@ from chassis.problems import Unavailable
 from payments import consumer, store
 from payments.authorize_payments import AuthorizePayments
 from payments.choose_method import ChooseMethod
-from payments.messages import Authorized, AuthorizeItem, NotKnownYet, VoidItem
+from payments.intervene import Intervene
+from payments.messages import Authorized, AuthorizeItem, NewRefund, NotKnownYet, VoidItem
 from payments.payment import Payment
-from payments.provider import Answer, GiveBack, Hold, NotDone
+from payments.provider import Answer, Declined, GiveBack, Hold, NotDone, Standing
 from payments.provider_calls import ProviderCalls
+from payments.request_refund import RequestRefund
 from payments.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.settle_payments import SettlePayments, retry_delay_s
 from payments.settle_refunds import SettleRefunds
@@ -41,6 +43,7 @@ class Troubled(Sandbox):
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.captures = 0
+        self.refuses_with = ""
 
     async def authorize(self, holds: Sequence[Hold]) -> list[Answer]:
         return await self._told(await super().authorize(holds)) if not self.is_down else [NotDone()] * len(holds)
@@ -53,6 +56,8 @@ class Troubled(Sandbox):
         return await self._told(await super().void(payment_ids)) if not self.is_down else [NotDone()] * len(payment_ids)
 
     async def refund(self, refunds: Sequence[GiveBack]) -> list[Answer]:
+        if self.refuses_with:
+            return [Declined(self.refuses_with)] * len(refunds)
         return await self._told(await super().refund(refunds)) if not self.is_down else [NotDone()] * len(refunds)
 
     async def _told(self, answers: list[Answer]) -> list[Answer]:
@@ -130,8 +135,8 @@ class Desk:
 
     async def at_provider(self, order_id: UUID) -> tuple[str, int]:
         [standing] = await self.provider.lookup([(await self.payment(order_id)).id])
-        assert not isinstance(standing, Unavailable)
-        return standing.state, standing.refunded_minor  # type: ignore[union-attr]
+        assert isinstance(standing, Standing)
+        return standing.state, standing.refunded_minor
 
 
 @pytest.fixture
@@ -392,6 +397,47 @@ async def test_a_refund_worker_that_froze_past_its_lease_books_nothing_twice(des
     assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
     assert await desk.booked(order_id) == GIVEN_BACK
     assert (await desk.payment(order_id)).refunded_minor == 4_999
+
+
+async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_again(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.turn()
+    await desk.hear(("cancelled", order_id))
+    desk.provider.refuses_with = "account_closed"
+    with structlog.testing.capture_logs() as logs:
+        await desk.turn()
+    assert [line["code"] for line in logs if line["log_level"] == "error"] == ["account_closed"]
+    assert (await desk.payment(order_id)).left_minor == 4_999
+    assert await desk.booked(order_id) == TAKEN
+    desk.provider.refuses_with = ""
+    await RequestRefund(desk.database, desk.refunds).request(
+        (await desk.payment(order_id)).id, NewRefund(reason="by hand"), None
+    )
+    assert await desk.booked(order_id) == GIVEN_BACK
+
+
+async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    desk.provider.is_down = True
+    await Intervene(desk.database, desk.payments).capture((await desk.payment(order_id)).id)
+    assert await desk.events(order_id) == ["authorized"]
+    desk.provider.is_down = False
+    await desk.leases_run_out()
+    await desk.turn()
+    assert await desk.events(order_id) == ["authorized", "captured"]
+
+
+async def test_a_capture_that_the_provider_refuses_is_an_error_and_not_a_sale(desk: Desk) -> None:
+    order_id = await desk.authorized()
+    await desk.hear(("confirmed", order_id))
+    await desk.provider.void([(await desk.payment(order_id)).id])
+    with structlog.testing.capture_logs() as logs:
+        await desk.turn()
+    assert [line["log_level"] for line in logs] == ["info", "error"]
+    assert await desk.events(order_id) == ["authorized", "voided"]
+    assert (await desk.payment(order_id)).code == "voided"
+    assert await desk.booked(order_id) == {}
 
 
 async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_changes_nothing(desk: Desk) -> None:
