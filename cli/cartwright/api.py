@@ -1,0 +1,118 @@
+"""Speaks to a running system as any client does: over the gateway, with nothing but what is documented."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartwright.embedded import processes
+from cartwright.embedded.layout import LOOPBACK
+from cartwright.embedded.system import System, open_system
+from cartwright.errors import CannotGoOn, NoSuchSystem
+
+CALL_SECONDS_MAX = 30
+
+# A proxy of the environment has no business between this machine and itself.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`headers` have names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body, where it is a JSON object; otherwise an empty one."""
+        try:
+            decoded = json.loads(self.content)
+        except ValueError:
+            return {}
+        return decoded if isinstance(decoded, dict) else {}
+
+    @property
+    def correlation_id(self) -> str:
+        return self.headers.get("x-request-id", "")
+
+    @property
+    def detail(self) -> str:
+        """What a problem says to people."""
+        return str(self.json.get("detail") or self.json.get("title") or "")
+
+
+class Api:
+    """The calls of one client, who is signed in when there is an access token."""
+
+    def __init__(self, url: str, access_token: str | None = None) -> None:
+        self.url = url
+        self.access_token = access_token
+
+    def get(self, path: str) -> Answer:
+        return self.call("GET", path)
+
+    def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.call("POST", path, body, headers)
+
+    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+        """`body` is sent as JSON; bytes are sent as they are. Raises CannotGoOn when nobody answers."""
+        sent = {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", content, sent | dict(headers or {}), method=method)  # noqa: S310 - http, ours.
+        try:
+            with _direct.open(request, timeout=CALL_SECONDS_MAX) as answer:
+                return Answer(answer.status, _lowered(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, _lowered(error.headers), error.read())
+        except OSError as error:
+            raise CannotGoOn(f"{self.url} does not answer: {error}. See: cartwright status") from error
+
+    def ask_for_tokens(self, **form: str) -> Answer:
+        """The OAuth 2 token endpoint, with `grant_type` and what that one needs."""
+        return self.post(
+            "/auth/token",
+            urllib.parse.urlencode(form).encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"},
+        )
+
+    def signed_in(self, email: str, password: str) -> "Api":
+        answer = self.ask_for_tokens(grant_type="password", username=email, password=password)
+        require(answer, f"{email} could not sign in")
+        return Api(self.url, str(answer.json["access_token"]))
+
+
+def open_running(data: Path) -> System:
+    """The system that runs at this data folder. Raises NoSuchSystem where none does."""
+    system = open_system(data)
+    if not processes.is_supervised(system.layout.data):
+        raise NoSuchSystem(f"The system at {data} does not run. Start it: cartwright up --data {data}")
+    return system
+
+
+def gateway(system: System) -> Api:
+    return Api(f"http://{LOOPBACK}:{system.ports.gateway}/api")
+
+
+def administrator(system: System) -> Api:
+    """The first administrator, signed in with the password that the start has made."""
+    credentials = system.credentials
+    return gateway(system).signed_in(credentials.administrator_email, credentials.administrator)
+
+
+def require(answer: Answer, what: str) -> None:
+    """Raises CannotGoOn with `what` failed, and why, for an answer that is a refusal."""
+    if answer.status >= 400:
+        raise CannotGoOn(f"{what}: {answer.status} {answer.detail}")
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
