@@ -56,6 +56,13 @@ class _AnswerLost(OutcomeUnknown):
     code: ClassVar[str] = "outcome_unknown"
 
 
+_OUTCOMES: dict[type[Exception], str] = {
+    RefusedByPeer: "refused",
+    PeerUnavailable: "unavailable",
+    _AnswerLost: "unknown",
+}
+
+
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, the same in each attempt."""
 
@@ -134,7 +141,7 @@ class ServiceClient:
             try:
                 answer = await self._repeated(request, result, idempotent=idempotent, attempts=attempts)
             except (PeerUnavailable, _AnswerLost, RefusedByPeer) as error:
-                metrics.CALLS.labels(*label, type(error).__name__).inc()
+                metrics.CALLS.labels(*label, _OUTCOMES[type(error)]).inc()
                 raise
         metrics.CALLS.labels(*label, "answered").inc()
         return answer

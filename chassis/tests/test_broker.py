@@ -1,0 +1,354 @@
+"""What every broker has to do for us, tried on each that there is: the conformance suite.
+
+A further broker joins by a `Server` of its own in `SERVERS`; nothing below names one.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.scratch import ScratchNats, running_nats
+from chassis import nats_broker
+from chassis.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+
+Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
+
+
+class Server(Protocol):
+    """A real broker, to kill and to start again on the same address."""
+
+    def url(self, stream: str) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def lose_store(self) -> None:
+        """Forget everything, between a kill and a start."""
+
+
+class NatsServer:
+    def __init__(self, server: ScratchNats) -> None:
+        self.url, self.start, self.kill = server.url, server.start, server.kill
+        self._store = server.folder / "nats"
+
+    def lose_store(self) -> None:
+        shutil.rmtree(self._store)
+        self._store.mkdir(mode=0o700)
+
+
+@contextmanager
+def _nats(will: LastWill) -> Iterator[Server]:
+    with running_nats(will) as server:
+        yield NatsServer(server)
+
+
+SERVERS: dict[str, Callable[[LastWill], AbstractContextManager[Server]]] = {"nats": _nats}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, last_will: LastWill) -> Iterator[Server]:
+    """Each test leaves it running."""
+    with SERVERS[request.param](last_will) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return server.url(f"test-{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def broker(url: str) -> AsyncIterator[Broker]:
+    broker = broker_for(url, "test")
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture
+async def other_replica(url: str) -> AsyncIterator[Broker]:
+    broker = broker_for(url, "test")
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+def _messages(*bodies: str, type_: str = "order.placed") -> list[Message]:
+    return [Message(id=str(uuid4()), type=type_, body=body.encode()) for body in bodies]
+
+
+async def _publish(broker: Broker, messages: Sequence[Message]) -> None:
+    """As the relay does: again and again until it is confirmed."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await broker.publish(messages)
+            except BrokerUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def _subscribe(broker: Broker, group: str = "group", *types: str) -> Subscription:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await broker.subscribe(group, types or ["*"])
+            except BrokerUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def _take(subscription: Subscription, count: int, acknowledge: bool = True) -> list[Delivery]:
+    """As the consumer does: until `count` deliveries are there."""
+    taken: list[Delivery] = []
+    async with asyncio.timeout(20):
+        while len(taken) < count:
+            try:
+                deliveries = await subscription.fetch(256, 0.5)
+                for delivery in deliveries:
+                    if acknowledge:
+                        await delivery.acknowledge()
+                taken += deliveries
+            except BrokerUnavailable:
+                await asyncio.sleep(0.05)
+    return taken
+
+
+def _bodies(deliveries: Sequence[Delivery]) -> list[str]:
+    return [delivery.body.decode() for delivery in deliveries]
+
+
+async def test_what_is_published_is_delivered_in_order(broker: Broker) -> None:
+    subscription = await _subscribe(broker)
+    expected = [str(number) for number in range(600)]
+    await _publish(broker, _messages(*expected[:300]))
+    await _publish(broker, _messages(*expected[300:]))
+    deliveries = await _take(subscription, 600)
+    assert _bodies(deliveries) == expected
+    assert {delivery.attempt for delivery in deliveries} == {1}
+
+
+async def test_a_group_gets_what_was_published_before_it_came(broker: Broker) -> None:
+    await _publish(broker, _messages("early"))
+    assert _bodies(await _take(await _subscribe(broker), 1)) == ["early"]
+
+
+async def test_a_single_message_is_delivered_at_once(broker: Broker) -> None:
+    subscription = await _subscribe(broker)
+    fetching = asyncio.create_task(subscription.fetch(256, 5.0))
+    await asyncio.sleep(0.1)
+    began_at = time.monotonic()
+    await _publish(broker, _messages("one"))
+    assert _bodies(await fetching) == ["one"]
+    assert time.monotonic() - began_at < 1
+
+
+async def test_a_fetch_without_messages_ends_in_time(broker: Broker) -> None:
+    subscription = await _subscribe(broker)
+    began_at = time.monotonic()
+    assert await subscription.fetch(256, 0.2) == []
+    assert time.monotonic() - began_at < 1
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (["order.placed"], ["placed"]),
+        (["order.*"], ["placed", "shipped"]),
+        (["order.shipped", "user.*"], ["shipped", "updated"]),
+        (["*"], ["placed", "shipped", "updated"]),
+    ],
+)
+async def test_a_group_gets_the_types_that_it_asked_for(broker: Broker, types: list[str], expected: list[str]) -> None:
+    subscription = await _subscribe(broker, "group", *types)
+    await _publish(broker, _messages("placed", type_="order.placed"))
+    await _publish(broker, _messages("shipped", type_="order.shipped"))
+    await _publish(broker, _messages("updated", type_="user.updated"))
+    assert _bodies(await _take(subscription, len(expected))) == expected
+    assert await subscription.fetch(256, 0.2) == []
+
+
+async def test_a_type_that_nobody_asked_for_is_confirmed_all_the_same(broker: Broker) -> None:
+    await _publish(broker, _messages("lonely", type_="nobody.listens"))
+
+
+async def test_each_group_gets_everything(broker: Broker) -> None:
+    first, second = await _subscribe(broker, "first"), await _subscribe(broker, "second")
+    await _publish(broker, _messages("a", "b"))
+    assert _bodies(await _take(first, 2)) == _bodies(await _take(second, 2)) == ["a", "b"]
+
+
+async def test_replicas_share_the_messages_of_their_group(broker: Broker, other_replica: Broker) -> None:
+    expected = sorted(str(number) for number in range(100))
+    replicas = [await _subscribe(broker), await _subscribe(other_replica)]
+    taken: list[list[str]] = [[], []]
+
+    async def work(number: int) -> None:
+        while sum(map(len, taken)) < 100:
+            for delivery in await replicas[number].fetch(10, 0.2):
+                taken[number].append(delivery.body.decode())
+                await delivery.acknowledge()
+
+    await _publish(broker, _messages(*expected))
+    async with asyncio.timeout(20):
+        await asyncio.gather(work(0), work(1))
+    assert sorted(taken[0] + taken[1]) == expected
+    assert all(taken)
+
+
+async def test_what_was_acknowledged_does_not_come_again(broker: Broker, eventually: Eventually) -> None:
+    subscription = await _subscribe(broker)
+    await _publish(broker, _messages("a"))
+    await _take(subscription, 1)
+    await eventually(lambda: _nothing_is_pending(subscription), "the acknowledgement arrived")
+    assert await (await _subscribe(broker)).fetch(256, 0.3) == []
+
+
+async def test_what_was_handed_back_comes_again_after_its_delay(broker: Broker) -> None:
+    subscription = await _subscribe(broker)
+    await _publish(broker, _messages("a", "b"))
+    first, second = await _take(subscription, 2, acknowledge=False)
+    await second.acknowledge()
+    handed_back_at = time.monotonic()
+    await first.return_later(0.4)
+    again = (await _take(subscription, 1))[0]
+    assert time.monotonic() - handed_back_at > 0.35
+    assert (again.body, again.attempt) == (b"a", 2)
+
+
+async def test_what_was_not_acknowledged_in_time_comes_again(
+    broker: Broker, other_replica: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_broker, "ACK_WAIT_S", 0.5)
+    await _publish(broker, _messages("a"))
+    assert _bodies(await _take(await _subscribe(broker), 1, acknowledge=False)) == ["a"]
+    # The first has died; the other gets what it had in hand.
+    again = await _take(await _subscribe(other_replica), 1)
+    assert (again[0].body, again[0].attempt) == (b"a", 2)
+
+
+async def test_what_waits_is_counted(broker: Broker, eventually: Eventually) -> None:
+    subscription = await _subscribe(broker)
+    await _publish(broker, _messages("a", "b", "c"))
+    assert await subscription.pending() == 3
+    await _take(subscription, 3)
+    await eventually(lambda: _nothing_is_pending(subscription), "all is acknowledged")
+
+
+async def test_a_server_that_restarts_in_the_midst_loses_nothing(broker: Broker, server: Server) -> None:
+    subscription = await _subscribe(broker)
+    await _publish(broker, _messages("before"))
+    assert _bodies(await _take(subscription, 1)) == ["before"]
+    await _publish(broker, _messages("kept"))
+    await asyncio.to_thread(server.kill)
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(_messages("refused"))
+    await asyncio.to_thread(server.start)
+    await _publish(broker, _messages("after"))
+    # "before" may come again, if its acknowledgement was on its way at the kill: that is what the inbox is for.
+    taken: list[str] = []
+    async with asyncio.timeout(20):
+        while not {"kept", "after"} <= set(taken):
+            taken += _bodies(await _take(subscription, 1))
+
+
+async def test_a_server_that_lost_its_store_is_used_again(broker: Broker, server: Server) -> None:
+    subscription = await _subscribe(broker)
+    await _publish(broker, _messages("lost"))
+    await asyncio.to_thread(server.kill)
+    server.lose_store()
+    await asyncio.to_thread(server.start)
+    # As a relay whose cursor was set back, and a consumer that knows of nothing.
+    await _publish(broker, _messages("again"))
+    assert _bodies(await _take(subscription, 1)) == ["again"]
+
+
+async def test_a_consumer_alone_notices_that_the_store_is_lost(
+    broker: Broker, other_replica: Broker, server: Server
+) -> None:
+    subscription = await _subscribe(broker)
+    await asyncio.to_thread(server.kill)
+    server.lose_store()
+    await asyncio.to_thread(server.start)
+    taking = asyncio.create_task(_take(subscription, 1))
+    await _publish(other_replica, _messages("again"))
+    assert _bodies(await taking) == ["again"]
+
+
+async def test_a_broker_that_is_away_at_the_start_is_waited_for_in_the_background(server: Server, url: str) -> None:
+    await asyncio.to_thread(server.kill)
+    broker = broker_for(url, "test")
+    try:
+        began_at = time.monotonic()
+        with capture_logs() as logs:
+            await broker.start()
+            assert time.monotonic() - began_at < 0.1
+            with pytest.raises(BrokerUnavailable):
+                await broker.publish(_messages("a"))
+            with pytest.raises(BrokerUnavailable):
+                await broker.subscribe("group", ["*"])
+            await asyncio.sleep(1)
+        assert len(logs) <= 3, "an outage is told once, not with each attempt"
+    finally:
+        await asyncio.to_thread(server.start)
+    await _publish(broker, _messages("a"))
+    assert _bodies(await _take(await _subscribe(broker), 1)) == ["a"]
+    await broker.stop()
+
+
+async def test_a_broker_that_never_came_is_stopped_at_once(server: Server, url: str) -> None:
+    await asyncio.to_thread(server.kill)
+    try:
+        broker = broker_for(url, "test")
+        await broker.start()
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1):
+            await broker.stop()
+    finally:
+        await asyncio.to_thread(server.start)
+
+
+async def test_a_fetch_while_the_broker_is_away_fails_at_once(broker: Broker, server: Server) -> None:
+    subscription = await _subscribe(broker)
+    await asyncio.to_thread(server.kill)
+
+    async def fetch_until_it_fails() -> None:
+        while True:
+            await subscription.fetch(256, 0.2)
+
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(BrokerUnavailable):
+                await fetch_until_it_fails()
+    finally:
+        await asyncio.to_thread(server.start)
+
+
+async def test_twenty_thousand_events_are_a_matter_of_seconds(broker: Broker) -> None:
+    subscription = await _subscribe(broker)
+    body = "x" * 500
+
+    async def publish() -> None:
+        for _ in range(40):
+            await _publish(broker, _messages(*[body] * 500))
+
+    publishing = asyncio.create_task(publish())
+    assert len(await _take(subscription, 20_000)) == 20_000
+    await publishing
+
+
+@pytest.mark.parametrize("url", ["kafka://localhost/x", "http://localhost", ""])
+def test_an_address_of_no_known_broker_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="EVENTS_URL has to start with"):
+        broker_for(url, "test")
+
+
+async def _nothing_is_pending(subscription: Subscription) -> bool:
+    return await subscription.pending() == 0
