@@ -121,8 +121,7 @@ class MailServer:
         except SMTPResponseException as refusal:
             return _by_reply(refusal.code, "message_refused")
         except (SMTPTimeoutError, SMTPServerDisconnected, OSError) as error:
-            # Where in the dialogue it broke off is not known, so the next mail gets a connection of its own.
-            client.close()
+            # The client has closed the connection, so the next mail gets a new one.
             return Delayed("smtp_timeout" if isinstance(error, TimeoutError) else "smtp_disconnected")
         except ValueError as error:
             _log.error("a mail could not be composed", notification_id=str(notification.id), exc_info=error)

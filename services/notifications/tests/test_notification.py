@@ -160,7 +160,15 @@ def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
     assert compose(subject, "text")[0]["Subject"] == " ".join(subject.split())
 
 
-@pytest.mark.parametrize("subject", ["x" * 998, "Grüße an alle " * 20 + "in Köln"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "x" * 998,
+        "Grüße an alle " * 20 + "in Köln",
+        # Python 3.11 itself makes one word of two in this one.
+        "Ваш заказ подтверждён и скоро будет отправлен по указанному адресу доставки",
+    ],
+)
 def test_a_long_subject_arrives_as_it_was_written(subject: str) -> None:
     message, wire = compose(subject, "text")
     assert message["Subject"] == subject
