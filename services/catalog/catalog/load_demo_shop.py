@@ -17,6 +17,8 @@ from catalog.create_product import add_product, refuse_unacceptable
 from catalog.creation import Creation
 from catalog.messages import CreateProduct
 from chassis.database import Connection, Database
+from chassis.lifecycle import keep_trying
+from chassis.problems import Unavailable
 
 _log = structlog.get_logger()
 
@@ -41,9 +43,13 @@ class DemoShop:
 
     async def start(self) -> None:
         if self._path:
-            shop = read_demo_shop(Path(self._path))
-            if await load_demo_shop(self._database, shop):
-                _log.info("the demo shop was loaded", products=len(shop.products))
+            # The database was there a moment ago; should it be gone again, the service starts once it is back.
+            await keep_trying("database", self._load, on=(Unavailable,))
+
+    async def _load(self) -> None:
+        shop = read_demo_shop(Path(self._path))
+        if await load_demo_shop(self._database, shop):
+            _log.info("the demo shop was loaded", products=len(shop.products))
 
     async def stop(self) -> None:
         """Nothing goes on after the start."""
@@ -60,7 +66,11 @@ async def load_demo_shop(database: Database, shop: _DemoShop) -> bool:
     """Whether it was loaded, or else the catalog was not empty."""
 
     async def work(connection: Connection) -> bool:
-        if not await store_products.lock_catalog(connection):
+        # Looked at without the lock first: a replica that joins a running shop should keep nobody waiting.
+        if await store_products.has_products(connection):
+            return False
+        await store_products.lock_products(connection)
+        if await store_products.has_products(connection):
             return False
         for name in shop.categories:
             if await store_products.find_category(connection, name) is None:

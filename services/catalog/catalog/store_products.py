@@ -26,10 +26,14 @@ _FROM_PRODUCTS = """
 """
 
 
-async def lock_catalog(connection: Connection) -> bool:
-    """Keep others from adding products until the end of the transaction; whether there never was one."""
+async def has_products(connection: Connection) -> bool:
+    """Whether there ever was a product: deleted ones count."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM products)"))
+
+
+async def lock_products(connection: Connection) -> None:
+    """Keep others from writing products until the end of the transaction."""
     await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
-    return not await connection.fetchval("SELECT EXISTS (SELECT FROM products)")
 
 
 async def read_product(connection: Connection, product_id: UUID, *, deleted_too: bool = False) -> Product | None:

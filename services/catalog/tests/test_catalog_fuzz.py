@@ -33,7 +33,7 @@ async def test_no_operation_can_be_made_to_fail(service: Service) -> None:
             callers = ["admin", "orders"] if "lookup" not in operation.path else ["storefront"]
 
             @settings(
-                max_examples=10,
+                max_examples=6,
                 derandomize=True,
                 database=None,
                 deadline=None,
