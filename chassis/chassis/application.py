@@ -151,6 +151,7 @@ def application(
         before_request=before_request,
         request_class=StrictRequest,
         request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,  # The framework's own would take the place of `logs.configure`, and is no JSON.
         plugins=[problems.plugin()],
         middleware=[
             Traced(),

@@ -17,8 +17,10 @@ from chassis.broker import BrokerUnavailable, Message
 from chassis.consumer import ATTEMPTS_MAX, Consumer
 from chassis.database import Connection, Database
 from chassis.envelope import Envelope
+from chassis.lifecycle import Parts
 from chassis.nats_broker import NatsBroker
 from chassis.problems import OutcomeUnknown, Unavailable
+from chassis.relay import Relay
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
@@ -319,6 +321,17 @@ async def test_a_consumer_stops_at_once_while_its_broker_is_away(consumer: Consu
     await asyncio.sleep(0.05)
     async with asyncio.timeout(0.5):
         await consumer.stop()
+
+
+async def test_a_service_is_ready_while_its_broker_is_away(database: Database, effects: Effects) -> None:
+    absent = NatsBroker("nats://127.0.0.1:1/cartwright", "test")
+    consumer = Consumer(group="test", types=["*"], broker=absent, database=database, handle=effects)
+    parts = Parts([absent, Relay("orders", database, absent), consumer])
+    parts.begin()
+    async with asyncio.timeout(2):
+        await parts.ready.wait()
+    async with asyncio.timeout(2):
+        await parts.end()
 
 
 @pytest.fixture
