@@ -83,6 +83,14 @@ def token(
     print(make_token(data, email, admin=admin))
 
 
+@app.command()
+def demo(data: Data = DATA_DEFAULT) -> None:
+    """Buy something on the running system, and tell each step. Exit code 1 when one is not as promised."""
+    from cartwright.demo import demo as show_demo
+
+    show_demo(data)
+
+
 def _parse_rate_limit(text: str) -> int | None:
     if text == "off":
         return None

@@ -6,6 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ class Api:
     def __init__(self, url: str, access_token: str | None = None) -> None:
         self.url = url
         self.access_token = access_token
+
+    @property
+    def url_path(self) -> str:
+        """What stands before each path on the way to this client's server."""
+        return urllib.parse.urlsplit(self.url).path
 
     def get(self, path: str) -> Answer:
         return self.call("GET", path)
@@ -114,5 +120,5 @@ def require(answer: Answer, what: str) -> None:
         raise CannotGoOn(f"{what}: {answer.status} {answer.detail}")
 
 
-def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+def _lowered(headers: Message) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}

@@ -23,3 +23,7 @@ class StartFailed(CannotGoOn):
 
 class SystemGone(CannotGoOn):
     """The system was running, and somebody else stopped it."""
+
+
+class PromiseBroken(CannotGoOn):
+    """The system did something else than it promises."""
