@@ -10,8 +10,8 @@ import aiohttp
 import asyncpg
 import pytest
 import uvicorn
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
 
 from orders.app import build
 from orders.settings import Settings

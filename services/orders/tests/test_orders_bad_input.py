@@ -5,8 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import FakeCatalog
 
 PRODUCT = str(uuid4())
 

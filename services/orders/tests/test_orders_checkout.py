@@ -6,8 +6,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog, FakePayments, FakeUsers, answer_after, break_down, lose_answer, refuse_work
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import (
+    FakeCatalog,
+    FakePayments,
+    FakeUsers,
+    answer_after,
+    break_down,
+    lose_answer,
+    refuse_work,
+)
 
 
 async def test_a_purchase_is_confirmed_with_names_prices_and_total(buyer: Buyer, catalog: FakeCatalog) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog, FakePayments, FakeUsers
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers
 
 from orders import consumer, messages
 

@@ -6,8 +6,8 @@ from typing import Any
 import schemathesis
 from hypothesis import given
 from hypothesis import settings as effort
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import FakeCatalog
 
 from chassis import problems
 from chassis.problems import Refusal, refusal_to_problem

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from orders_buyer import Buyer
-from orders_fakes import FakeCatalog, FakePayments, answer_after, refuse_work
+from services.orders.tests.orders_buyer import Buyer
+from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, answer_after, refuse_work
 
 
 async def test_the_same_key_and_body_give_the_stored_answer(
