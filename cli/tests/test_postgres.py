@@ -143,3 +143,14 @@ def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postg
 def test_the_lock_of_a_running_server_stays(own_postgres: ScratchPostgres) -> None:
     postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, {}, durable=False)
     assert (own_postgres.cluster / "postmaster.pid").exists()
+
+
+def test_the_server_reaches_its_data_whatever_the_umask(last_will: LastWill) -> None:
+    umask = os.umask(0o077)
+    try:
+        with scratch_folder(last_will) as folder:
+            server = ScratchPostgres(folder / "system", last_will)
+            server.start()
+            server.kill()
+    finally:
+        os.umask(umask)

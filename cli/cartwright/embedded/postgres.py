@@ -100,7 +100,7 @@ def server_programs() -> Programs:
 def _copy_programs(programs: Programs, home: Path) -> None:
     install = programs.folder.parent
     site = install.parent.parent
-    home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_reachable(home.parent)
     unfinished = home.with_name(f"{home.name}.{secrets.token_hex(4)}")
     # Copied without modes: a umask of 077 at the time of the installation must not shut the server's user out.
     shutil.copytree(
@@ -132,6 +132,12 @@ def cluster_folder(data: Path, system_id: str) -> Path:
     if server_user() is None:
         return data / "postgresql"
     return ROOT_HOME / f"system-{system_id}" / "postgresql"
+
+
+def make_reachable(folder: Path) -> None:
+    """Makes a folder that the server's user may pass through, whatever the umask says."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
 
 
 def server_command(cluster: Path) -> list[str]:
@@ -181,7 +187,10 @@ def _discard_stale_lock(cluster: Path) -> None:
 
 
 def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> None:
-    cluster.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if server_user() is not None:
+        make_reachable(ROOT_HOME)
+        make_reachable(cluster.parent)
+    cluster.parent.mkdir(parents=True, exist_ok=True)
     unfinished = cluster.with_name(cluster.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)

@@ -5,7 +5,6 @@ not machines.
 """
 
 import contextlib
-import os
 import secrets
 import shutil
 import signal
@@ -184,10 +183,11 @@ def running_nats(will: LastWill) -> Iterator[ScratchNats]:
 @contextlib.contextmanager
 def scratch_folder(will: LastWill) -> Iterator[Path]:
     """A folder that is gone afterwards, in a place where the user who runs PostgreSQL reaches it."""
-    if postgres.server_user() is not None:
-        postgres.ROOT_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="test-", dir=postgres.ROOT_HOME if os.geteuid() == 0 else None))
-    folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    is_root = postgres.server_user() is not None
+    if is_root:
+        postgres.make_reachable(postgres.ROOT_HOME)
+    folder = Path(tempfile.mkdtemp(prefix="test-", dir=postgres.ROOT_HOME if is_root else None))
+    folder.chmod(0o755 if is_root else 0o700)
     will.remove_folder(folder)
     try:
         yield folder
