@@ -81,9 +81,26 @@ def published(keys: SigningKeys) -> list[str]:
 
 async def test_replicas_that_start_at_once_make_one_key(database: Database) -> None:
     replicas = [replica(database) for _ in range(4)]
-    await asyncio.gather(*(keys.keep_up() for keys in replicas))
+
+    async def hold_up(connection: Connection) -> None:
+        await store_keys.lock(connection)
+        starts.extend(asyncio.create_task(keys.keep_up()) for keys in replicas)
+        async with asyncio.timeout(10):
+            while await database.read(waiting_for_a_lock) < len(replicas):
+                await asyncio.sleep(0.02)
+
+    starts: list[asyncio.Task[None]] = []
+    await database.run(hold_up)
+    await asyncio.gather(*starts)
     assert len({signed_with(keys) for keys in replicas}) == 1
     assert {len(published(keys)) for keys in replicas} == {1}
+
+
+async def waiting_for_a_lock(connection: Connection) -> int:
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return count
 
 
 async def test_through_a_rotation_every_verifier_knows_every_key(database: Database) -> None:

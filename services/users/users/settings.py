@@ -22,7 +22,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     argon2_time_cost: int = 3
     argon2_memory_kib: int = 64 * 1024
     argon2_parallelism: int = 4
-    password_queue_max: int = 64
+    password_queue_max: int = 32
     """How many passwords may wait to be hashed, before more are refused with 503."""
 
     def __post_init__(self) -> None:
