@@ -52,8 +52,6 @@ class NatsBroker:
         self._jetstream: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._last_fault = ""
-        self.connections = 0
-        """How often a server was reached: it changes with each, and the next may have lost its store."""
 
     async def start(self) -> None:
         self._connecting = asyncio.create_task(
@@ -82,7 +80,6 @@ class NatsBroker:
         await self._note_connection()
 
     async def _note_connection(self) -> None:
-        self.connections += 1
         self._last_fault = ""
         _log.info("connected to the broker")
 
@@ -205,7 +202,6 @@ class NatsSubscription:
         self._subjects = subjects
         self._pull: JetStreamContext.PullSubscription | None = None
         self._silent_fetches = 0
-        self._bound_at = 0
 
     async def bind(self) -> None:
         """Make the group's consumer, when the server has none, and take from it."""
@@ -215,22 +211,13 @@ class NatsSubscription:
                 await old.unsubscribe()
             except _FAULTS:
                 _log.info("the old subscription was gone already", group=self._group)
-        connection = self._broker.connections
         self._pull = await self._broker.make_consumer(self._group, self._subjects)
-        self._bound_at = connection
         self._silent_fetches = 0
-
-    def _may_be_gone(self) -> bool:
-        return (
-            self._pull is None
-            or self._bound_at != self._broker.connections
-            or self._silent_fetches >= _SILENT_FETCHES_MAX
-        )
 
     async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
         try:
             self._broker.ready()  # A fetch on a closed connection would spin without yielding.
-            if self._may_be_gone():
+            if self._pull is None or self._silent_fetches >= _SILENT_FETCHES_MAX:
                 await self.bind()
             assert self._pull is not None
             async with asyncio.timeout(wait_s + 2.0):
