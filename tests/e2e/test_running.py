@@ -10,6 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from cartwright import api
+from cartwright.api import Api
 from cartwright.embedded import processes
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import wait_until
@@ -35,6 +37,19 @@ def process_of(system: ScratchSystem, part: str) -> int | None:
 
 def processes_of(system: ScratchSystem) -> list[psutil.Process]:
     return processes.find(system.data.resolve()).everything
+
+
+def signed_in(system: ScratchSystem) -> Api:
+    return Api(api.gateway(system.opened()).url, system.token("eve@example.com"))
+
+
+def confirmed_order(buyer: Api) -> tuple[str, dict[str, Any]]:
+    """Buys something of the demo shop; answers the order's path, and the order as it reads then."""
+    product = buyer.get("/products").json["items"][0]["id"]
+    answer = buyer.post("/orders", {"items": [{"product_id": product, "quantity": 1}]})
+    path = answer.headers["location"].removeprefix("/api")
+    wait_until(lambda: buyer.get(path).json["status"] == "confirmed", "the order is confirmed")
+    return path, buyer.get(path).json
 
 
 def test_everything_is_ready_once_a_detached_start_returns(own_system: ScratchSystem) -> None:
@@ -88,14 +103,14 @@ def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(own_system: 
     assert not [process for process in before if process.is_running()]
 
 
-def test_accounts_survive_down_and_up_and_nothing_runs_in_between(own_system: ScratchSystem) -> None:
-    own_system.token("eve@example.com")
+def test_accounts_and_orders_survive_down_and_up_and_nothing_runs_in_between(own_system: ScratchSystem) -> None:
+    path, before = confirmed_order(signed_in(own_system))
     own_system.stop()
     assert not processes_of(own_system)
     assert status_of(own_system)["running"] is False
     own_system.start()
     # The password is kept here and the account there: signing in needs both.
-    assert own_system.token("eve@example.com").count(".") == 2
+    assert signed_in(own_system).get(path).json == before
 
 
 def test_ctrl_c_stops_all_while_it_starts(own_system: ScratchSystem) -> None:

@@ -1,0 +1,11 @@
+"""A client that is slow on purpose. It was begun with the bad requests, so that nobody has to wait for it here."""
+
+from concurrent.futures import Future
+
+WAIT_SECONDS_MAX = 30
+
+
+def test_a_body_that_trickles_is_given_up_on(slow_client: Future[bytes]) -> None:
+    heard = slow_client.result(WAIT_SECONDS_MAX)
+    assert heard.startswith(b"HTTP/1.1 408 ")
+    assert b'"request_timeout"' in heard
