@@ -52,14 +52,10 @@ class PeerUnavailable(Unavailable):
     code: ClassVar[str] = "peer_unavailable"
 
 
-class _AnswerLost(OutcomeUnknown):
-    code: ClassVar[str] = "outcome_unknown"
-
-
 _OUTCOMES: dict[type[Exception], str] = {
     RefusedByPeer: "refused",
     PeerUnavailable: "unavailable",
-    _AnswerLost: "unknown",
+    OutcomeUnknown: "unknown",
 }
 
 
@@ -140,21 +136,21 @@ class ServiceClient:
         with metrics.CALL_SECONDS.labels(*label).time():
             try:
                 answer = await self._repeated(request, result, idempotent=idempotent, attempts=attempts)
-            except (PeerUnavailable, _AnswerLost, RefusedByPeer) as error:
+            except (PeerUnavailable, OutcomeUnknown, RefusedByPeer) as error:
                 metrics.CALLS.labels(*label, _OUTCOMES[type(error)]).inc()
                 raise
         metrics.CALLS.labels(*label, "answered").inc()
         return answer
 
     async def _repeated(self, request: _Request, result: type[ResultT], *, idempotent: bool, attempts: int) -> ResultT:
-        again_on = (PeerUnavailable, _AnswerLost) if idempotent else (PeerUnavailable,)
-        lost: _AnswerLost | None = None
+        again_on = (PeerUnavailable, OutcomeUnknown) if idempotent else (PeerUnavailable,)
+        lost: OutcomeUnknown | None = None
 
         async def attempt() -> ResultT:
             nonlocal lost
             try:
                 return await self._guarded(request, result)
-            except _AnswerLost as error:
+            except OutcomeUnknown as error:
                 lost = error
                 raise
             except PeerUnavailable:
@@ -187,7 +183,7 @@ class ServiceClient:
             return msgspec.json.decode(answer, type=result)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             # It said yes to something, and nobody knows to what.
-            raise _AnswerLost(f"{self._target} answered what cannot be read: {error}.") from error
+            raise OutcomeUnknown(f"{self._target} answered what cannot be read: {error}.") from error
 
     async def _once(self, request: _Request) -> bytes:
         limit_s = max(request.seconds_left(), 0.001)  # Zero would mean no limit.
@@ -208,7 +204,7 @@ class ServiceClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise PeerUnavailable(f"{self._target} cannot be reached.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _AnswerLost(f"{self._target} was asked, and no answer came: {type(error).__name__}.") from error
+            raise OutcomeUnknown(f"{self._target} was asked, and no answer came: {type(error).__name__}.") from error
         if status < 400:
             return answer
         return self._raise_problem(status, answer)
@@ -222,7 +218,7 @@ class ServiceClient:
             # Said by the service itself, before it did anything.
             raise PeerUnavailable(f"{self._target} is not available: {problem.code}.")
         if status >= 500 or status in {408, 429}:
-            raise _AnswerLost(f"{self._target} answered {status} {problem.code}.")
+            raise OutcomeUnknown(f"{self._target} answered {status} {problem.code}.")
         raise RefusedByPeer(self._target, problem)
 
     def _headers(self, request: _Request, limit_s: float) -> dict[str, str]:

@@ -108,12 +108,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 # Only what lies below the oldest running transaction is read: a transaction that commits late can have a lower number
 # than one that is published already, and would be skipped for ever. (xid8 is PostgreSQL's own 64-bit number.)
+# The order names the table: without it, it would be that of the text in the result, where 1000 comes before 999.
 _READ_AFTER = """
     SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, data::text
     FROM journal
     WHERE (transaction_id, position) > ($1::text::xid8, $2::bigint)
       AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-    ORDER BY transaction_id, position
+    ORDER BY journal.transaction_id, journal.position
     LIMIT $3
 """
 

@@ -156,6 +156,20 @@ async def test_a_late_commit_with_a_lower_number_is_not_skipped(
     assert record.names == ["begun first", "committed first"]
 
 
+async def test_commit_order_is_that_of_numbers_and_not_of_their_digits(database: Database, record: Record) -> None:
+    # Else the relay would pass over 9 for ever where a batch ends between the two, at each further digit.
+    await _place(database, "ten", "nine")
+    await database.run(
+        lambda connection: connection.execute(
+            "UPDATE journal SET transaction_id = CASE subject WHEN 'ten' THEN '10'::xid8 ELSE '9'::xid8 END"
+        )
+    )
+    first = await database.read(lambda connection: journal.read_after(connection, "0", 0, 1))
+    assert [entry.subject for entry in first] == ["nine"]
+    await Relay("orders", database, record)._turn()
+    assert record.names == ["nine", "ten"]
+
+
 async def test_a_crash_between_publishing_and_moving_the_cursor_publishes_again(
     database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
