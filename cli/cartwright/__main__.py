@@ -91,6 +91,24 @@ def demo(data: Data = DATA_DEFAULT) -> None:
     show_demo(data)
 
 
+@app.command()
+def verify(
+    data: Data = DATA_DEFAULT,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the system to become quiet.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check every promise on the data. Exit code 1 when one is broken, 2 when they could not be checked."""
+    from cartwright.verify.command import verify_system
+
+    try:
+        holds = verify_system(data, wait, as_json=as_json)
+    except CannotGoOn as error:
+        print(f"cartwright: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    if not holds:
+        raise typer.Exit(1)
+
+
 def _parse_rate_limit(text: str) -> int | None:
     if text == "off":
         return None

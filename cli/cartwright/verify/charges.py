@@ -1,0 +1,58 @@
+"""Promise 2: nobody is charged twice. One order per key, one live payment per order, and the provider agrees."""
+
+from cartwright.verify.promise import Promise, Rule
+
+ONE_ORDER_PER_KEY = Rule(
+    service="orders",
+    says="several orders share one key",
+    things="orders",
+    total="SELECT count(*) FROM orders",
+    broken="""
+        SELECT min(id::text), format('user %s, key %s: %s', user_id, idempotency_key, string_agg(id::text, ' '))
+        FROM orders
+        WHERE idempotency_key IS NOT NULL
+        GROUP BY user_id, idempotency_key
+        HAVING count(*) > 1
+    """,
+)
+ONE_LIVE_PAYMENT = Rule(
+    service="payments",
+    says="an order has several live payments",
+    things="payments",
+    total="SELECT count(*) FROM payments WHERE user_id IS NOT NULL",
+    broken="""
+        SELECT order_id, string_agg(format('%s %s', id, state), ', ')
+        FROM payments
+        WHERE state IN ('intended', 'authorized', 'captured')
+        GROUP BY order_id
+        HAVING count(*) > 1
+    """,
+)
+# What is wanted or intended is being asked of the provider just now. A tombstone was never told to it.
+PROVIDER_AGREES = Rule(
+    service="payments",
+    says="the provider's record is another",
+    things="payments of the provider",
+    total="SELECT count(*) FROM sandbox_payments",
+    broken="""
+        SELECT coalesce(payments.id, record.payment_id),
+               format('%s %s %s here, %s %s %s there',
+                      coalesce(payments.state, 'unknown'), payments.amount_minor, payments.currency,
+                      coalesce(record.state, 'unknown'), record.amount_minor, record.currency)
+        FROM payments
+        FULL JOIN sandbox_payments AS record ON record.payment_id = payments.id
+        WHERE (payments.id IS NULL AND record.state IN ('authorized', 'captured'))
+           OR (payments.wanted IS NULL
+               AND payments.state <> 'intended'
+               AND CASE payments.state
+                       WHEN 'voided' THEN coalesce(record.state, 'voided') IN ('voided', 'declined')
+                       WHEN 'declined' THEN coalesce(record.state, 'declined') IN ('declined', 'voided')
+                       ELSE (record.state, record.amount_minor, record.currency)
+                            = (payments.state, payments.amount_minor, payments.currency)
+                   END IS NOT TRUE)
+    """,
+)
+
+PROMISE = Promise(
+    2, "one order per key, one live payment per order", rules=(ONE_ORDER_PER_KEY, ONE_LIVE_PAYMENT, PROVIDER_AGREES)
+)

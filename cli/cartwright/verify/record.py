@@ -1,0 +1,204 @@
+"""Promise 8: every change of state is in the audit journal once, in a legal order, and the hash chain holds.
+
+What is compared: each order's and payment's state with the story that the service's own journal tells of it; each
+row of every journal with audit's entry of the same event; audit's entries with their chain.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import msgspec
+
+from cartwright.verify.books import Books, Row, side_by_side
+from cartwright.verify.ends import PUBLISHERS
+from cartwright.verify.findings import Findings
+from cartwright.verify.promise import Promise, Rule
+
+ORDERS_TELL_THEIR_STORY = Rule(
+    service="orders",
+    says="an order's events do not tell how it came to its state",
+    things="orders",
+    total="SELECT count(*) FROM orders",
+    broken="""
+        WITH told AS (
+            SELECT subject, string_agg(split_part(type, '.', 2), ' ' ORDER BY position) AS story
+            FROM journal
+            WHERE type LIKE 'order.%'
+            GROUP BY subject
+        ), stories AS (
+            SELECT coalesce(told.subject, orders.id::text) AS id,
+                   orders.status,
+                   coalesce(told.story, '') AS story,
+                   CASE orders.status
+                       WHEN 'pending'    THEN 'placed'
+                       WHEN 'cancelling' THEN 'placed'
+                       WHEN 'confirmed'  THEN 'placed confirmed'
+                       WHEN 'shipped'    THEN 'placed confirmed shipped'
+                       WHEN 'refused'    THEN 'placed cancelled'
+                       WHEN 'cancelled'  THEN CASE WHEN orders.confirmed_at IS NULL THEN 'placed cancelled'
+                                                   ELSE 'placed confirmed cancelled' END
+                   END AS legal
+            FROM orders
+            FULL JOIN told ON told.subject = orders.id::text
+        )
+        SELECT id, format('%s: %s', coalesce(status, 'unknown'), story) FROM stories WHERE story IS DISTINCT FROM legal
+    """,
+)
+PAYMENTS_TELL_THEIR_STORY = Rule(
+    service="payments",
+    says="a payment's events do not tell how it came to its state",
+    things="payments",
+    total="SELECT count(*) FROM payments WHERE user_id IS NOT NULL",
+    broken="""
+        WITH told AS (
+            SELECT subject, string_agg(split_part(type, '.', 2), ' ' ORDER BY position) AS story
+            FROM journal
+            WHERE type LIKE 'payment.%'
+            GROUP BY subject
+        ), given AS (
+            SELECT payment_id, count(*)::integer AS refunds
+            FROM refunds
+            WHERE state = 'done'
+            GROUP BY payment_id
+        ), stories AS (
+            SELECT coalesce(told.subject, payments.id::text) AS id,
+                   payments.state,
+                   coalesce(told.story, '') AS story,
+                   CASE payments.state
+                       WHEN 'intended'   THEN ARRAY['']
+                       WHEN 'authorized' THEN ARRAY['authorized']
+                       WHEN 'declined'   THEN ARRAY['declined']
+                       WHEN 'voided'     THEN CASE WHEN payments.user_id IS NULL THEN ARRAY['']
+                                                   ELSE ARRAY['voided', 'authorized voided'] END
+                       WHEN 'captured'   THEN ARRAY['authorized captured' || repeat(' refunded', coalesce(refunds, 0))]
+                   END AS legal
+            FROM payments
+            LEFT JOIN given ON given.payment_id = payments.id
+            FULL JOIN told ON told.subject = payments.id::text
+        )
+        SELECT id, format('%s: %s', coalesce(state, 'unknown'), story)
+        FROM stories
+        WHERE (story = ANY (legal)) IS NOT TRUE
+    """,
+)
+
+_JOURNAL = """
+    SELECT event_id, type, subject, correlation_id, position::text AS sequence, md5(data::text) AS data,
+           extract(epoch FROM now() - time)::float8 AS age_s
+    FROM journal
+    ORDER BY event_id
+"""
+# An envelope that was tampered with need not be JSON any more.
+_AUDIT = """
+    SELECT event_id, type, subject, correlation_id,
+           CASE WHEN envelope IS JSON THEN envelope::json ->> 'sequence' END AS sequence,
+           CASE WHEN envelope IS JSON THEN md5((envelope::json -> 'data')::text) END AS data,
+           extract(epoch FROM now() - recorded_at)::float8 AS age_s,
+           source
+    FROM entries
+    ORDER BY event_id
+"""
+_COMPARED = ("type", "subject", "correlation_id", "sequence", "data")
+
+_CHAIN = """
+    SELECT position, event_id, type, source, subject, correlation_id, envelope, previous_hash, hash
+    FROM entries
+    ORDER BY position
+"""
+GENESIS = bytes(32)
+
+
+async def walk(books: Books, findings: Findings) -> None:
+    await compare_journals(books, findings)
+    (head,) = await books.rows("audit", "SELECT position, hash FROM chain_head")
+    await follow_chain(books.stream("audit", _CHAIN), (head["position"], head["hash"]), findings)
+
+
+async def compare_journals(books: Books, findings: Findings) -> None:
+    """Every row of every journal with audit's entry of the same event."""
+    streams = {service: books.stream(service, _JOURNAL) for service in PUBLISHERS}
+    events = 0
+    async for event_id, found in side_by_side({"audit": books.stream("audit", _AUDIT), **streams}):
+        entries = found.pop("audit")
+        said = [(service, row) for service, rows in found.items() for row in rows]
+        events += 1
+        _compare(event_id, said, entries, findings)
+    findings.checked_so_many("events", events)
+
+
+def _compare(event_id: UUID, said: list[tuple[str, Row]], entries: list[Row], findings: Findings) -> None:
+    if len(said) > 1:
+        findings.violated("an event stands in the journals twice", event_id, said[0][1]["type"])
+    if len(entries) > 1:
+        findings.violated("an event was recorded twice", event_id, entries[0]["type"])
+    if not entries:
+        service, row = said[0]
+        detail = f"{row['type']} of {row['subject']} in {service}"
+        findings.violated("an event was not recorded", event_id, detail, age_s=row["age_s"])
+    # What audit says of itself comes from no journal: it has none.
+    elif not said and entries[0]["source"] != "/audit":
+        detail = f"{entries[0]['type']} of {entries[0]['subject']}, as if of {entries[0]['source']}"
+        findings.violated("an event was recorded that nobody has said", event_id, detail, age_s=entries[0]["age_s"])
+    elif said:
+        service, row = said[0]
+        differs = [column for column in _COMPARED if row[column] != entries[0][column]]
+        if entries[0]["source"] != f"/{service}":
+            differs.append("source")
+        if differs:
+            findings.violated("an event was recorded otherwise than said", event_id, ", ".join(differs))
+
+
+class _Envelope(msgspec.Struct):
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    correlationid: str
+
+
+async def follow_chain(entries: AsyncIterator[Row], head: tuple[int, bytes], findings: Findings) -> None:
+    """Entries in the order of their positions. Only the first break is told: all after it follows from it.
+
+    hash = SHA-256(previous hash || position, 8 bytes big-endian || event id, 16 bytes || envelope, UTF-8); the first
+    previous hash is 32 zero bytes. The formula is audit's, and is written here anew: who checks must not borrow the
+    rule from whom is checked.
+    """
+    position, previous = 0, GENESIS
+    async for entry in entries:
+        fault = _fault_of(entry, position + 1, previous)
+        if fault is not None:
+            findings.violated("the hash chain is broken", entry["event_id"], f"at position {position + 1}: {fault}")
+            return
+        position, previous = entry["position"], entry["hash"]
+    findings.checked_so_many("entries of the chain", position)
+    if (position, previous) != head:
+        findings.violated("the hash chain is broken", position, f"it ends there, and its head is at {head[0]}")
+
+
+def _fault_of(entry: Row, position: int, previous: bytes) -> str | None:
+    if entry["position"] != position:
+        return "the entry is missing"
+    if entry["previous_hash"] != previous:
+        return "it does not follow the entry before it"
+    text = entry["envelope"].encode()
+    content = previous + position.to_bytes(8, "big") + entry["event_id"].bytes + text
+    if entry["hash"] != hashlib.sha256(content).digest():
+        return "its content is not what was written"
+    try:
+        said = msgspec.json.decode(text, type=_Envelope)
+    except msgspec.MsgspecError:
+        return "its content is no event"
+    if (said.id, said.type, said.source, said.subject, said.correlationid) != (
+        entry["event_id"], entry["type"], entry["source"], entry["subject"], entry["correlation_id"],
+    ):  # fmt: skip
+        return "what it is found by is not what its envelope says"
+    return None
+
+
+PROMISE = Promise(
+    8,
+    "every change is in the audit journal once, in a legal order; its hash chain holds",
+    rules=(ORDERS_TELL_THEIR_STORY, PAYMENTS_TELL_THEIR_STORY),
+    walk=walk,
+)
