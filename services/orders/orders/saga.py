@@ -183,10 +183,10 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
         for done, step in enumerate(self._saga.steps):
             outcome = await self._act(f"do {step.name}", subject)
             if isinstance(outcome, Refused):
-                # Refused at the first asking, the step itself has left nothing. After an unknown outcome it may have,
-                # or a question may still be under way: then its undo goes first, which holds against a late do.
-                tainted = done if subject.attempts == 0 else done + 1
-                return await self._turn_and_undo(subject, outcome.reason, self._saga.steps[:tainted])
+                # At the first asking it is known what was done. After an unknown outcome any step may have been, or a
+                # question may still be under way: then all are undone, which holds against a late do.
+                done_before = self._saga.steps[:done] if subject.attempts == 0 else self._saga.steps
+                return await self._turn_and_undo(subject, outcome.reason, done_before)
         outcome = await self._act(f"do {self._saga.pivot.name}", subject)
         if isinstance(outcome, Refused):
             return await self._after_lost_pivot(subject)
