@@ -32,7 +32,8 @@ class Findings:
 
     def violated(self, rule: str, id_: object, detail: str = "", *, age_s: float | None = None) -> None:
         """`age_s` says for how long it has been so, where time alone may mend it."""
-        if age_s is not None and age_s < self.grace_s:
+        # The clocks of two databases differ, and an age below zero is none.
+        if age_s is not None and max(age_s, 0.0) < self.grace_s:
             self.in_flight[rule] += 1
         elif len(self.violations) < KEPT_MAX:
             violation = Violation(rule, str(id_), detail)
