@@ -18,6 +18,13 @@ from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay on one worker, since they share a running service; so do those that share the system."""
+    for item in items:
+        group = "the system" if "system" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def last_will() -> Iterator[LastWill]:
     """What the session started is stopped and removed even when the session is killed."""

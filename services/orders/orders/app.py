@@ -5,6 +5,7 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.di import Provide
 
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.client import ServiceClient
@@ -12,7 +13,7 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.relay import Relay
 from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
-from orders import consumer, http, http_cart
+from orders import consumer, http, http_cart, http_operations
 from orders.cancel_order import OrderCanceller
 from orders.catalog import Catalog
 from orders.checkout import CHECKOUT, Participants
@@ -80,7 +81,12 @@ def build(settings: Settings) -> Litestar:
         name="orders",
         description="Carts, orders and the checkout: buy, cancel, history.",
         version=VERSION,
-        routes=[*http.ROUTES, *http_cart.ROUTES],
+        routes=[
+            *http.ROUTES,
+            *http_cart.ROUTES,
+            *http_operations.ROUTES,
+            *operations.routes(database, relay=relay, consumer=listener),
+        ],
         parts=[users_client, catalog_client, payments_client, database, broker, relay, sweeper, listener],
         verifier=TokenVerifier(
             service="orders",

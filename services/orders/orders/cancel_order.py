@@ -4,12 +4,16 @@ from uuid import UUID
 
 import structlog
 
+from chassis import journal
 from chassis.database import Connection, Database
+from chassis.journal import Event
+from chassis.operations import operator_acted
 from chassis.relay import Relay
+from chassis.tokens import Caller
 from orders import store
 from orders.checkout import CheckoutRunner
 from orders.errors import OrderNotFound, OrderRefused, OrderShipped
-from orders.order import CANCELLED_BY_CUSTOMER, Order, Status
+from orders.order import CANCELLED_BY_CUSTOMER, CANCELLED_BY_OPERATOR, Order, Reason, Status
 from orders.waiting import Waiting
 
 _log = structlog.get_logger()
@@ -43,7 +47,18 @@ class OrderCanceller:
         found = await self._database.read(lambda connection: store.by_id(connection, order_id))
         if found is None or found.customer.id != user_id:
             raise OrderNotFound
-        order = await self._database.run(lambda connection: self._take_back(connection, found))
+        return await self._cancel(found, CANCELLED_BY_CUSTOMER)
+
+    async def cancel_for_operator(self, order_id: UUID, operator: Caller, why: str) -> Order:
+        """The same for any order, by somebody who gives a reason, which the record keeps."""
+        found = await self._database.read(lambda connection: store.by_id(connection, order_id))
+        if found is None:
+            raise OrderNotFound
+        act = operator_acted("cancel order", str(order_id), operator, why, correlation_id=found.correlation_id)
+        return await self._cancel(found, CANCELLED_BY_OPERATOR, act)
+
+    async def _cancel(self, found: Order, reason: Reason, act: Event | None = None) -> Order:
+        order = await self._database.run(lambda connection: self._take_back(connection, found, reason, act))
         self._relay.wake()
         if order.status is Status.CANCELLING:
             order = await self._undo(order)
@@ -54,10 +69,13 @@ class OrderCanceller:
         _log.info("order cancelled", order_id=str(order.id), status=order.status.value)
         return order
 
-    async def _take_back(self, connection: Connection, order: Order) -> Order:
-        (order,) = await store.turn_round(connection, [(order, CANCELLED_BY_CUSTOMER)], lease_s=self._lease_s)
+    async def _take_back(self, connection: Connection, found: Order, reason: Reason, act: Event | None) -> Order:
+        (before,) = await store.reread(connection, [found])
+        (order,) = await store.turn_round(connection, [(before, reason)], lease_s=self._lease_s)
         if order.status is Status.CONFIRMED:
-            order = await store.cancel_confirmed(connection, order, CANCELLED_BY_CUSTOMER)
+            order = await store.cancel_confirmed(connection, order, reason)
+        if act is not None and order.status is not before.status:
+            await journal.append(connection, [act])
         return order
 
     async def _undo(self, order: Order) -> Order:

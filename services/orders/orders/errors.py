@@ -66,6 +66,10 @@ class OrderNotConfirmed(Conflict):
     code, title = "order_not_confirmed", "Only a confirmed order can be shipped."
 
 
+class OrderEnded(Conflict):
+    code, title = "order_ended", "The order has come to its end: there is nothing to try again."
+
+
 class OrderRefused(Conflict):
     code, title = "order_refused", "The order was refused; there is nothing to cancel."
 

@@ -72,6 +72,18 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     reason: ReasonView | UnsetType = UNSET
 
 
+class StuckOrder(msgspec.Struct, frozen=True):
+    """An order that has been on its way for long, and what operators need to know. `age_s` is in seconds."""
+
+    id: UUID
+    status: str
+    age_s: float
+    attempts: int
+    deadline_at: datetime
+    next_attempt_at: datetime
+    last_trouble: str | None
+
+
 class TimelineEntry(msgspec.Struct, frozen=True):
     at: datetime
     event: str

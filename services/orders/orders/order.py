@@ -65,6 +65,7 @@ class Reason:
 
 
 CANCELLED_BY_CUSTOMER = Reason("cancelled_by_customer", "The customer cancelled the order.", Status.CANCELLED)
+CANCELLED_BY_OPERATOR = Reason("cancelled_by_operator", "The shop cancelled the order.", Status.CANCELLED)
 DEADLINE_PASSED = Reason("deadline_passed", "The order could not be completed in time.", Status.CANCELLED)
 
 

@@ -1,0 +1,30 @@
+"""An operator has an order that is on its way tried again at once, whatever it waits for."""
+
+from uuid import UUID
+
+from chassis import journal
+from chassis.database import Connection, Database
+from chassis.operations import operator_acted
+from chassis.relay import Relay
+from chassis.tokens import Caller
+from orders import store, store_stuck
+from orders.errors import OrderEnded, OrderNotFound
+from orders.order import Order
+
+
+async def retry_order(database: Database, relay: Relay, order_id: UUID, operator: Caller, why: str) -> Order:
+    """Make its next attempt due; a sweeper takes it up. Raises `OrderNotFound` or `OrderEnded`."""
+
+    async def work(connection: Connection) -> Order:
+        order = await store.by_id(connection, order_id)
+        if order is None:
+            raise OrderNotFound
+        if not await store_stuck.make_due(connection, order_id):
+            raise OrderEnded(f"The order is {order.status.value}.")
+        act = operator_acted("retry order", str(order_id), operator, why, correlation_id=order.correlation_id)
+        await journal.append(connection, [act])
+        return order
+
+    order = await database.run(work)
+    relay.wake()
+    return order
