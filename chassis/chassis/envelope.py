@@ -4,6 +4,7 @@
 """
 
 from datetime import datetime
+from functools import cached_property
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import msgspec
 ShapeT = TypeVar("ShapeT")
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One event as consumers get it. Readers ignore members that they do not know."""
 
     id: UUID
@@ -26,6 +27,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: str = "application/json"
+
+    @cached_property
+    def body(self) -> bytes:
+        """The event in JSON: byte for byte as it came, if it was decoded. No member, so it is never sent itself."""
+        return encode(self)
 
 
 def read(envelope: Envelope, shape: type[ShapeT]) -> ShapeT:
@@ -43,6 +49,8 @@ def encode(envelope: Envelope) -> bytes:
 def decode(message: bytes) -> Envelope:
     """Raises `msgspec.MsgspecError` for what is no event of ours."""
     try:
-        return _decoder.decode(message)
+        envelope = _decoder.decode(message)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
+    envelope.__dict__["body"] = message
+    return envelope

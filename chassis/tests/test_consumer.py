@@ -298,6 +298,18 @@ async def test_an_effect_is_told_only_once_it_is_committed(database: Database, q
     assert told == [2]
 
 
+async def test_a_handler_gets_the_bytes_that_came(database: Database, queue: Queue) -> None:
+    taken: list[bytes] = []
+
+    async def handle(_: Connection, events: Sequence[Envelope]) -> None:
+        taken.extend(event.body for event in events)
+
+    consumer = Consumer(group="test", types=["order.*"], broker=queue, database=database, handle=handle)
+    body = _body("an order").replace(b'{"id"', b'{ "tomorrow": 1.00, "body": "", "id"', 1)
+    await consumer._take([Handed(body)])
+    assert taken == [body]
+
+
 async def test_events_are_handled_under_their_correlation_id(consumer: Consumer, effects: Effects) -> None:
     await consumer._take([Handed(_body("a", correlation="purchase-7"))])
     assert effects.ids == ["purchase-7"]

@@ -63,9 +63,9 @@ def hash_of(previous_hash: bytes, position: int, event_id: UUID, text: str) -> b
 
 
 def entry_after(head: Head, event: Envelope) -> Entry:
-    """The entry for `event` at the end of the chain."""
+    """The entry for `event` at the end of the chain. Raises `UnicodeDecodeError` for one that is no text."""
     position = head.position + 1
-    text = envelope.encode(event).decode()
+    text = event.body.decode()
     return Entry(
         position=position,
         indexed=index(event),

@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 from audit.settings import Settings
 from chassis import envelope
 from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.database import Database
 
 Client = httpx.AsyncClient
 
@@ -31,7 +32,7 @@ async def broker(events_url: str) -> AsyncIterator[Broker]:
 
 async def publish(broker: Broker, *events: envelope.Envelope) -> None:
     # Without the id by which the broker itself would drop a repetition: the service has to.
-    messages = [Message(str(uuid7()), event.type, envelope.encode(event)) for event in events]
+    messages = [Message(str(uuid7()), event.type, event.body) for event in events]
     async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
         with attempt:
             await broker.publish(messages)
@@ -68,6 +69,33 @@ async def test_one_purchase_is_found_by_its_correlation_id(
     assert answer.json()["entries"] == 3
     file = Path(settings.data_dir) / "audit.jsonl"
     await until(lambda: file.exists() and file.read_bytes().count(b"\n") == 3)
+
+
+async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
+    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], database: Database
+) -> None:
+    sent = envelope.decode(envelope.encode(make_event()).replace(b'{"id"', b'{ "tomorrow": 1.00, "id"', 1))
+    await publish(broker, sent)
+    await events_after(client, as_administrator, 1)
+    kept = await database.read(lambda c: c.fetchval("SELECT envelope FROM entries"))
+    assert kept.encode() == sent.body
+    assert kept.startswith('{ "tomorrow": 1.00, "id"')
+
+
+async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
+    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], database: Database, until: Any
+) -> None:
+    torn = make_event(data={"name": "?"})
+    good = make_event()
+    await publish(broker, envelope.decode(envelope.encode(torn).replace(b'"?"', b'"\xff"')), good)
+    assert [event["id"] for event in await events_after(client, as_administrator, 1)] == [str(good.id)]
+
+    async def is_buried() -> bool:
+        return bool(
+            await database.read(lambda c: c.fetchval("SELECT 1 FROM dead_letters WHERE event_id = $1", torn.id))
+        )
+
+    await until(is_buried)
 
 
 async def test_pages_go_on_where_the_last_one_ended(
