@@ -78,7 +78,7 @@ def test_a_service_that_does_not_answer_is_given_up_on(gateway, eventually):
     answer = gateway.ask_signed_in("POST", "/api/orders", body=b"{}", **fields)
     done.set()
 
-    assert (answer.status, answer.json["code"]) == (504, "timeout")
+    assert (answer.status, answer.json["code"]) == (504, "outcome_unknown")
     assert len(gateway.requests()) == 1
     line = eventually(lambda: [line for line in gateway.access_log() if line["correlation_id"] == "slow"])[0]
     assert line["details"] == "response_timeout"

@@ -116,7 +116,7 @@ def test_malformed_http_is_refused(gateway, request_bytes):
     heard = gateway.say(request_bytes)
 
     assert re.match(rb"HTTP/1.[01] 4\d\d ", heard)
-    assert problem_in(heard)["code"] == "malformed_request"
+    assert problem_in(heard)["code"] == "malformed"
     assert gateway.requests() == []
 
 
