@@ -13,6 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, wait_until
 
 
@@ -72,6 +73,16 @@ def test_servers_and_folders_go_when_their_owner_is_killed() -> None:
     owner.kill()
     owner.wait(5)
     wait_until(lambda: not psutil.pid_exists(int(pid)) and not Path(folder).exists(), "server and folder are gone")
+
+
+def test_a_command_of_the_will_is_run_only_while_there_is_something_to_undo(tmp_path: Path) -> None:
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.mkdir()
+    with LastWill() as will:
+        for folder in (there, gone):
+            will.run_command(["touch", f"{folder}.undone"], while_exists=folder)
+    assert (tmp_path / "there.undone").exists()
+    assert not (tmp_path / "gone.undone").exists()
 
 
 @pytest.mark.parametrize("roles", [["customer"], ["customer", "admin"]])

@@ -47,8 +47,9 @@ class LastWill:
     def remove_folder(self, folder: Path) -> None:
         self._write({"folder": str(folder)})
 
-    def run_command(self, command: list[str]) -> None:
-        self._write({"command": command})
+    def run_command(self, command: list[str], *, while_exists: Path) -> None:
+        """The command that undoes what is at `while_exists`; not run when nothing is there any more."""
+        self._write({"command": command, "while_exists": str(while_exists)})
 
     def _write(self, line: dict[str, object]) -> None:
         assert self._executor.stdin is not None
@@ -63,7 +64,7 @@ def execute(lines: list[dict[str, object]]) -> None:
                 _stop_process(pid, created)
             case {"folder": str(folder)}:
                 shutil.rmtree(folder, ignore_errors=True)
-            case {"command": [*command]}:
+            case {"command": [*command], "while_exists": str(path)} if Path(path).exists():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     subprocess.run([str(word) for word in command], timeout=COMMAND_SECONDS_MAX, check=False)
 

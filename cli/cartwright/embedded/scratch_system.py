@@ -68,7 +68,7 @@ def running_system(data: Path, last_will: LastWill) -> Iterator[ScratchSystem]:
     """A started system without rate limits, erased afterwards however this ends."""
     base = listening.free_base(random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS))  # noqa: S311
     system = ScratchSystem(data, base)
-    last_will.run_command(system.command_line("down", "--erase"))
+    last_will.run_command(system.command_line("down", "--erase"), while_exists=data)
     try:
         system.start()
         yield system
