@@ -11,7 +11,7 @@ from cartwright.logs import Line, SystemLogs, of_correlation
 
 # What a purchase leaves behind when all is done.
 EVENTS = {"order.placed", "order.confirmed", "payment.authorized", "payment.captured", "notification.sent"}
-LOGGED_BY = {"gateway", "orders", "catalog", "payments", "notifications"}
+LOGGED_BY = {"gateway", "orders", "catalog", "payments", "notifications", "audit"}
 
 
 def read_details(story: Story, customer: Api, purchase: Purchase) -> None:

@@ -128,9 +128,8 @@ def test_the_logs_of_all_who_took_part_show_it_by_its_correlation_id(purchase: P
         lines = system.run("logs", "--correlation-id", purchase.answer.correlation_id).stdout.splitlines()
         return {json.loads(line)["service"] for line in lines}
 
-    wait_until(
-        lambda: parts() >= {"gateway", "orders", "catalog", "payments", "notifications"}, "all of them logged it"
-    )
+    everybody = {"gateway", "orders", "catalog", "payments", "notifications", "audit"}
+    wait_until(lambda: parts() >= everybody, "all of them logged it")
 
 
 def test_the_order_is_nobody_else_s(purchase: Purchase, new_customer: Callable[[], Api]) -> None:

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
+import structlog
+
 from audit import store
 from audit.chain import Entry, Head, entry_after
+from chassis import context
 from chassis.database import Connection
 from chassis.envelope import Envelope
+
+_log = structlog.get_logger()
 
 
 async def record_events(connection: Connection, events: Sequence[Envelope]) -> None:
@@ -21,3 +26,6 @@ async def record_events(connection: Connection, events: Sequence[Envelope]) -> N
         head = Head(entry.position, entry.hash)
     await store.insert_entries(connection, entries)
     await store.move_head(connection, head)
+    for event, entry in zip(events, entries, strict=True):
+        with context.working_on(event.correlationid, event.traceparent):
+            _log.info("event recorded", event_type=event.type, position=entry.position)
