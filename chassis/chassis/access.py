@@ -59,6 +59,11 @@ async def administrator(connection: Connection, _: BaseRouteHandler) -> None:
         raise Forbidden("This needs the role admin.")
 
 
+async def operator(connection: Connection, handler: BaseRouteHandler) -> None:
+    """An administrator, at the service's own address: the gateway has no route to what this guards."""
+    await administrator(connection, handler)
+
+
 class OnlyServices:
     """The guard that `services` makes; a class, so that the documentation can tell internal operations."""
 

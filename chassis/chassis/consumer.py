@@ -5,6 +5,7 @@ good goes to the dead letters with its reason; what a dependency's absence made 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -55,6 +56,27 @@ class Consumer:
 
     async def stop(self) -> None:
         await self._loop.stop()
+
+    async def redrive(self, event_id: UUID, also: Callable[[Connection], Awaitable[None]]) -> bool:
+        """Give a dead letter its effect after all, and do `also` in the same transaction. False when there is none.
+
+        What the handler raises is the caller's to tell; the letter stays then.
+        """
+
+        async def work(connection: Connection) -> bool:
+            body = await inbox.take_dead_letter(connection, event_id)
+            if body is None:
+                return False
+            event = envelope.decode(body)
+            with context.working_on(event.correlationid, event.traceparent):
+                await self._handle(connection, [event])
+            await also(connection)
+            return True
+
+        was_there = await self._database.run(work)
+        if was_there and self._after_commit is not None:
+            self._after_commit()
+        return was_there
 
     async def _turn(self) -> bool:
         if self._subscription is None:

@@ -4,7 +4,10 @@ Guarantee: exactly one effect per event and consumer group, on any broker that d
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from chassis.database import Connection
 from chassis.envelope import Envelope
@@ -58,3 +61,36 @@ async def bury(connection: Connection, event: Envelope, body: bytes, *, reason: 
         attempts,
         body.decode("utf-8", "replace"),
     )
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that failed for good, without its content."""
+
+    event_id: UUID
+    type: str
+    subject: str
+    reason: str
+    attempts: int
+    failed_at: datetime
+
+
+async def read_dead_letters(connection: Connection, after: UUID | None, limit: int) -> list[DeadLetter]:
+    """By the ids of the events, which is the order in which they were said."""
+    rows = await connection.fetch(
+        """
+        SELECT event_id, type, subject, reason, attempts, failed_at
+        FROM dead_letters
+        WHERE $1::uuid IS NULL OR event_id > $1
+        ORDER BY event_id
+        LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return [DeadLetter(*row) for row in rows]
+
+
+async def take_dead_letter(connection: Connection, event_id: UUID) -> bytes | None:
+    """Remove a dead letter and answer its envelope; the removal is undone unless what follows succeeds."""
+    text = await connection.fetchval("DELETE FROM dead_letters WHERE event_id = $1 RETURNING envelope", event_id)
+    return None if text is None else str(text).encode()

@@ -39,7 +39,7 @@ _TO_TOKEN = {"401": "No token, or one that is not accepted.", "403": "The token 
 
 @dataclass
 class InternalOperation(Operation):
-    """An operation for other services only. The gateway has no route to it."""
+    """An operation for other services, or for operators. The gateway has no route to it."""
 
     x_internal: bool = field(default=True, metadata={"alias": "x-internal"})
 
@@ -84,6 +84,6 @@ def _described(operation: Operation, handler: HTTPRouteHandler) -> Operation:
     }
     operation.responses = dict(sorted({**shared, **own}.items()))
     operation.security = [{"bearer": []}] if needs_token else None
-    if any(isinstance(guard, access.OnlyServices) for guard in guards):
+    if any(guard is access.operator or isinstance(guard, access.OnlyServices) for guard in guards):
         return InternalOperation(**{part.name: getattr(operation, part.name) for part in fields(operation)})
     return operation

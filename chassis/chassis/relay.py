@@ -45,6 +45,14 @@ class Relay:
     def wake(self) -> None:
         self._loop.wake()
 
+    async def go_back(self, connection: Connection, since: datetime) -> int:
+        """Have everything published again that was said at `since` or later; answers how many events that are.
+
+        For a broker that lost its store: consumers know what they had already by its id. Never goes forward.
+        """
+        row = await connection.fetchrow(_GO_BACK, since)
+        return 0 if row is None else int(row["events"])
+
     async def _turn(self) -> bool:
         cursor, entries = await self._database.read(_read_unpublished)
         if not entries:
@@ -105,6 +113,28 @@ class Relay:
             last.transaction_id,
             last.position,
         )
+
+
+# The order of the journal is that of commits, not of times: what lies between is said again too.
+_GO_BACK = """
+    WITH first AS (
+        SELECT transaction_id, position
+        FROM journal
+        WHERE time >= $1
+        ORDER BY transaction_id, position
+        LIMIT 1
+    ), moved AS (
+        UPDATE journal_relay AS relay
+        SET transaction_id = first.transaction_id, position = first.position - 1
+        FROM first
+        WHERE relay.name = 'broker'
+          AND (relay.transaction_id, relay.position) >= (first.transaction_id, first.position)
+        RETURNING relay.transaction_id, relay.position
+    )
+    SELECT count(*) AS events
+    FROM moved
+    JOIN journal ON (journal.transaction_id, journal.position) > (moved.transaction_id, moved.position)
+"""
 
 
 async def _read_unpublished(connection: Connection) -> tuple[Cursor, list[journal.Entry]]:

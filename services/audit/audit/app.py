@@ -8,8 +8,9 @@ from litestar import Litestar
 
 from audit.http import routes
 from audit.lines_file import LinesFile
-from audit.record_events import record_events
+from audit.record_events import record_events, record_own
 from audit.settings import Settings
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.client import ServiceClient
@@ -36,7 +37,7 @@ def build(settings: Settings) -> Litestar:
         name="audit",
         description="The journal of every event, and whether it is intact. For administrators.",
         version="1.0.0",
-        routes=routes(database),
+        routes=[*routes(database), *operations.routes(database, consumer=consumer, tell=record_own)],
         parts=[users, database, lines, broker, consumer],
         verifier=TokenVerifier(
             service="audit",

@@ -1,7 +1,9 @@
 """Writes a batch of events to the end of the chain, whichever events they are."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from audit import store
@@ -9,6 +11,7 @@ from audit.chain import Entry, Head, entry_after
 from chassis import context
 from chassis.database import Connection
 from chassis.envelope import Envelope
+from chassis.journal import Event
 
 _log = structlog.get_logger()
 
@@ -29,3 +32,19 @@ async def record_events(connection: Connection, events: Sequence[Envelope]) -> N
     for event, entry in zip(events, entries, strict=True):
         with context.working_on(event.correlationid, event.traceparent):
             _log.info("event recorded", event_type=event.type, position=entry.position)
+
+
+async def record_own(connection: Connection, event: Event) -> None:
+    """What audit says itself goes straight to the chain: it has no journal, and so no position there."""
+    said = Envelope(
+        id=event.id,
+        source="/audit",
+        type=event.type,
+        subject=event.subject,
+        time=datetime.now(UTC),
+        sequence="0",
+        correlationid=event.correlation_id,
+        traceparent=event.traceparent,
+        data=msgspec.Raw(msgspec.json.encode(event.data)),
+    )
+    await record_events(connection, [said])

@@ -11,6 +11,7 @@ from catalog import consumer, http_products, http_reservations
 from catalog.load_demo_shop import DemoShop
 from catalog.reservation_desk import ReservationDesk
 from catalog.settings import Settings
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.client import ServiceClient
@@ -29,6 +30,7 @@ def build(settings: Settings) -> Litestar:
     broker = broker_for(settings.events_url, "catalog")
     relay = Relay("catalog", database, broker)
     desk = ReservationDesk(database)
+    listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)
 
     async def fetch_user_keys() -> dict[str, Any]:
         return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
@@ -37,7 +39,11 @@ def build(settings: Settings) -> Litestar:
         name="catalog",
         description="Products, categories, prices, stock and reservations.",
         version=version("cartwright-catalog"),
-        routes=[*http_products.ROUTES, *http_reservations.ROUTES],
+        routes=[
+            *http_products.ROUTES,
+            *http_reservations.ROUTES,
+            *operations.routes(database, relay=relay, consumer=listener),
+        ],
         parts=[
             users,
             database,
@@ -45,7 +51,7 @@ def build(settings: Settings) -> Litestar:
             desk,
             broker,
             relay,
-            Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle),
+            listener,
         ],
         verifier=TokenVerifier(
             service="catalog",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.client import ServiceClient
@@ -46,7 +47,7 @@ def build(settings: Settings) -> Litestar:
         name="notifications",
         description="Who was told what, by mail.",
         version="1.0.0",
-        routes=routes(database, relay.wake),
+        routes=[*routes(database, relay.wake), *operations.routes(database, relay=relay, consumer=consumer)],
         parts=[client, database, broker, relay, sender, finder, consumer],
         verifier=TokenVerifier(
             service="notifications",

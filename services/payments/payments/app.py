@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Litestar
 
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.client import ServiceClient
@@ -47,6 +48,15 @@ def build(settings: Settings) -> Litestar:
         payments_loop.wake()
         refunds_loop.wake()
 
+    listener = Consumer(
+        group=consumer.GROUP,
+        types=consumer.TYPES,
+        broker=broker,
+        database=database,
+        handle=consumer.handle,
+        after_commit=wake_loops,
+    )
+
     async def fetch_user_keys() -> dict[str, Any]:
         return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
 
@@ -62,6 +72,7 @@ def build(settings: Settings) -> Litestar:
             ),
             *http_methods.routes(database, KeepMethods(database, provider)),
             *http_ledger.routes(database),
+            *operations.routes(database, relay=relay, consumer=listener),
         ],
         parts=[
             users,
@@ -70,14 +81,7 @@ def build(settings: Settings) -> Litestar:
             refunds_loop,
             broker,
             relay,
-            Consumer(
-                group=consumer.GROUP,
-                types=consumer.TYPES,
-                broker=broker,
-                database=database,
-                handle=consumer.handle,
-                after_commit=wake_loops,
-            ),
+            listener,
         ],
         verifier=TokenVerifier(
             service="payments",

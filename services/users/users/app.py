@@ -5,6 +5,7 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.di import Provide
 
+from chassis import operations
 from chassis.application import application
 from chassis.broker import broker_for
 from chassis.database import Database
@@ -51,7 +52,7 @@ def build(settings: Settings) -> Litestar:
         name="users",
         description="Accounts, sessions and signing keys: who is this?",
         version="0.1.0",
-        routes=[*http_accounts.ROUTES, *http_sessions.ROUTES],
+        routes=[*http_accounts.ROUTES, *http_sessions.ROUTES, *operations.routes(database, relay=relay)],
         parts=[
             database,
             passwords,
