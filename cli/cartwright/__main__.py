@@ -1,8 +1,10 @@
 """The `cartwright` command: options in, one call, and every expected trouble as one clear sentence."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -17,6 +19,14 @@ app = typer.Typer(
 
 Data = Annotated[Path, typer.Option("--data", help="The data folder of the system.")]
 DATA_DEFAULT = Path(".cartwright")
+Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
+
+orders = typer.Typer(no_args_is_help=True, help="See and mend orders that are stuck.")
+dead_letters = typer.Typer(no_args_is_help=True, help="See and redrive events that failed for good.")
+events = typer.Typer(no_args_is_help=True, help="Fill a broker again that lost its store.")
+app.add_typer(orders, name="orders")
+app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(events, name="events")
 
 
 @app.command()
@@ -107,6 +117,59 @@ def verify(
         raise typer.Exit(2) from error
     if not holds:
         raise typer.Exit(1)
+
+
+@orders.command("stuck")
+def stuck_orders(
+    data: Data = DATA_DEFAULT,
+    older_than: Annotated[float, typer.Option(min=0, help="On their way for so many seconds.")] = 60.0,
+) -> None:
+    """List orders that are on their way for too long, with what holds them up."""
+    from cartwright.operate import show_stuck_orders
+
+    show_stuck_orders(data, older_than)
+
+
+@orders.command("retry")
+def retry_order(order_id: UUID, why: Why, data: Data = DATA_DEFAULT) -> None:
+    """Try an order again now, whatever it waits for."""
+    from cartwright import operate
+
+    print(operate.retry_order(data, str(order_id), why))
+
+
+@orders.command("cancel")
+def cancel_order(order_id: UUID, why: Why, data: Data = DATA_DEFAULT) -> None:
+    """Cancel an order; stock and money go back."""
+    from cartwright import operate
+
+    print(operate.cancel_order(data, str(order_id), why))
+
+
+@dead_letters.command("list")
+def list_dead_letters(data: Data = DATA_DEFAULT) -> None:
+    """List the events that failed for good, service by service, with the reason."""
+    from cartwright.operate import show_dead_letters
+
+    show_dead_letters(data)
+
+
+@dead_letters.command("redrive")
+def redrive_dead_letter(service: str, event_id: UUID, why: Why, data: Data = DATA_DEFAULT) -> None:
+    """Give an event its effect after all."""
+    from cartwright import operate
+
+    print(operate.redrive_dead_letter(data, service, str(event_id), why))
+
+
+@events.command("replay")
+def replay_events(
+    since: Annotated[datetime, typer.Option(help="Of this machine's clock.")], why: Why, data: Data = DATA_DEFAULT
+) -> None:
+    """Publish again what was said since then. Whoever had an event already leaves it at that."""
+    from cartwright import operate
+
+    print(operate.replay_events(data, since, why))
 
 
 def _parse_rate_limit(text: str) -> int | None:
