@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis.problems import Overloaded
 from users import sign_in
 from users.passwords import Passwords
 
@@ -140,6 +141,21 @@ async def test_after_ten_failures_in_a_row_even_the_right_password_has_to_wait(s
 async def test_an_address_without_an_account_is_held_back_just_the_same(service: Any) -> None:
     guesses = [await service.sign_in("held-back@example.com") for _ in range(11)]
     assert [guess.status_code for guess in guesses] == [400] * 10 + [429]
+
+
+async def test_a_password_that_was_not_looked_at_for_overload_does_not_count_as_a_failure(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await service.person()
+
+    async def overloaded(*_: Any) -> bool:
+        raise Overloaded
+
+    with monkeypatch.context() as overload:
+        overload.setattr(Passwords, "matches", overloaded)
+        answers = [await service.sign_in(person.email) for _ in range(12)]
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
+    assert (await service.sign_in(person.email)).status_code == 200
 
 
 async def test_old_failures_are_forgotten(service: Any) -> None:

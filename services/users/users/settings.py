@@ -22,8 +22,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     argon2_time_cost: int = 3
     argon2_memory_kib: int = 64 * 1024
     argon2_parallelism: int = 4
-    password_queue_max: int = 32
-    """How many passwords may wait to be hashed, before more are refused with 503."""
+    password_wait_s_max: float = 5.0
+    """How long a password may wait to be hashed. Who would wait longer is told 503, before the gateway gives up."""
 
     def __post_init__(self) -> None:
         if bool(self.admin_email) != bool(self.admin_password):

@@ -43,7 +43,13 @@ async def sign_in(
     kept = None
     if address is not None:
         kept = await database.read(lambda connection: store_accounts.kept_password(connection, address))
-    if not await passwords.matches(password, kept.password_hash if kept else None) or kept is None:
+    try:
+        matches = await passwords.matches(password, kept.password_hash if kept else None)
+    except Overloaded:
+        # It was not looked at, so it has not failed: an overload must not end in a pause for the person.
+        await database.run(lambda connection: store_accounts.give_attempt_back(connection, email_hash))
+        raise
+    if not matches or kept is None:
         raise InvalidGrant
     better_hash = await _better_hash(passwords, kept, password)
     session_id, refresh_token = uuid7(), new_refresh_token()

@@ -212,6 +212,13 @@ async def take_attempt(
     return row is not None
 
 
+async def give_attempt_back(connection: Connection, email_hash: bytes) -> None:
+    """Take back what `take_attempt` has counted."""
+    await connection.execute(
+        "UPDATE sign_in_attempts SET attempts = attempts - 1 WHERE email_hash = $1 AND attempts > 0", email_hash
+    )
+
+
 async def forget_attempts(connection: Connection, email_hash: bytes) -> None:
     await connection.execute("DELETE FROM sign_in_attempts WHERE email_hash = $1", email_hash)
 
