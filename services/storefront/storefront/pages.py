@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from litestar import Response, get
+from litestar import HttpMethod, Response, route
 from litestar.enums import MediaType
 from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
@@ -33,6 +33,8 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+# Browsers get pages; monitors and link checkers ask for their head. The server leaves the body out of the answer then.
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
 _STYLE = (Path(__file__).parent / "static" / "style.css").read_bytes()
 # The address changes with the content, so browsers may keep the file for ever.
 _STYLE_URL = f"/static/style.css?{hashlib.sha256(_STYLE).hexdigest()[:12]}"
@@ -56,7 +58,7 @@ def routes(
         headers = {**SECURITY_HEADERS, "cache-control": "no-cache"}
         return Response(content, media_type=MediaType.HTML, status_code=status, headers=headers)
 
-    @get("/", guards=[access.anyone], include_in_schema=False)
+    @route("/", http_method=_READ, guards=[access.anyone], include_in_schema=False)
     async def shop(q: Text = "", category: Category = "", cursor: Cursor = "") -> Response[str]:
         search = Search(text=q, category=category, cursor=cursor)
         found, notice, status = ProductPage([], None), "", 200
@@ -69,12 +71,12 @@ def routes(
             notice, status = f"This search cannot be made: {refusal.detail}", refusal.status
         return page("shop.html", status, search=search, found=found, notice=notice)
 
-    @get("/docs", guards=[access.anyone], include_in_schema=False)
+    @route("/docs", http_method=_READ, guards=[access.anyone], include_in_schema=False)
     async def reference() -> Response[str]:
         services = [service_reference(name, document) for name, document in (await documents.all()).items()]
         return page("reference.html", services=services, events=events)
 
-    @get("/docs/openapi/{file:str}", guards=[access.anyone], include_in_schema=False)
+    @route("/docs/openapi/{file:str}", http_method=_READ, guards=[access.anyone], include_in_schema=False)
     async def openapi(file: FromPath[str]) -> Response[Document]:
         name = file.removesuffix(".json")
         try:
@@ -85,11 +87,15 @@ def routes(
             raise ReferenceUnavailable(f"{name} does not tell its interface at the moment.")
         return Response(document, headers={"x-content-type-options": "nosniff"})
 
-    @get("/docs/asyncapi.json", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
+    @route(
+        "/docs/asyncapi.json", http_method=_READ, guards=[access.anyone], include_in_schema=False, sync_to_thread=False
+    )
     def asyncapi_json() -> Response[Document]:
         return Response(asyncapi, headers={"x-content-type-options": "nosniff"})
 
-    @get("/static/style.css", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
+    @route(
+        "/static/style.css", http_method=_READ, guards=[access.anyone], include_in_schema=False, sync_to_thread=False
+    )
     def style() -> Response[bytes]:
         headers = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
         return Response(_STYLE, media_type="text/css", headers=headers)

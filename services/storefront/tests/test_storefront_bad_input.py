@@ -61,6 +61,18 @@ async def test_no_made_up_search_ends_in_a_server_error(address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/", "/docs", "/docs/asyncapi.json", "/docs/openapi/orders.json", "/static/style.css"]
+)
+async def test_whatever_can_be_read_has_a_head(path: str, address: str) -> None:
+    async with httpx.AsyncClient(base_url=address) as client:
+        page, head = await client.get(path), await client.head(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length", "cache-control"):
+        assert head.headers.get(name) == page.headers.get(name)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
         ("GET", "/nothing-here", 404, "not_found"),
