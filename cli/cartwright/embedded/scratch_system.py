@@ -60,7 +60,7 @@ class ScratchSystem:
         )
 
     def command_line(self, command: str, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cartwright", command, "--data", str(self.data), *arguments]
+        return [sys.executable, "-m", "cartwright", command, *arguments, "--data", str(self.data)]
 
 
 @contextlib.contextmanager
