@@ -125,6 +125,11 @@ async def read_after(connection: Connection, transaction_id: str, position: int,
     return [Entry(*row) for row in rows]
 
 
+async def holds(connection: Connection, event_id: UUID) -> bool:
+    """Whether the event stands there. For rare questions: it reads the whole journal."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM journal WHERE event_id = $1)", event_id))
+
+
 _OF_SUBJECT = """
     SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, data::text
     FROM journal

@@ -77,12 +77,14 @@ def operator_acted(act: str, subject: str, caller: Caller, why: str, *, correlat
     return event if correlation_id is None else msgspec.structs.replace(event, correlation_id=correlation_id)
 
 
-async def append_to_journal(connection: Connection, event: Event) -> None:
-    await journal.append(connection, [event])
+async def tell_once(connection: Connection, event: Event) -> None:
+    """Into the journal; once, though the transaction be run again since the answer to its commit was lost."""
+    if not await journal.holds(connection, event.id):
+        await journal.append(connection, [event])
 
 
 def routes(
-    database: Database, *, relay: Relay | None = None, consumer: Consumer | None = None, tell: Tell = append_to_journal
+    database: Database, *, relay: Relay | None = None, consumer: Consumer | None = None, tell: Tell = tell_once
 ) -> list[HTTPRouteHandler]:
     """The operations of a service that publishes by `relay` and listens by `consumer`, as far as it does."""
     wake = relay.wake if relay is not None else lambda: None

@@ -227,3 +227,10 @@ async def test_operations_are_documented_as_internal(app: Litestar) -> None:
         "/dead-letters/{event_id}/redrive",
         "/journal/replay",
     }
+
+
+async def test_an_act_whose_commit_was_not_answered_is_told_once(database: Database) -> None:
+    act = Event(type="operator.acted", subject=UNKNOWN, data=Named("act"))
+    for _ in range(2):
+        await database.run(lambda connection: operations.tell_once(connection, act))
+    assert len(await _rows(database, "SELECT FROM journal")) == 1

@@ -2,9 +2,8 @@
 
 from uuid import UUID
 
-from chassis import journal
 from chassis.database import Connection, Database
-from chassis.operations import operator_acted
+from chassis.operations import operator_acted, tell_once
 from chassis.relay import Relay
 from chassis.tokens import Caller
 from orders import store, store_stuck
@@ -22,7 +21,7 @@ async def retry_order(database: Database, relay: Relay, order_id: UUID, operator
         if not await store_stuck.make_due(connection, order_id):
             raise OrderEnded(f"The order is {order.status.value}.")
         act = operator_acted("retry order", str(order_id), operator, why, correlation_id=order.correlation_id)
-        await journal.append(connection, [act])
+        await tell_once(connection, act)
         return order
 
     order = await database.run(work)
