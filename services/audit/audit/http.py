@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from audit import store
@@ -45,10 +45,10 @@ def routes(database: Database) -> list[ControllerRouterHandler]:
     @get("/audit/events", guards=[access.administrator], summary="Search the journal, oldest first")
     async def search_events(
         correlation_id: CorrelationId = None,
-        order_id: UUID | None = None,
+        order_id: FromQuery[UUID | None] = None,
         type_: EventType = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: FromQuery[datetime | None] = None,
+        until: FromQuery[datetime | None] = None,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> Page[RecordedEvent]:

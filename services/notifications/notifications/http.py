@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, get, post
+from litestar.params import FromQuery, JSONBody
 from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
@@ -23,7 +24,7 @@ def routes(database: Database, after_commit: Callable[[], None]) -> list[Control
     @get("/notifications", guards=[access.signed_in], summary="The messages to oneself, newest first")
     async def list_messages(
         request: Request[Caller, Any, Any],
-        order_id: UUID | None = None,
+        order_id: FromQuery[UUID | None] = None,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> Page[MessageToMe]:
@@ -41,7 +42,7 @@ def routes(database: Database, after_commit: Callable[[], None]) -> list[Control
         description="The mail is sent within moments, and tried again for a day and a half while it cannot be.",
     )
     async def send(
-        data: EmailRequest, request: Request[Caller, Any, Any], idempotency_key: IdempotencyKey = None
+        data: JSONBody[EmailRequest], request: Request[Caller, Any, Any], idempotency_key: IdempotencyKey = None
     ) -> EmailAccepted:
         message_id = await request_email(
             database, data, requested_by=_person(request), idempotency_key=accepted_key(idempotency_key)
