@@ -38,6 +38,7 @@ CREATE TABLE notifications (
 CREATE INDEX notifications_due ON notifications (next_attempt_at) WHERE state = 'pending' AND toaddr <> '';
 CREATE INDEX notifications_without_address ON notifications (user_id) WHERE state = 'pending' AND toaddr = '';
 CREATE INDEX notifications_of_user ON notifications (user_id, id);
+CREATE INDEX notifications_of_order ON notifications (order_id) WHERE order_id IS NOT NULL;
 
 -- What administrators asked for with POST /send. The message itself travels as the event email.requested.
 CREATE TABLE email_requests (

@@ -1,6 +1,6 @@
 """The SQL about messages: written once, claimed by one sender at a time, ended once."""
 
-# ruff: noqa: S608 -- What is put into statements is the list of columns below, and nothing else.
+# ruff: noqa: S608 -- What is put into statements stands in this file: columns and conditions, and no values.
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -192,21 +192,23 @@ async def forget(connection: Connection, user_ids: Sequence[UUID]) -> None:
 async def list_of_user(
     connection: Connection, user_id: UUID, order_id: UUID | None, before: UUID | None, limit: int
 ) -> list[Notification]:
-    """Messages to a person, newest first, those before the id `before` if it is given."""
+    """Messages to a person, newest first; of one order, and those before the id `before`, if they are given."""
+    # A condition that is there only when it is asked for: one that may be null would keep its index from being used.
+    of_order, which = ("AND order_id = $4", [order_id]) if order_id is not None else ("", [])
     rows = await connection.fetch(
         f"""
         SELECT {_COLUMNS}
         FROM notifications
         WHERE user_id = $1
-          AND ($2::uuid IS NULL OR order_id = $2)
-          AND ($3::uuid IS NULL OR id < $3)
+          AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          {of_order}
         ORDER BY id DESC
-        LIMIT $4
+        LIMIT $3
         """,
         user_id,
-        order_id,
         before,
         limit,
+        *which,
     )
     return [_notification(row) for row in rows]
 
