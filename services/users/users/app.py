@@ -44,10 +44,6 @@ def build(settings: Settings) -> Litestar:
         database, passwords, email=settings.admin_email, password=settings.admin_password
     )
 
-    async def keep_house() -> bool:
-        await clear_out(database)
-        return False
-
     return application(
         name="users",
         description="Accounts, sessions and signing keys: who is this?",
@@ -58,7 +54,7 @@ def build(settings: Settings) -> Litestar:
             passwords,
             signing_keys,
             first_administrator,
-            Loop("housekeeping", keep_house, rest_s=HOUSEKEEPING_S),
+            Loop("housekeeping", lambda: clear_out(database), rest_s=HOUSEKEEPING_S),
             broker,
             relay,
         ],

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, Row
+from chassis.database import Connection, Row, rows_affected
 from users.account import Account, Preferences, Role
 
 
@@ -152,7 +152,7 @@ async def page(connection: Connection, after: UUID | None, limit: int) -> list[A
         """
         SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
         FROM accounts
-        WHERE deleted_at IS NULL AND ($1::uuid IS NULL OR id < $1)
+        WHERE deleted_at IS NULL AND id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
         ORDER BY id DESC
         LIMIT $2
         """,
@@ -223,10 +223,24 @@ async def forget_attempts(connection: Connection, email_hash: bytes) -> None:
     await connection.execute("DELETE FROM sign_in_attempts WHERE email_hash = $1", email_hash)
 
 
-async def forget_old_attempts(connection: Connection, forgotten_after_s: float) -> None:
-    await connection.execute(
-        "DELETE FROM sign_in_attempts WHERE last_at < now() - make_interval(secs => $1)", forgotten_after_s
+async def forget_old_attempts(connection: Connection, forgotten_after_s: float, limit: int) -> int:
+    """Remove up to `limit` counts that nobody has added to for so long. Answers how many."""
+    status = await connection.execute(
+        """
+        DELETE FROM sign_in_attempts
+        WHERE email_hash IN (
+            SELECT email_hash
+            FROM sign_in_attempts
+            WHERE last_at < now() - make_interval(secs => $1)
+            ORDER BY last_at
+            LIMIT $2
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        forgotten_after_s,
+        limit,
     )
+    return rows_affected(status)
 
 
 def _account(row: Row) -> Account:

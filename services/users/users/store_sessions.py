@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection
+from chassis.database import Connection, rows_affected
 from users.account import Role
 
 
@@ -109,7 +109,42 @@ async def end_all(connection: Connection, account_id: UUID) -> None:
     await connection.execute("DELETE FROM sessions WHERE account_id = $1", account_id)
 
 
-async def forget_expired(connection: Connection) -> None:
-    """Used tokens are kept until they would have expired, so that their reuse is noticed; longer is of no use."""
-    await connection.execute("DELETE FROM sessions WHERE expires_at < now()")
-    await connection.execute("DELETE FROM refresh_tokens WHERE expires_at < now()")
+async def forget_expired(connection: Connection, limit: int) -> int:
+    """Remove up to `limit` sessions that are over, with their tokens. Answers how many."""
+    status = await connection.execute(
+        """
+        DELETE FROM sessions
+        WHERE id IN (
+            SELECT id
+            FROM sessions
+            WHERE expires_at < now()
+            ORDER BY expires_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        limit,
+    )
+    return rows_affected(status)
+
+
+async def forget_expired_tokens(connection: Connection, limit: int) -> int:
+    """Remove up to `limit` refresh tokens that have expired. Answers how many.
+
+    Used ones are kept until then, so that their reuse is noticed; longer is of no use.
+    """
+    status = await connection.execute(
+        """
+        DELETE FROM refresh_tokens
+        WHERE hash IN (
+            SELECT hash
+            FROM refresh_tokens
+            WHERE expires_at < now()
+            ORDER BY expires_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        limit,
+    )
+    return rows_affected(status)

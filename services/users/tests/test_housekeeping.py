@@ -1,0 +1,80 @@
+"""What has expired is removed, in batches and however much it is; what is in use stays."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from chassis.database import Connection, Database
+from users import housekeeping
+from users.app import MIGRATIONS
+from users.sign_in import FORGOTTEN_AFTER_S
+
+TABLES = ("sessions", "refresh_tokens", "sign_in_attempts")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, migrations=MIGRATIONS)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+async def put(database: Database, *, expired: int, in_use: int) -> None:
+    """So many sessions with a token each, and so many counts of failures."""
+    account = uuid7()
+
+    async def work(connection: Connection) -> None:
+        await connection.execute(
+            "INSERT INTO accounts (id, email, name, password_hash, roles) VALUES ($1, 'ada@b.co', 'Ada', 'hash', '{}')",
+            account,
+        )
+        for index in range(expired + in_use):
+            session: UUID = uuid7()
+            age_s = FORGOTTEN_AFTER_S + 1 if index < expired else -60.0
+            await connection.execute(
+                "INSERT INTO sessions (id, account_id, expires_at) VALUES ($1, $2, now() - make_interval(secs => $3))",
+                session, account, age_s,
+            )  # fmt: skip
+            await connection.execute(
+                """
+                INSERT INTO refresh_tokens (hash, session_id, expires_at)
+                VALUES (sha256(uuid_send($1)), $1, now() - make_interval(secs => $2))
+                """,
+                session, age_s,
+            )  # fmt: skip
+            await connection.execute(
+                """
+                INSERT INTO sign_in_attempts (email_hash, attempts, last_at)
+                VALUES (sha256(uuid_send($1)), 1, now() - make_interval(secs => $2))
+                """,
+                session, age_s,
+            )  # fmt: skip
+
+    await database.run(work)
+
+
+async def left(database: Database) -> list[Any]:
+    return [
+        await database.read(lambda connection, table=table: connection.fetchval(f"SELECT count(*) FROM {table}"))  # type: ignore[misc]
+        for table in TABLES
+    ]
+
+
+async def test_what_has_expired_is_removed_and_what_is_in_use_stays(database: Database) -> None:
+    await put(database, expired=3, in_use=2)
+    assert not await housekeeping.clear_out(database)
+    assert await left(database) == [2, 2, 2]
+
+
+async def test_much_is_removed_in_several_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "BATCH_MAX", 4)
+    await put(database, expired=10, in_use=1)
+    assert await housekeeping.clear_out(database)
+    assert (await left(database))[0] == 7
+    while await housekeeping.clear_out(database):
+        pass
+    assert await left(database) == [1, 1, 1]
