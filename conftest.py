@@ -18,6 +18,8 @@ from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
 
 
+# First, since a worker of xdist reads the groups in this same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file stay on one worker, since they share a running service; so do those that share the system."""
     for item in items:
