@@ -55,17 +55,20 @@ class LinesFile:
         self._loop.wake()
 
     async def _turn(self) -> bool:
+        try:
+            return await self._follow()
+        except Exception:
+            # A line may be torn now, as on a full disk, or the file not be compared yet. Opening it again mends both.
+            self._close()
+            raise
+
+    async def _follow(self) -> bool:
         if self._file is None and not await self._resume():
             return False
         entries = await self._database.read(lambda c: store.read_entries_after(c, self._written.position, BATCH_MAX))
         if not entries:
             return False
-        try:
-            await asyncio.to_thread(self._append, entries)
-        except OSError:
-            # A line may be torn now, as on a full disk. Opening again cuts it off.
-            self._close()
-            raise
+        await asyncio.to_thread(self._append, entries)
         self._written = Head(entries[-1].position, entries[-1].hash)
         return len(entries) == BATCH_MAX
 

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from audit import store
+from audit.chain import Head
 from audit.lines_file import LinesFile
 from audit.record_events import record_events
 from chassis import envelope
-from chassis.database import Database
+from chassis.database import Connection, Database, DatabaseUnavailable
 
 FollowUntil = Callable[[int], Awaitable[None]]
 
@@ -155,3 +157,27 @@ async def test_a_file_of_another_journal_is_set_aside_and_kept(
     await lines.stop()
     assert lines_in(next(path.parent.glob("audit.jsonl.differs-at-*"))) == stranger.splitlines()
     assert positions(path) == [1]
+
+
+async def test_a_file_that_cannot_be_compared_at_once_is_compared_before_anything_is_added(
+    database: Database, make_event: Any, path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n'
+    append(path, stranger)
+    await record(database, [make_event() for _ in range(2)])
+    read_head_at, failures = store.read_head_at, 0
+
+    async def fail_once(connection: Connection, position: int) -> Head | None:
+        nonlocal failures
+        failures += 1
+        if failures == 1:
+            raise DatabaseUnavailable
+        return await read_head_at(connection, position)
+
+    monkeypatch.setattr(store, "read_head_at", fail_once)
+    lines = LinesFile(path, database)
+    await lines.start()
+    await until(lambda: len(lines_in(path)) >= 2)
+    await lines.stop()
+    assert next(path.parent.glob("audit.jsonl.differs-at-*")).read_bytes() == stranger
+    assert positions(path) == [1, 2]
