@@ -5,26 +5,43 @@ The machinery is in `cartwright.embedded.scratch`; here are only the names by wh
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
+import httpx
+import msgspec
 import nats
 import pytest
+from litestar import Litestar
 from nats.js.errors import NotFoundError
+from uuid_utils.compat import uuid7
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 import chassis  # noqa: F401 - pytest would otherwise take the folder of that name for the package when it meets its tests.
-from cartwright.embedded import keys
+from cartwright.embedded import keys, scratch_service
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
+from chassis.envelope import Envelope
+
+WITH_OWN_SYSTEM = {"tests/e2e/test_running.py"}
 
 
-# First, since a worker of xdist reads the groups in this same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file stay on one worker, since they share a running service; so do those that share the system."""
-    for item in items:
-        group = "the system" if "system" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class SharedServers(LoadScopeScheduling):
+    """Gives one worker all tests that share something running: those of a file, and those of the one shared system.
+
+    xdist's own groups (`--dist=loadgroup`) group nothing under pytest 9.2: https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "the system" if file.startswith("tests/e2e/") and file not in WITH_OWN_SYSTEM else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedServers:
+    return SharedServers(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +146,46 @@ def access_token(user_key: str) -> Callable[..., str]:
         return keys.sign_access_token(user_key, user_id, roles or ["customer"], issuer, seconds)
 
     return sign
+
+
+@pytest.fixture
+def as_administrator(access_token: Callable[..., str]) -> dict[str, str]:
+    """The headers of an administrator's request."""
+    return {"authorization": f"Bearer {access_token(str(uuid7()), ['customer', 'admin'])}"}
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """`await until(condition)` returns once the condition holds, and fails when it does not in time."""
+    return scratch_service.until
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Litestar], Awaitable[httpx.AsyncClient]]]:
+    """`await serve(build(settings))` runs a service on a real socket; a client of it once it is ready."""
+    async with contextlib.AsyncExitStack() as running:
+
+        async def start(app: Litestar) -> httpx.AsyncClient:
+            return await running.enter_async_context(scratch_service.ready_client(app))
+
+        yield start
+
+
+@pytest.fixture
+def make_event() -> Callable[..., Envelope]:
+    """`make_event("order.placed", {"order_id": ...}, correlationid=...)`: an event as consumers get it."""
+
+    def make(type_: str = "order.placed", data: Any = None, **members: Any) -> Envelope:
+        given = {
+            "id": uuid7(),
+            "source": "/orders",
+            "type": type_,
+            "subject": str(uuid7()),
+            "time": datetime.now(UTC),
+            "sequence": "1",
+            "correlationid": str(uuid7()),
+            "data": data if isinstance(data, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(data or {})),
+        }
+        return Envelope(**(given | members))
+
+    return make
