@@ -14,6 +14,7 @@ import stamina
 from hypothesis import given
 from uuid_utils.compat import uuid7
 
+from audit.app import build
 from audit.settings import Settings
 from chassis import envelope
 from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
@@ -173,7 +174,7 @@ async def test_a_bad_search_is_refused_with_a_problem(client: Client, as_adminis
 async def test_the_service_gets_ready_and_reads_while_the_broker_is_away(
     settings: Settings, as_administrator: dict[str, str], serve: Any
 ) -> None:
-    client = await serve(msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere"))
+    client = await serve(build(msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere")))
     assert (await client.get("/audit/verify", headers=as_administrator)).status_code == 200
 
 

@@ -4,27 +4,18 @@ import asyncio
 import email
 import email.policy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
-import uvicorn
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from uuid_utils.compat import uuid7
 
 from chassis.database import Connection, Database
-from chassis.envelope import Envelope as Event
 from notifications.app import MIGRATIONS, build
 from notifications.settings import Settings
-
-Until = Callable[[Callable[[], Awaitable[bool] | bool]], Awaitable[None]]
-Serve = Callable[[Settings], Awaitable[httpx.AsyncClient]]
 
 
 @pytest.fixture
@@ -46,39 +37,6 @@ def query(database: Database) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
         return await database.run(work)
 
     return run
-
-
-@pytest.fixture
-def until() -> Until:
-    """`await until(condition)` returns once the condition holds, and fails when it does not within 15 seconds."""
-
-    async def wait(condition: Callable[[], Awaitable[bool] | bool]) -> None:
-        async with asyncio.timeout(15):
-            while True:
-                holds = condition()
-                if await holds if isinstance(holds, Awaitable) else holds:
-                    return
-                await asyncio.sleep(0.02)
-
-    return wait
-
-
-@pytest.fixture
-def make_event() -> Callable[..., Event]:
-    def make(type_: str, data: dict[str, Any], **members: Any) -> Event:
-        given = {
-            "id": uuid7(),
-            "source": "/orders",
-            "type": type_,
-            "subject": str(uuid7()),
-            "time": datetime.now(UTC),
-            "sequence": "1",
-            "correlationid": str(uuid7()),
-            "data": msgspec.Raw(msgspec.json.encode(data)),
-        }
-        return Event(**(given | members))
-
-    return make
 
 
 class Mailbox:
@@ -184,33 +142,5 @@ def settings(
 
 
 @pytest.fixture
-async def serve(until: Until) -> AsyncIterator[Serve]:
-    """`await serve(settings)` runs the service on a real socket; a client of it once it is ready."""
-    async with AsyncExitStack() as running:
-
-        async def start(settings: Settings) -> httpx.AsyncClient:
-            server = uvicorn.Server(uvicorn.Config(build(settings), port=0, log_config=None, lifespan="on"))
-            serving = asyncio.create_task(server.serve())
-            running.push_async_callback(lambda: serving)
-            running.callback(setattr, server, "should_exit", True)
-            await until(lambda: server.started)
-            url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-            client = await running.enter_async_context(httpx.AsyncClient(base_url=url))
-
-            async def ready() -> bool:
-                return (await client.get("/ready")).status_code == 200
-
-            await until(ready)
-            return client
-
-        yield start
-
-
-@pytest.fixture
-async def client(settings: Settings, serve: Serve) -> httpx.AsyncClient:
-    return await serve(settings)
-
-
-@pytest.fixture
-def as_administrator(access_token: Callable[..., str]) -> dict[str, str]:
-    return {"authorization": f"Bearer {access_token(str(uuid7()), ['customer', 'admin'])}"}
+async def client(settings: Settings, serve: Callable[..., Awaitable[httpx.AsyncClient]]) -> httpx.AsyncClient:
+    return await serve(build(settings))

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from chassis import envelope
 from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
+from notifications.app import build
 
 Client = httpx.AsyncClient
 Publish = Callable[..., Any]
@@ -232,7 +233,7 @@ async def test_the_service_is_ready_while_broker_and_mail_server_are_away(
     settings: Any, serve: Any, as_administrator: dict[str, str]
 ) -> None:
     alone = msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere", smtp_port=1)
-    client = await serve(alone)
+    client = await serve(build(alone))
     assert (await client.post("/send", json=MAIL, headers=as_administrator)).status_code == 202
 
 

@@ -9,13 +9,11 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from litestar import Litestar
 
 from storefront.app import build
 from storefront.settings import CONTRACTS, Settings
 
 PEERS = ("users", "catalog", "orders", "payments", "notifications", "audit")
-Serve = Callable[[Settings], Awaitable[httpx.AsyncClient]]
 USER_ID = "0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01"
 
 
@@ -98,35 +96,8 @@ def settings(peers: dict[str, FakePeer], service_keys: dict[str, str], service_j
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """`await serve(settings)` runs the service; a client of it once it is ready."""
-    ended = asyncio.Event()
-    running: list[asyncio.Task[None]] = []
-
-    async def run(app: Litestar, client: asyncio.Future[httpx.AsyncClient]) -> None:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://storefront") as asking:
-            client.set_result(asking)
-            await ended.wait()
-
-    async def start(settings: Settings) -> httpx.AsyncClient:
-        started: asyncio.Future[httpx.AsyncClient] = asyncio.get_running_loop().create_future()
-        # A task of its own, since the application has to end in the task that it began in.
-        running.append(asyncio.create_task(run(build(settings), started)))
-        async with asyncio.timeout(10):
-            client = await started
-            while (await client.get("/ready")).status_code != 200:
-                await asyncio.sleep(0)
-        return client
-
-    yield start
-    ended.set()
-    await asyncio.gather(*running)
-
-
-@pytest.fixture
-async def client(settings: Settings, serve: Serve) -> httpx.AsyncClient:
-    return await serve(settings)
+async def client(settings: Settings, serve: Callable[..., Awaitable[httpx.AsyncClient]]) -> httpx.AsyncClient:
+    return await serve(build(settings))
 
 
 @pytest.fixture

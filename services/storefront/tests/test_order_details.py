@@ -10,6 +10,7 @@ from httpx import AsyncClient as Client
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from storefront.app import build
 from storefront.join_order_details import PART_S_MAX
 from storefront.settings import Settings
 
@@ -217,7 +218,7 @@ async def test_an_id_that_is_none_is_not_found(client: Client, peers: Any, as_cu
 async def test_the_storefront_is_ready_while_every_peer_is_down(settings: Settings, peers: Any, serve: Any) -> None:
     for peer in peers.values():
         await peer.stop()
-    client = await serve(settings)
+    client = await serve(build(settings))
     assert (await client.get("/health")).status_code == 200
     assert (await client.get("/ready")).status_code == 200
 

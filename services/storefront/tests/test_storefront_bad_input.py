@@ -1,34 +1,22 @@
 """Whatever is sent: a clear answer, and never a server error."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import hypothesis
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import strategies
-
-from storefront.app import build
-from storefront.settings import Settings
 
 bounded = hypothesis.settings(max_examples=15, derandomize=True, deadline=None, database=None)
 texts = strategies.text(max_size=250)
 
 
 @pytest.fixture
-async def address(settings: Settings) -> AsyncIterator[str]:
-    """Where the storefront listens, on a real socket: the made-up requests come from another thread."""
-    server = uvicorn.Server(uvicorn.Config(build(settings), port=0, log_config=None, lifespan="on"))
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+def address(client: httpx.AsyncClient) -> str:
+    """Where the storefront listens: the made-up requests come from another thread."""
+    return str(client.base_url)
 
 
 async def test_no_made_up_request_ends_in_a_server_error(address: str, as_customer: dict[str, str]) -> None:
@@ -63,9 +51,8 @@ async def test_no_made_up_search_ends_in_a_server_error(address: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/docs/asyncapi.json", "/docs/openapi/orders.json", "/static/style.css"]
 )
-async def test_whatever_can_be_read_has_a_head(path: str, address: str) -> None:
-    async with httpx.AsyncClient(base_url=address) as client:
-        page, head = await client.get(path), await client.head(path)
+async def test_whatever_can_be_read_has_a_head(path: str, client: httpx.AsyncClient) -> None:
+    page, head = await client.get(path), await client.head(path)
 
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-type", "content-length", "cache-control"):

@@ -1,8 +1,6 @@
 """A running users service on a real PostgreSQL, with cheap password hashes, and a person's way through it."""
 
-import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
@@ -12,15 +10,14 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
-import uvicorn
 
 from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.embedded.scratch_service import ready_client, until
 from users.app import build
 from users.settings import Settings
 
 ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}
 PASSWORD = "correct horse battery"
-READY_S_MAX = 15.0
 
 _numbers = itertools.count(1)
 
@@ -39,11 +36,9 @@ class Person(NamedTuple):
 class Service:
     """What a test does to a running service."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, address: str, database: asyncpg.Connection, database_url: str
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, database: asyncpg.Connection, database_url: str) -> None:
         self.client = client
-        self.address = address
+        self.address = str(client.base_url)
         self._database = database
         self._database_url = database_url
 
@@ -142,38 +137,10 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Service]:
-    """The service on a port of its own, started and ready."""
-    server = uvicorn.Server(
-        uvicorn.Config(build(settings), port=0, lifespan="on", ws="none", log_config=None, access_log=False)
-    )
-    serving = asyncio.create_task(server.serve())
-
-    async def listens() -> bool:
-        return server.started
-
-    await until(listens, "the service listens")
-    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with httpx.AsyncClient(base_url=address, timeout=15) as client:
-
-        async def is_ready() -> bool:
-            return (await client.get("/ready")).status_code == 200
-
-        try:
-            await until(is_ready, "the service is ready")
-            database = await asyncpg.connect(settings.database_url, timeout=5)
-            yield Service(client, address, database, settings.database_url)
-            await database.close(timeout=5)
-        finally:
-            server.should_exit = True
-            await serving
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_S_MAX) -> None:
-    """Wait for `condition`, up to a limit."""
-    ends_at = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < ends_at, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.02)
+    async with ready_client(build(settings)) as client:
+        database = await asyncpg.connect(settings.database_url, timeout=5)
+        yield Service(client, database, settings.database_url)
+        await database.close(timeout=5)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
