@@ -1,0 +1,55 @@
+"""The commands that a running system answers without being changed by them."""
+
+import json
+from typing import Any
+
+from cartwright.embedded import processes
+from cartwright.embedded.layout import SERVICES
+from cartwright.embedded.scratch_system import ScratchSystem
+
+PARTS = {"postgres", "nats", "mail", "gateway", *SERVICES}
+
+
+def status_of(system: ScratchSystem) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(system.run("status", "--json").stdout)
+    return status
+
+
+def process_ids(system: ScratchSystem) -> dict[str, int]:
+    return {view["name"]: view["pid"] for view in status_of(system)["parts"]}
+
+
+def test_everything_is_ready_once_a_detached_start_returns(system: ScratchSystem) -> None:
+    status = status_of(system)
+    assert status["ready"]
+    assert {view["name"] for view in status["parts"]} == PARTS
+
+
+def test_a_second_start_says_that_it_runs_already(system: ScratchSystem) -> None:
+    again = system.attempt("up", "--port", str(system.port))
+    assert again.returncode == 1
+    assert "runs already" in again.stderr
+
+
+def test_a_second_detached_start_has_what_it_asked_for(system: ScratchSystem) -> None:
+    before = process_ids(system)
+    system.start()
+    assert process_ids(system) == before
+
+
+def test_another_system_on_the_same_ports_is_told_whose_they_are(system: ScratchSystem) -> None:
+    before = process_ids(system)
+    other = ScratchSystem(system.data.with_name("other"), system.port)
+    refused = other.attempt("up", "--detach", "--port", str(other.port))
+    assert refused.returncode == 1
+    assert f"Port {system.port}, wanted for gateway, is in use by envoy" in refused.stderr
+    assert "--port" in refused.stderr
+    assert not processes.find(other.data.resolve()).everything
+    assert process_ids(system) == before
+    assert status_of(system)["ready"]
+
+
+def test_a_token_is_an_account_s_and_stays_so(system: ScratchSystem) -> None:
+    first = system.token("ada@example.com", admin=True)
+    second = system.token("ada@example.com")
+    assert first.count(".") == second.count(".") == 2
