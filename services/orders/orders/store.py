@@ -404,7 +404,7 @@ _HISTORY = f"""
     SELECT {_COLUMNS}
     FROM orders
     WHERE user_id = $1
-      AND ($2::uuid IS NULL OR id < $2)
+      AND id < $2
       AND (CASE WHEN $3::text IS NULL THEN status <> 'refused' ELSE status = $3 END)
     ORDER BY id DESC
     LIMIT $4
@@ -415,7 +415,9 @@ async def history(
     connection: Connection, user_id: UUID, before: UUID | None, status: str | None, limit: int
 ) -> list[Order]:
     """A user's orders, newest first. Those refused before they were accepted are left out unless asked for."""
-    return [_order(row) for row in await connection.fetch(_HISTORY, user_id, before, status, limit)]
+    # Always a bound: with `$2 IS NULL OR ...` the prepared plan would walk to a late page from the first row.
+    rows = await connection.fetch(_HISTORY, user_id, before or UUID(int=2**128 - 1), status, limit)
+    return [_order(row) for row in rows]
 
 
 def _event(order: Order, type_: str, data: msgspec.Struct) -> Event:
