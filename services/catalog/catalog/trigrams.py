@@ -1,7 +1,6 @@
-"""Groups of three letters, by which a search finds what was misspelt: "keybord" shares six of eight with "keyboard".
+"""Groups of three letters, by which a search finds what was misspelt: "keybord" has six of its eight in "keyboard".
 
-The rules are those of PostgreSQL's pg_trgm. The groups are made here and kept as an array, since the PostgreSQL that
-comes with a laptop's installation has no extensions, and a purchase on it should find the same as elsewhere.
+The rules are those of PostgreSQL's pg_trgm, which the embedded PostgreSQL does not have: docs/decisions/0005.
 """
 
 import re
