@@ -87,6 +87,7 @@ CREATE TABLE ledger_entries (
     booked_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (transaction_id, account)
 );
+CREATE INDEX ledger_entries_of_payment ON ledger_entries (payment_id, position);
 
 -- What follows down to the journal is the sandbox provider's own record. Nothing refers to it, as nothing could refer
 -- to a real provider's, and it is written in transactions of its own.
