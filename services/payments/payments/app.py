@@ -1,5 +1,6 @@
 """Puts the payments service together."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="payments",
         description="Payment methods, payments, refunds and the ledger.",
-        version="0.1.0",
+        version=version("cartwright-payments"),
         routes=[
             *http_internal.routes(authorization, VoidPayments(database, settle_payments)),
             *http_payments.routes(
