@@ -1,5 +1,6 @@
 """`cartwright down`: stops a system, and erases it when told to."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -47,13 +48,19 @@ def stop_orphans(data: Path) -> None:
 
 
 def erase_data(system: System) -> None:
-    """Removes what this system made, and the data folder itself unless something else lies in it."""
+    """Removes what this system made, and the data folder itself unless something else lies in it.
+
+    Raises OSError when something cannot be removed; the command can then be given again.
+    """
     layout = system.layout
     if layout.postgres.is_symlink():
         layout.postgres.unlink()
-        shutil.rmtree(system.cluster.parent, ignore_errors=True)
-    for folder in (layout.postgres, layout.run, layout.logs, layout.mail, layout.nats, layout.audit):
-        shutil.rmtree(folder, ignore_errors=True)
+    # A first start that was killed may have made the databases, and not yet the link to them.
+    elsewhere = [] if system.cluster == layout.postgres else [system.cluster.parent]
+    # What the commands find the system by goes last.
+    for folder in (*elsewhere, layout.postgres, layout.logs, layout.mail, layout.nats, layout.audit, layout.run):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
     for file in (layout.accounts, layout.credentials, layout.lock):
         file.unlink(missing_ok=True)
     if not any(layout.data.iterdir()):

@@ -88,7 +88,6 @@ class PartLog:
 
 
 def _is_same(file: BinaryIO, device: int, inode: int) -> bool:
-
     status = os.fstat(file.fileno())
     return (status.st_dev, status.st_ino) == (device, inode)
 
