@@ -18,7 +18,8 @@ from chassis.lifecycle import Loop
 from chassis.problems import OutcomeUnknown, Unavailable
 
 BATCH_MAX = 256
-FETCH_WAIT_S = 1.0
+FETCH_WAIT_S = 0.25
+"""A stop waits for the fetch in hand: giving it up would leave what it brings unacknowledged for half a minute."""
 ATTEMPTS_MAX = 5
 RETURN_DELAY_S = 1.0
 _log = structlog.get_logger()

@@ -49,6 +49,12 @@ class Fake:
     def plant(self, path: str, *faults: Fault) -> None:
         self.faults.setdefault(path, deque()).extend(faults)
 
+    def _handler(self, answer: Callable[[Any], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            return await self._handle(request, answer)
+
+        return handle
+
     async def _handle(self, request: web.Request, answer: Callable[[Any], Any]) -> web.Response:
         body = await request.json() if request.can_read_body else None
         self.calls.append((request.path, body))
@@ -78,9 +84,9 @@ class FakeCatalog(Fake):
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/reservations", lambda r: self._handle(r, self._reserve_all))
-        app.router.add_post("/reservations/release", lambda r: self._handle(r, self._release_all))
-        app.router.add_post("/products/lookup", lambda r: self._handle(r, self._look_up))
+        app.router.add_post("/reservations", self._handler(self._reserve_all))
+        app.router.add_post("/reservations/release", self._handler(self._release_all))
+        app.router.add_post("/products/lookup", self._handler(self._look_up))
         return app
 
     def held(self, product: UUID) -> int:
@@ -175,8 +181,8 @@ class FakePayments(Fake):
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/payments", lambda r: self._handle(r, self._authorize_all))
-        app.router.add_post("/payments/void", lambda r: self._handle(r, self._void_all))
+        app.router.add_post("/payments", self._handler(self._authorize_all))
+        app.router.add_post("/payments/void", self._handler(self._void_all))
         return app
 
     def live(self) -> list[str]:
@@ -231,8 +237,8 @@ class FakeUsers(Fake):
 
     def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_get("/.well-known/jwks.json", lambda r: self._handle(r, lambda _: self._jwks))
-        app.router.add_post("/users/lookup", lambda r: self._handle(r, self._look_up))
+        app.router.add_get("/.well-known/jwks.json", self._handler(lambda _: self._jwks))
+        app.router.add_post("/users/lookup", self._handler(self._look_up))
         return app
 
     def _look_up(self, body: Any) -> Any:
