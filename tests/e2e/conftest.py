@@ -1,5 +1,6 @@
 """The systems that the end-to-end tests speak to, and who speaks to them: customers, and the administrator."""
 
+import asyncio
 import contextlib
 import secrets
 import socket
@@ -16,10 +17,17 @@ from cartwright.api import Answer, Api
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.part_table import PartView
+from cartwright.watch import look_once
 
 PURCHASE_SECONDS_MAX = 30
 TRICKLE_SECONDS_MAX = 30
 PASSWORD = "correct horse battery staple"
+
+
+def look(system: ScratchSystem) -> dict[str, PartView]:
+    """Its parts as `cartwright status` shows them, without the second that the command takes to load."""
+    return {view.name: view for view in asyncio.run(look_once(system.opened()))}
 
 
 @pytest.fixture(scope="session")

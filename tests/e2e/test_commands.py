@@ -1,7 +1,8 @@
 """The commands that a running system answers without being changed by them."""
 
 import json
-from typing import Any
+
+from tests.e2e.conftest import look
 
 from cartwright.embedded import processes
 from cartwright.embedded.layout import SERVICES
@@ -10,17 +11,14 @@ from cartwright.embedded.scratch_system import ScratchSystem
 PARTS = {"postgres", "nats", "mail", "gateway", *SERVICES}
 
 
-def status_of(system: ScratchSystem) -> dict[str, Any]:
-    status: dict[str, Any] = json.loads(system.run("status", "--json").stdout)
-    return status
-
-
-def process_ids(system: ScratchSystem) -> dict[str, int]:
-    return {view["name"]: view["pid"] for view in status_of(system)["parts"]}
+def process_ids(system: ScratchSystem) -> dict[str, int | None]:
+    found = {name: view.pid for name, view in look(system).items()}
+    assert all(found.values()), found
+    return found
 
 
 def test_everything_is_ready_once_a_detached_start_returns(system: ScratchSystem) -> None:
-    status = status_of(system)
+    status = json.loads(system.run("status", "--json").stdout)
     assert status["ready"]
     assert {view["name"] for view in status["parts"]} == PARTS
 
@@ -46,7 +44,7 @@ def test_another_system_on_the_same_ports_is_told_whose_they_are(system: Scratch
     assert "--port" in refused.stderr
     assert not processes.find(other.data.resolve()).everything
     assert process_ids(system) == before
-    assert status_of(system)["ready"]
+    assert {view.state for view in look(system).values()} == {"ready"}
 
 
 def test_a_token_is_an_account_s_and_stays_so(system: ScratchSystem) -> None:

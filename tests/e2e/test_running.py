@@ -4,7 +4,6 @@ Starts take most of the time. Tests say whether they need a system that runs or 
 `stopped`), and stand in an order in which each finds what it needs.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -16,18 +15,13 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.e2e.conftest import look
 
 from cartwright import api
 from cartwright.api import Api
 from cartwright.embedded import processes
 from cartwright.embedded.scratch import wait_until
 from cartwright.embedded.scratch_system import ScratchSystem
-from cartwright.part_table import PartView
-from cartwright.watch import look_once
-
-
-def look(system: ScratchSystem) -> dict[str, PartView]:
-    return {view.name: view for view in asyncio.run(look_once(system.opened()))}
 
 
 def process_of(system: ScratchSystem, part: str) -> int | None:
