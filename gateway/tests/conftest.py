@@ -133,11 +133,13 @@ class TokenIssuer:
         default_factory=lambda: ECKey.generate_key("P-256", {"kid": "first", "use": "sig", "alg": "ES256"})
     )
     published: list[ECKey] = field(default_factory=list)
+    times_asked: int = 0
 
     def __post_init__(self) -> None:
         self.published.append(self.key)
 
     def jwks(self) -> str:
+        self.times_asked += 1
         return json.dumps(KeySet(list(self.published)).as_dict(private=False))
 
     def token(

@@ -196,6 +196,10 @@ def test_a_new_key_is_known_before_the_old_one_goes(gateway, eventually):
 def test_tokens_are_checked_while_users_is_away(start_gateway, eventually):
     gateway = start_gateway()
     eventually(lambda: gateway.ask_signed_in("GET", "/api/orders").status == 200)
+    # Keys that a request had to fetch itself run out; those that Envoy fetches in the background stay. Once it asks a
+    # second time from here on, the answer to the first has been taken in.
+    asked = gateway.issuer.times_asked
+    eventually(lambda: gateway.issuer.times_asked >= asked + 2)
     gateway.services["users"].stop()
     time.sleep(2.5)  # Beyond the second for which keys are kept, and a failed attempt to fetch them.
 
