@@ -15,7 +15,7 @@ import structlog
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
-from chassis import context, metrics
+from chassis import context, crash, metrics
 from chassis.problems import OutcomeUnknown, Refusal, Unavailable
 from chassis.retry import retried
 from chassis.tokens import ServiceTokens
@@ -133,12 +133,14 @@ class ServiceClient:
             deadline=time.monotonic() + limit_s,
         )
         label = (self._target, route or path)
+        crash.point(label, "before call")
         with metrics.CALL_SECONDS.labels(*label).time():
             try:
                 answer = await self._repeated(request, result, idempotent=idempotent, attempts=attempts)
             except (PeerUnavailable, OutcomeUnknown, RefusedByPeer) as error:
                 metrics.CALLS.labels(*label, _OUTCOMES[type(error)]).inc()
                 raise
+        crash.point(label, "after call")
         metrics.CALLS.labels(*label, "answered").inc()
         return answer
 

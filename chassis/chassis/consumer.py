@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis import context, envelope, inbox, metrics
+from chassis import context, crash, envelope, inbox, metrics
 from chassis.broker import Broker, BrokerUnavailable, Delivery, Subscription
 from chassis.database import Connection, Database
 from chassis.envelope import Envelope
@@ -106,8 +106,10 @@ class Consumer:
             for delivery, event in readable:
                 await self._take_one(delivery, event)
         else:
-            for delivery, _ in readable:
+            for delivery, event in readable:
+                crash.point(event.type, "before acknowledgement")
                 await delivery.acknowledge()
+                crash.point(event.type, "after acknowledgement")
 
     async def _take_one(self, delivery: Delivery, event: Envelope) -> None:
         try:
@@ -136,6 +138,8 @@ class Consumer:
                     taken.append(event)
             if taken:
                 await self._handle(connection, taken)
+                for event in taken:
+                    crash.point(event.type, "before commit")
             return taken
 
         first = events[0]

@@ -17,6 +17,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
 
+from chassis import crash
 from chassis.lifecycle import keep_trying
 from chassis.problems import Invalid, Unavailable
 from chassis.retry import retried
@@ -141,7 +142,13 @@ class Database:
                 if not in_transaction:
                     return await work(connection)
                 async with connection.transaction():
-                    return await work(connection)
+                    result = await work(connection)
+                    changes = crash.is_armed() and await _has_changed_anything(connection)
+                    if changes:
+                        crash.point(work, "before commit")
+                if changes:
+                    crash.point(work, "after commit")
+                return result
 
         try:
             return await retried(
@@ -153,6 +160,11 @@ class Database:
             if isinstance(error, TimeoutError) or _may_succeed_next_time(error):
                 raise DatabaseUnavailable from error
             raise
+
+
+async def _has_changed_anything(connection: Connection) -> bool:
+    """Whether there is something to commit: many a loop looks for work and finds none."""
+    return await connection.fetchval("SELECT pg_current_xact_id_if_assigned()") is not None
 
 
 def rows_affected(status: str) -> int:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from chassis import envelope, journal, metrics
+from chassis import crash, envelope, journal, metrics
 from chassis.broker import Broker, Message
 from chassis.database import Connection, Database, rows_affected
 from chassis.lifecycle import Loop
@@ -63,12 +63,16 @@ class Relay:
         metrics.JOURNAL_OLDEST.set((datetime.now(UTC) - entries[0].time).total_seconds())
         if not await self._hold_lease():
             return False
+        for entry in entries:
+            crash.point(entry.type, "before publish")
         await self._broker.publish(
             [
                 Message(id=str(entry.event_id), type=entry.type, body=envelope.encode(entry.envelope(self._source)))
                 for entry in entries
             ]
         )
+        for entry in entries:
+            crash.point(entry.type, "after publish")
         await self._database.run(lambda connection: self._advance(connection, cursor, entries[-1]))
         metrics.EVENTS_PUBLISHED.inc(len(entries))
         return len(entries) == BATCH_MAX

@@ -9,7 +9,7 @@ from typing import TypeVar
 import uvicorn
 from litestar import Litestar
 
-from chassis import logs, tracing
+from chassis import crash, logs, tracing
 from chassis.settings import SettingsError, StatelessSettings, read_settings
 
 DRAIN_S_MAX = 5
@@ -23,6 +23,7 @@ def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Lites
     except SettingsError as error:
         sys.exit(f"{service}: {error}")
     logs.configure(service, settings.log_level)
+    crash.arm(service, settings)
     end_tracing = tracing.configure(service, settings.otel_exporter_otlp_endpoint)
     # uvicorn drains on SIGTERM and then raises it again, to die of it; whoever stops us in order shall see a zero.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -32,6 +32,12 @@ class StatelessSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     environment: str = "development"
     otel_exporter_otlp_endpoint: str = ""
+    crash_folder: str = ""
+    """Where tests say at which place the process dies (`chassis.crash`); empty: nowhere."""
+
+    def __post_init__(self) -> None:
+        if self.crash_folder and self.environment != "development":
+            raise ValueError("CRASH_FOLDER is for ENVIRONMENT=development only")
 
 
 class ServiceSettings(StatelessSettings, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
+from chassis import crash
 from notifications.mail import Sender, is_deliverable
 from notifications.notification import Notification
 from notifications.settings import Settings
@@ -110,7 +111,9 @@ class MailServer:
             message = self._sender.compose(
                 notification.id, notification.created_at, notification.toaddr, notification.subject, notification.body
             )
+            crash.point("mail", "before call")
             await client.send_message(message, sender=self._sender.address, recipients=[notification.toaddr])
+            crash.point("mail", "after call")
         except SMTPRecipientsRefused as refusal:
             return _by_reply(refusal.recipients[0].code, "recipient_refused")
         except SMTPSenderRefused as refusal:

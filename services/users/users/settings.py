@@ -26,5 +26,6 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """How long a password may wait to be hashed. Who would wait longer is told 503, before the gateway gives up."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if bool(self.admin_email) != bool(self.admin_password):
             raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD go together")
