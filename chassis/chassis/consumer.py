@@ -21,6 +21,8 @@ BATCH_MAX = 256
 FETCH_WAIT_S = 0.25
 """A stop waits for the fetch in hand: giving it up would leave what it brings unacknowledged for half a minute."""
 ATTEMPTS_MAX = 5
+GATHER_S = 0.1
+"""Nobody waits for the effect of an event, and a transaction for many costs little more than one for each."""
 RETURN_DELAY_S = 1.0
 _log = structlog.get_logger()
 
@@ -49,7 +51,7 @@ class Consumer:
         self._handle = handle
         self._after_commit = after_commit
         self._subscription: Subscription | None = None
-        self._loop = Loop(f"consumer {group}", self._turn, rest_s=0.0)
+        self._loop = Loop(f"consumer {group}", self._turn, rest_s=0.0, gather_s=GATHER_S)
 
     async def start(self) -> None:
         # The subscription is made in the loop: a service is ready to serve while its broker is still away.
@@ -85,7 +87,8 @@ class Consumer:
         deliveries = await self._subscription.fetch(BATCH_MAX, FETCH_WAIT_S)
         if deliveries:
             await self._take(deliveries)
-        return True
+        # An empty fetch has waited already.
+        return not deliveries or len(deliveries) == BATCH_MAX
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         readable: list[tuple[Delivery, Envelope]] = []

@@ -80,15 +80,17 @@ class Loop:
 
     An `Unavailable` is told in one line: what is away will come back. Any other error is told with its traceback.
     `turn` does one round and says whether there is likely more to do at once. Without more, the loop rests for
-    `rest_s` or until `wake` is called.
+    `rest_s` or until `wake` is called, but for `gather_s` at least: what trickles in meanwhile goes together in the
+    next round, while what comes alone after a pause is done at once.
     """
 
     PAUSE_S_MAX = 2.0
 
-    def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float) -> None:
+    def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float, gather_s: float = 0.0) -> None:
         self._name = name
         self._turn = turn
         self._rest_s = rest_s
+        self._gather_s = gather_s
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -125,7 +127,8 @@ class Loop:
                 await _rest(pause_s, until=self._stopping)
                 pause_s = min(pause_s * 2, self.PAUSE_S_MAX)
                 continue
-            if not more and not self._stopping.is_set():
+            if not more:
+                await _rest(self._gather_s, until=self._stopping)
                 await _rest(self._rest_s, until=self._woken)
 
     def _tell(self, error: Exception) -> None:
@@ -136,6 +139,8 @@ class Loop:
 
 
 async def _rest(seconds: float, *, until: asyncio.Event) -> None:
+    if seconds <= 0 or until.is_set():
+        return
     try:
         async with asyncio.timeout(seconds):
             await until.wait()

@@ -19,6 +19,7 @@ from chassis.lifecycle import Loop
 
 LEASE_S = 5.0
 BATCH_MAX = 500
+GATHER_S = 0.1
 Cursor: TypeAlias = tuple[str, int]
 """The transaction id and the position of the last published entry."""
 
@@ -32,7 +33,7 @@ class Relay:
         self._broker = broker
         self._holder: UUID = uuid7()
         self._held_until = float("-inf")
-        self._loop = Loop("relay", self._turn, rest_s=poll_s)
+        self._loop = Loop("relay", self._turn, rest_s=poll_s, gather_s=GATHER_S)
 
     async def start(self) -> None:
         await self._loop.start()

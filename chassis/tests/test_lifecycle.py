@@ -166,6 +166,20 @@ async def test_a_loop_that_rests_is_woken(eventually: Eventually) -> None:
     await _stop_in_time(loop)
 
 
+async def test_what_trickles_in_goes_together_in_the_next_turn(eventually: Eventually) -> None:
+    turns = Turns()
+    loop = Loop("test", turns, rest_s=60, gather_s=0.2)
+    await loop.start()
+    await eventually(lambda: _is(turns.done == 1), "the first turn was done at once")
+    for _ in range(10):
+        loop.wake()
+        await asyncio.sleep(0.001)
+    assert turns.done == 1
+    await eventually(lambda: _is(turns.done == 2), "the loop was woken")
+    await _stop_in_time(loop)
+    assert turns.done == 2
+
+
 async def test_a_wake_during_a_turn_is_not_lost(eventually: Eventually) -> None:
     going = asyncio.Event()
     turns = Turns(going)

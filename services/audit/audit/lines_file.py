@@ -22,6 +22,7 @@ from chassis.lifecycle import Loop
 
 BATCH_MAX = 500
 POLL_S = 1.0
+GATHER_S = 0.2
 _CHUNK_BYTES = 64 * 1024
 _log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ class LinesFile:
         self._database = database
         self._file: int | None = None
         self._written = Head()
-        self._loop = Loop("audit lines", self._turn, rest_s=POLL_S)
+        self._loop = Loop("audit lines", self._turn, rest_s=POLL_S, gather_s=GATHER_S)
 
     async def start(self) -> None:
         await self._loop.start()

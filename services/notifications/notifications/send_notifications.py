@@ -21,6 +21,7 @@ from notifications.notification import ATTEMPTS_MAX, Notification, State, retry_
 
 BATCH_MAX = 200
 POLL_S = 0.5
+GATHER_S = 0.1
 CONNECTIONS = 4
 LEASE_S = 90.0
 """Above what a batch may take to be sent, and to be written down."""
@@ -38,7 +39,7 @@ class SendNotifications:
         self._mail_server = mail_server
         self._after_commit = after_commit
         self._unsettled: Settled = []
-        self._loop = Loop("send notifications", self.turn, rest_s=POLL_S)
+        self._loop = Loop("send notifications", self.turn, rest_s=POLL_S, gather_s=GATHER_S)
 
     async def start(self) -> None:
         await self._loop.start()

@@ -30,6 +30,7 @@ from payments.void_payments import VoidPayments
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 SETTLE_REST_S = 0.25
+GATHER_S = 0.1
 
 
 def build(settings: Settings) -> Litestar:
@@ -43,7 +44,7 @@ def build(settings: Settings) -> Litestar:
     settle_refunds = SettleRefunds(database, provider, relay.wake)
     refunds_loop = Loop("refunds", settle_refunds.turn, rest_s=SETTLE_REST_S)
     settle_payments = SettlePayments(database, provider, relay.wake, refunds_loop.wake)
-    payments_loop = Loop("captures and voids", settle_payments.turn, rest_s=SETTLE_REST_S)
+    payments_loop = Loop("captures and voids", settle_payments.turn, rest_s=SETTLE_REST_S, gather_s=GATHER_S)
 
     def wake_loops() -> None:
         payments_loop.wake()
