@@ -1,5 +1,7 @@
 """The one way in which services call each other: kept-alive connections, a deadline, retries, a circuit breaker.
 
+A peer may have several replicas: each call goes to the next one that is well, and a repeat to another one.
+
 The caller learns which of three things happened: an answer; a refusal, which is definite; or `OutcomeUnknown`, when
 the peer may have acted or not. `Unavailable` is the definite case that nothing was sent. Only idempotent calls are
 asked again.
@@ -16,6 +18,7 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from chassis import context, crash, metrics
+from chassis.addresses import Address, Addresses
 from chassis.problems import OutcomeUnknown, Refusal, Unavailable
 from chassis.retry import retried
 from chassis.tokens import ServiceTokens
@@ -75,11 +78,14 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceClient:
-    """A `Part`: calls one peer. The breaker opens after five failures in a row and tries again after two seconds."""
+    """A `Part`: calls one peer, at the address of each of its replicas, separated by commas.
 
-    def __init__(self, target: str, base_url: str, tokens: ServiceTokens | None) -> None:
+    Each replica has a breaker, which opens after five failures in a row and tries again after two seconds.
+    """
+
+    def __init__(self, target: str, base_urls: str, tokens: ServiceTokens | None) -> None:
         self._target = target
-        self._base_url = base_url.rstrip("/")
+        self._addresses = Addresses(base_urls)
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._breakers = AsyncCircuitBreakerFactory(
@@ -89,7 +95,8 @@ class ServiceClient:
             exclude=[RefusedByPeer, asyncio.CancelledError],
         )
         self._breakers.add_listener(self._note_breaker)
-        metrics.BREAKER_OPEN.labels(target).set(0)
+        for address in self._addresses.all:
+            metrics.BREAKER_OPEN.labels(target, address.url).set(0)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -173,12 +180,22 @@ class ServiceClient:
     async def _guarded(self, request: _Request, result: type[ResultT]) -> ResultT:
         if request.seconds_left() <= 0:
             raise PeerUnavailable(f"No time was left to call {self._target}.")
-        breaker = await self._breakers.get_breaker(self._target)
+        address = self._addresses.next()
+        breaker = await self._breakers.get_breaker(address.url)
         try:
             async with breaker:
-                return self._decoded(await self._once(request), result)
+                answer = self._decoded(await self._once(request, address), result)
         except OpenedState:
+            address.failed()
             raise PeerUnavailable(f"Calls to {self._target} are held back after failures.") from None
+        except (PeerUnavailable, OutcomeUnknown):
+            address.failed()
+            raise
+        except RefusedByPeer:
+            address.worked()
+            raise
+        address.worked()
+        return answer
 
     def _decoded(self, answer: bytes, result: type[ResultT]) -> ResultT:
         try:
@@ -187,14 +204,14 @@ class ServiceClient:
             # It said yes to something, and nobody knows to what.
             raise OutcomeUnknown(f"{self._target} answered what cannot be read: {error}.") from error
 
-    async def _once(self, request: _Request) -> bytes:
+    async def _once(self, request: _Request, address: Address) -> bytes:
         limit_s = max(request.seconds_left(), 0.001)  # Zero would mean no limit.
         if self._session is None:
             raise PeerUnavailable(f"The client of {self._target} has not been started.")
         try:
             async with self._session.request(
                 request.method,
-                f"{self._base_url}{request.path}",
+                f"{address.url}{request.path}",
                 data=request.payload,
                 params=request.query,
                 headers=self._headers(request, limit_s),
@@ -235,10 +252,10 @@ class ServiceClient:
             headers["authorization"] = f"Bearer {self._tokens.token_for(self._target)}"
         return headers
 
-    def _note_breaker(self, target: str, kind: str, event: Any) -> None:
+    def _note_breaker(self, address: str, kind: str, event: Any) -> None:
         if kind == "state_changed":
-            metrics.BREAKER_OPEN.labels(target).set(1 if event.state == "opened" else 0)
-            _log.warning("the circuit breaker changed", target=target, state=event.state)
+            metrics.BREAKER_OPEN.labels(self._target, address).set(1 if event.state == "opened" else 0)
+            _log.warning("the circuit breaker changed", target=self._target, address=address, state=event.state)
 
 
 def refusal_from(problem: Problem) -> Refusal:

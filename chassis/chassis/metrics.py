@@ -11,6 +11,8 @@ EVENTS_PUBLISHED = Counter("cartwright_events_published_total", "Events that the
 EVENTS_HANDLED = Counter("cartwright_events_handled_total", "Events whose effect is committed.", ["group", "type"])
 EVENTS_REPEATED = Counter("cartwright_events_repeated_total", "Deliveries that were known already.", ["group"])
 DEAD_LETTERS = Counter("cartwright_dead_letters_total", "Events that failed for good.", ["group", "type"])
-BREAKER_OPEN = Gauge("cartwright_breaker_open", "1 while calls to the target are held back, else 0.", ["target"])
+BREAKER_OPEN = Gauge(
+    "cartwright_breaker_open", "1 while calls to this replica are held back, else 0.", ["target", "address"]
+)
 CALLS = Counter("cartwright_calls_total", "Calls to other services.", ["target", "path", "outcome"])
 CALL_SECONDS = Histogram("cartwright_call_seconds", "Duration of calls to other services.", ["target", "path"])

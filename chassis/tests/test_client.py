@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
+from chassis import addresses, context
 from chassis import client as module
-from chassis import context
 from chassis.client import PeerUnavailable, RefusedByPeer, ServiceClient, refusal_from
 from chassis.problems import OutcomeUnknown
 from chassis.tokens import ServiceTokens
@@ -73,13 +73,33 @@ def problem(status: int, code: str, detail: str = "") -> bytes:
 CUT_OFF = b'HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"ok":'
 
 
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
+@contextlib.asynccontextmanager
+async def listening_peer() -> AsyncIterator[Peer]:
     peer = Peer()
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     peer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield peer
     server.close()
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    async with listening_peer() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def other_peer() -> AsyncIterator[Peer]:
+    async with listening_peer() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def client_of_two(peer: Peer, other_peer: Peer) -> AsyncIterator[ServiceClient]:
+    client = ServiceClient("catalog", f"{peer.url},{other_peer.url}", None)
+    await client.start()
+    yield client
+    await client.stop()
 
 
 @pytest.fixture
@@ -196,6 +216,56 @@ async def test_a_peer_that_is_not_there_is_unavailable(service_keys: dict[str, s
         await client.stop()
 
 
+async def test_replicas_are_asked_in_turn(client_of_two: ServiceClient, peer: Peer, other_peer: Peer) -> None:
+    for _ in range(6):
+        await _ask(client_of_two)
+    assert (len(peer.requests), len(other_peer.requests)) == (3, 3)
+
+
+async def test_a_replica_that_is_not_there_is_passed_over_though_the_call_may_be_made_but_once(
+    other_peer: Peer,
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        client = ServiceClient("catalog", f"http://127.0.0.1:{closed.getsockname()[1]},{other_peer.url}", None)
+        await client.start()
+        for _ in range(5):
+            assert await _ask(client, idempotent=False) == Answer(ok=True)
+        await client.stop()
+    assert len(other_peer.requests) == 5
+
+
+async def test_what_a_replica_may_have_done_is_asked_of_no_other(
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer
+) -> None:
+    peer.script = ["close"]
+    with pytest.raises(OutcomeUnknown):
+        await _ask(client_of_two, idempotent=False)
+    assert other_peer.requests == []
+
+
+async def test_a_frozen_replica_is_let_alone_while_another_is_well(
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer
+) -> None:
+    peer.script = ["hang"]
+    with pytest.raises(OutcomeUnknown):
+        await _ask(client_of_two, timeout_s=0.1)
+    for _ in range(5):
+        assert await _ask(client_of_two) == Answer(ok=True)
+    assert (len(peer.requests), len(other_peer.requests)) == (1, 5)
+
+
+async def test_the_breaker_of_a_replica_holds_back_nothing_from_another(
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "REST_S", 0.0)
+    peer.script = ["close"] * module.BREAKER_FAILURES
+    for _ in range(4 * module.BREAKER_FAILURES):
+        assert await _ask(client_of_two) == Answer(ok=True)
+    assert (_is_open(peer), _is_open(other_peer)) == (1, 0)
+    assert len(peer.requests) == module.BREAKER_FAILURES
+
+
 async def test_a_client_that_was_not_started_sends_nothing(peer: Peer) -> None:
     with pytest.raises(PeerUnavailable):
         await _ask(ServiceClient("catalog", peer.url, None), attempts=1)
@@ -233,8 +303,8 @@ async def test_nothing_is_sent_when_no_time_is_left(client: ServiceClient, peer:
     assert peer.requests == []
 
 
-def _is_open() -> float | None:
-    return REGISTRY.get_sample_value("cartwright_breaker_open", {"target": "catalog"})
+def _is_open(peer: Peer) -> float | None:
+    return REGISTRY.get_sample_value("cartwright_breaker_open", {"target": "catalog", "address": peer.url})
 
 
 async def test_the_breaker_opens_tries_and_closes_and_says_so(
@@ -242,11 +312,11 @@ async def test_the_breaker_opens_tries_and_closes_and_says_so(
 ) -> None:
     client._breakers.default_ttl = 0.2
     peer.script = ["close"] * module.BREAKER_FAILURES
-    assert _is_open() == 0
+    assert _is_open(peer) == 0
     for _ in range(module.BREAKER_FAILURES):
         with pytest.raises(OutcomeUnknown):
             await _ask(client, attempts=1)
-    assert _is_open() == 1
+    assert _is_open(peer) == 1
     asked = len(peer.requests)
     with pytest.raises(PeerUnavailable, match="held back"):
         await _ask(client, attempts=1)
@@ -255,10 +325,10 @@ async def test_the_breaker_opens_tries_and_closes_and_says_so(
     peer.script = ["close"]
     with pytest.raises(OutcomeUnknown):
         await _ask(client, attempts=1)
-    assert _is_open() == 1
+    assert _is_open(peer) == 1
     await asyncio.sleep(0.25)
     assert await _ask(client, attempts=1) == Answer(ok=True)
-    assert _is_open() == 0
+    assert _is_open(peer) == 0
 
 
 async def test_refusals_and_callers_that_go_away_do_not_open_the_breaker(client: ServiceClient, peer: Peer) -> None:
