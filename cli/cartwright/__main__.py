@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from cartwright.embedded.layout import PORT_DEFAULT
+from cartwright.embedded.layout import PORT_DEFAULT, REPLICAS_MAX
 from cartwright.embedded.listening import PORT_BASE_MAX
 from cartwright.embedded.system import RATE_LIMIT_DEFAULT
 from cartwright.errors import CannotGoOn
@@ -38,12 +38,13 @@ def up(
     rate_limit: Annotated[str, typer.Option(metavar="N|off", help="Requests per second and user.")] = str(
         RATE_LIMIT_DEFAULT
     ),
+    replicas: Annotated[int, typer.Option(min=1, max=REPLICAS_MAX, help="How many of each service run.")] = 1,
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
 ) -> None:
     """Start everything. Ctrl-C stops it, unless detached."""
     from cartwright.up import up as bring_up
 
-    bring_up(data, port, _parse_rate_limit(rate_limit), detach=detach)
+    bring_up(data, port, _parse_rate_limit(rate_limit), replicas, detach=detach)
 
 
 @app.command()

@@ -42,6 +42,7 @@ def _as_json(system: System, views: list[PartView], *, is_running: bool, is_read
         "mailbox": system.mailbox_url,
         "port": system.ports.base,
         "rate_limit": system.rate_limit,
+        "replicas": system.ports.replicas,
         "data": str(system.layout.data),
         "databases": str(system.cluster),
         "parts": [asdict(view) for view in views],

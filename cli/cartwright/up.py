@@ -21,13 +21,13 @@ from cartwright.part_table import PartView, part_table
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(data: Path, port: int, rate_limit: int | None, *, detach: bool) -> None:
+def up(data: Path, port: int, rate_limit: int | None, replicas: int = 1, *, detach: bool) -> None:
     """Starts the system at `data`. With `detach` returns once all is ready, else when it has been stopped.
 
     A start that fails, or is interrupted, leaves nothing running. Raises AlreadyRunning, PortInUse, StartFailed.
     """
     console = Console(highlight=False, soft_wrap=True)
-    system = _start(data, port, rate_limit, console, detach=detach)
+    system = _start(data, port, rate_limit, replicas, console, detach=detach)
     try:
         asyncio.run(_wait(system, console) if detach else _show(system, console))
     except SystemGone:
@@ -45,7 +45,9 @@ def up(data: Path, port: int, rate_limit: int | None, *, detach: bool) -> None:
             raise StartFailed("The start was interrupted; nothing runs.") from None
 
 
-def _start(data: Path, port: int, rate_limit: int | None, console: Console, *, detach: bool) -> System:
+def _start(
+    data: Path, port: int, rate_limit: int | None, replicas: int, console: Console, *, detach: bool
+) -> System:
     layout = make_data_folder(data)
     with only_one(layout):
         if processes.is_supervised(layout.data):
@@ -59,8 +61,8 @@ def _start(data: Path, port: int, rate_limit: int | None, console: Console, *, d
             console.print(f"The system at {data} runs already.")
             return system
         stop_orphans(layout.data)
-        listening.require_free_ports(Ports(port))
-        system = make_system(layout, port, rate_limit)
+        listening.require_free_ports(Ports(port, replicas))
+        system = make_system(layout, port, rate_limit, replicas)
         try:
             launch(system, console.print)
         except KeyboardInterrupt:

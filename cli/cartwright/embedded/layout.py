@@ -17,12 +17,22 @@ SERVICES_WITH_DATABASE = tuple(name for name in SERVICES if name != "storefront"
 
 STREAM = "cartwright"
 
+# The ports of nine replicas fit between two systems.
+REPLICAS_MAX = 9
+PORTS_BETWEEN_REPLICAS = 10
+
+
+def part_name(service: str, replica: int) -> str:
+    """The name of a replica, counted from 1, as a part: `orders` is the first one, `orders-2` the second."""
+    return service if replica == 1 else f"{service}-{replica}"
+
 
 @dataclass(frozen=True)
 class Ports:
     """The ports of one system. `base` is the gateway's, the only one that a client needs."""
 
     base: int = PORT_DEFAULT
+    replicas: int = 1
 
     @property
     def gateway(self) -> int:
@@ -56,8 +66,8 @@ class Ports:
     def mailbox(self) -> int:
         return self.base + 7
 
-    def service(self, name: str) -> int:
-        return self.base + 11 + SERVICES.index(name)
+    def service(self, name: str, replica: int = 1) -> int:
+        return self.base + 11 + SERVICES.index(name) + PORTS_BETWEEN_REPLICAS * (replica - 1)
 
     def all(self) -> dict[str, int]:
         """Every port by what it is for, in the order in which a person would look for it."""
@@ -70,7 +80,11 @@ class Ports:
             "nats monitor": self.nats_monitor,
             "smtp": self.smtp,
             "mailbox": self.mailbox,
-            **{name: self.service(name) for name in SERVICES},
+            **{
+                part_name(name, replica): self.service(name, replica)
+                for replica in range(1, self.replicas + 1)
+                for name in SERVICES
+            },
         }
 
 
@@ -133,7 +147,7 @@ class Layout:
 
     @property
     def choices(self) -> Path:
-        """The port and the rate limit of the last start."""
+        """The port, the rate limit and the number of replicas of the last start."""
         return self.run / "system.json"
 
     def log(self, part: str) -> Path:

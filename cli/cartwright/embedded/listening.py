@@ -20,15 +20,16 @@ def require_free_ports(ports: Ports) -> None:
             by = f" by {holder.name()} (process {holder.pid})" if holder else ""
             raise PortInUse(
                 f"Port {port}, wanted for {purpose}, is in use{by}. "
-                f"Stop that, or choose other ports: --port {free_base(ports.base)}"
+                f"Stop that, or choose other ports: --port {free_base(ports.base, ports.replicas)}"
             )
 
 
-def free_base(base: int) -> int:
+def free_base(base: int, replicas: int = 1) -> int:
     """The next base port, in steps, from which on every port of a system is free."""
     candidates = (base + STEP_BETWEEN_SYSTEMS * step for step in range(1, 100))
     for candidate in candidates:
-        if candidate <= PORT_BASE_MAX and all(_is_free(port) for port in Ports(candidate).all().values()):
+        ports = Ports(candidate, replicas).all().values()
+        if candidate <= PORT_BASE_MAX and all(_is_free(port) for port in ports):
             return candidate
     return base
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwright.embedded import envoy, nats, postgres
-from cartwright.embedded.layout import LOOPBACK, SERVICES
+from cartwright.embedded.layout import LOOPBACK, SERVICES, part_name
 from cartwright.embedded.system import System
 
 # The groups in the order in which they end: nobody new comes in, then the services finish what they began, and what
@@ -66,7 +66,7 @@ def all_parts(system: System) -> list[Part]:
             ],
             address=system.mailbox_url,
         ),
-        *(_service(system, name) for name in SERVICES),
+        *(_service(system, name, replica) for name in SERVICES for replica in system.replicas),
         Part(
             name="gateway",
             group="entry",
@@ -76,30 +76,30 @@ def all_parts(system: System) -> list[Part]:
     ]
 
 
-def _service(system: System, name: str) -> Part:
+def _service(system: System, name: str, replica: int) -> Part:
     return Part(
-        name=name,
+        name=part_name(name, replica),
         group="services",
         # -P: a folder that happens to be called like a service must not be taken for it.
         command=[sys.executable, "-P", "-m", name],
-        address=system.service_url(name),
-        environment=service_environment(system, name),
+        address=system.service_url(name, replica),
+        environment=service_environment(system, name, replica),
         # A service drains within 10 s.
         stop_seconds_max=15,
     )
 
 
-def service_environment(system: System, name: str) -> dict[str, str]:
-    """What one service is told. Secrets are paths of files, so that no list of processes shows them."""
+def service_environment(system: System, name: str, replica: int = 1) -> dict[str, str]:
+    """What one replica of a service is told. Secrets are paths of files, so that no list of processes shows them."""
     folder = system.layout.run / name
     environment = {
         "HOST": LOOPBACK,
-        "PORT": str(system.ports.service(name)),
+        "PORT": str(system.ports.service(name, replica)),
         "ENVIRONMENT": "development",
         "EVENTS_URL_FILE": str(folder / "events-url"),
         "SERVICE_KEY_FILE": str(folder / "service-key.jwk"),
         "SERVICE_KEYS_FILE": str(folder / "service-keys.jwks"),
-        **{f"{peer.upper()}_URL": system.service_url(peer) for peer in PEERS},
+        **{f"{peer.upper()}_URL": ",".join(system.service_urls(peer)) for peer in PEERS},
     }
     if name in system.credentials.databases:
         environment["DATABASE_URL_FILE"] = str(folder / "database-url")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 import asyncpg
 
-from cartwright.embedded.layout import LOOPBACK, SERVICES
+from cartwright.embedded.layout import LOOPBACK, SERVICES, part_name
 from cartwright.embedded.system import System
 
 PROBE_SECONDS_MAX = 3
@@ -25,7 +25,11 @@ class Probes:
             "nats": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.nats_monitor}/healthz"),
             "mail": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.mailbox}/health"),
             "gateway": self._gateway_passes_requests,
-            **{name: self._service_probe(name) for name in SERVICES},
+            **{
+                part_name(name, replica): self._service_probe(system.service_url(name, replica))
+                for name in SERVICES
+                for replica in system.replicas
+            },
         }
 
     async def __aenter__(self) -> "Probes":
@@ -45,8 +49,8 @@ class Probes:
         answers = await asyncio.gather(*(self.is_ready(part) for part in self._probes))
         return dict(zip(self._probes, answers, strict=True))
 
-    def _service_probe(self, name: str) -> Callable[[], Awaitable[bool]]:
-        return lambda: self._answers_200(f"{self._system.service_url(name)}/ready")
+    def _service_probe(self, address: str) -> Callable[[], Awaitable[bool]]:
+        return lambda: self._answers_200(f"{address}/ready")
 
     async def _answers_200(self, url: str) -> bool:
         async with self._http.get(url) as answer:

@@ -20,10 +20,11 @@ PORTS_FROM, PORTS_TO = 20_000, 30_000
 
 @dataclass(frozen=True)
 class ScratchSystem:
-    """`data` is its folder, `port` its base port."""
+    """`data` is its folder, `port` its base port, `replicas` how many of each service run."""
 
     data: Path
     port: int
+    replicas: int = 1
 
     @property
     def gateway(self) -> str:
@@ -38,7 +39,9 @@ class ScratchSystem:
         return self.run("token", "--email", email, *(["--admin"] if admin else [])).stdout.strip()
 
     def start(self) -> None:
-        self.run("up", "--detach", "--port", str(self.port), "--rate-limit", "off")
+        self.run(
+            *("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas))
+        )
 
     def stop(self) -> None:
         self.run("down")
@@ -64,10 +67,10 @@ class ScratchSystem:
 
 
 @contextlib.contextmanager
-def running_system(data: Path, last_will: LastWill) -> Iterator[ScratchSystem]:
+def running_system(data: Path, last_will: LastWill, replicas: int = 1) -> Iterator[ScratchSystem]:
     """A started system without rate limits, erased afterwards however this ends."""
-    base = listening.free_base(random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS))  # noqa: S311
-    system = ScratchSystem(data, base)
+    start = random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS)  # noqa: S311
+    system = ScratchSystem(data, listening.free_base(start, replicas), replicas)
     last_will.run_command(system.command_line("down", "--erase"), while_exists=data)
     try:
         system.start()

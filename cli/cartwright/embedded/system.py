@@ -25,6 +25,7 @@ class Choices(msgspec.Struct, frozen=True):
 
     port: int
     rate_limit: int | None
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class System:
     ports: Ports
     credentials: Credentials
     rate_limit: int | None = RATE_LIMIT_DEFAULT
+
+    @property
+    def replicas(self) -> range:
+        """The numbers of the replicas that each service has, from 1."""
+        return range(1, self.ports.replicas + 1)
 
     @property
     def gateway_url(self) -> str:
@@ -55,8 +61,12 @@ class System:
         """Where PostgreSQL's data lies."""
         return postgres.cluster_folder(self.layout.data, self.credentials.system_id)
 
-    def service_url(self, service: str) -> str:
-        return f"http://{LOOPBACK}:{self.ports.service(service)}"
+    def service_url(self, service: str, replica: int = 1) -> str:
+        return f"http://{LOOPBACK}:{self.ports.service(service, replica)}"
+
+    def service_urls(self, service: str) -> list[str]:
+        """The address of each replica."""
+        return [self.service_url(service, replica) for replica in self.replicas]
 
     def database_url(self, service: str) -> str:
         """The login by which the service itself reaches its database."""
@@ -83,7 +93,7 @@ def open_system(data: Path) -> System:
         raise CannotGoOn(f"{data} belongs to another user. Run this as the user who started the system.") from error
     if kept is None or choices is None:
         raise NoSuchSystem(f"There is no system at {data}. Start one: cartwright up --data {data}")
-    return System(layout, Ports(choices.port), kept, choices.rate_limit)
+    return System(layout, Ports(choices.port, choices.replicas), kept, choices.rate_limit)
 
 
 def make_data_folder(data: Path) -> Layout:
@@ -102,10 +112,10 @@ def make_data_folder(data: Path) -> Layout:
     return layout
 
 
-def make_system(layout: Layout, port: int, rate_limit: int | None) -> System:
+def make_system(layout: Layout, port: int, rate_limit: int | None, replicas: int = 1) -> System:
     """Makes the credentials that are missing, and notes these choices for the commands that come later."""
-    system = System(layout, Ports(port), credentials.load_or_make(layout), rate_limit)
-    write_private(layout.choices, msgspec.json.encode(Choices(port, rate_limit)).decode())
+    system = System(layout, Ports(port, replicas), credentials.load_or_make(layout), rate_limit)
+    write_private(layout.choices, msgspec.json.encode(Choices(port, rate_limit, replicas)).decode())
     return system
 
 
