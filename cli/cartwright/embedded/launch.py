@@ -72,8 +72,7 @@ def _gateway(system: System) -> envoy.Gateway:
         listen=envoy.Address(LOOPBACK, system.ports.gateway),
         admin=envoy.Address(LOOPBACK, system.ports.envoy_admin),
         upstreams={
-            name: [envoy.Address(LOOPBACK, system.ports.service(name, replica)) for replica in system.replicas]
-            for name in SERVICES
+            name: [envoy.Address(LOOPBACK, port) for port in system.service_ports("gateway", name)] for name in SERVICES
         },
         rate_limit=system.rate_limit,
         trace_collector=envoy.Address(collector.hostname, collector.port or 4318) if collector.hostname else None,

@@ -99,7 +99,10 @@ def service_environment(system: System, name: str, replica: int = 1) -> dict[str
         "EVENTS_URL_FILE": str(folder / "events-url"),
         "SERVICE_KEY_FILE": str(folder / "service-key.jwk"),
         "SERVICE_KEYS_FILE": str(folder / "service-keys.jwks"),
-        **{f"{peer.upper()}_URL": ",".join(system.service_urls(peer)) for peer in PEERS},
+        **{
+            f"{peer.upper()}_URL": ",".join(f"http://{LOOPBACK}:{port}" for port in system.service_ports(name, peer))
+            for peer in PEERS
+        },
     }
     if name in system.credentials.databases:
         environment["DATABASE_URL_FILE"] = str(folder / "database-url")

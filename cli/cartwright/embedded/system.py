@@ -3,14 +3,15 @@
 Every command that speaks to a system opens it here, by its data folder.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from cartwright.embedded import credentials, keys, nats, postgres
 from cartwright.embedded.credentials import Credentials
-from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports
+from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports, part_name
 from cartwright.embedded.private_files import make_private_folder, write_private
 from cartwright.errors import CannotGoOn, NoSuchSystem
 
@@ -34,6 +35,12 @@ class System:
     ports: Ports
     credentials: Credentials
     rate_limit: int | None = RATE_LIMIT_DEFAULT
+    detours: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The port of a proxy, by who calls and which part: for `cartwright chaos`, which has connections fail."""
+
+    def port(self, caller: str, part: str, port: int) -> int:
+        """Where `caller` finds the part that listens at `port`."""
+        return self.detours.get((caller, part), port)
 
     @property
     def replicas(self) -> range:
@@ -48,9 +55,9 @@ class System:
     def mailbox_url(self) -> str:
         return f"http://localhost:{self.ports.mailbox}"
 
-    @property
-    def events_url(self) -> str:
-        return f"nats://{nats.USER}:{self.credentials.broker}@{LOOPBACK}:{self.ports.nats}/{STREAM}"
+    def events_url(self, service: str) -> str:
+        port = self.port(service, "nats", self.ports.nats)
+        return f"nats://{nats.USER}:{self.credentials.broker}@{LOOPBACK}:{port}/{STREAM}"
 
     @property
     def superuser_url(self) -> str:
@@ -64,20 +71,24 @@ class System:
     def service_url(self, service: str, replica: int = 1) -> str:
         return f"http://{LOOPBACK}:{self.ports.service(service, replica)}"
 
-    def service_urls(self, service: str) -> list[str]:
-        """The address of each replica."""
-        return [self.service_url(service, replica) for replica in self.replicas]
+    def service_ports(self, caller: str, service: str) -> list[int]:
+        """The port of each replica, as `caller` finds it."""
+        return [
+            self.port(caller, part_name(service, replica), self.ports.service(service, replica))
+            for replica in self.replicas
+        ]
 
     def database_url(self, service: str) -> str:
         """The login by which the service itself reaches its database."""
-        return self._database_url(service, self.credentials.databases[service], service)
+        port = self.port(service, "postgres", self.ports.postgres)
+        return self._database_url(service, self.credentials.databases[service], service, port)
 
     def reader_url(self, service: str) -> str:
         """A login that reads all of the service's database and changes nothing."""
         return self._database_url(f"{service}_reader", self.credentials.readers[service], service)
 
-    def _database_url(self, login: str, password: str, database: str) -> str:
-        return f"postgresql://{login}:{password}@{LOOPBACK}:{self.ports.postgres}/{database}"
+    def _database_url(self, login: str, password: str, database: str, port: int | None = None) -> str:
+        return f"postgresql://{login}:{password}@{LOOPBACK}:{port or self.ports.postgres}/{database}"
 
 
 def open_system(data: Path) -> System:
@@ -128,7 +139,7 @@ def write_what_services_may_know(system: System) -> None:
         make_private_folder(folder)
         write_private(folder / "service-key.jwk", system.credentials.service_keys[service])
         write_private(folder / "service-keys.jwks", public)
-        write_private(folder / "events-url", system.events_url)
+        write_private(folder / "events-url", system.events_url(service))
         if service in system.credentials.databases:
             write_private(folder / "database-url", system.database_url(service))
     write_private(run / "users" / "administrator-password", system.credentials.administrator)
