@@ -40,13 +40,17 @@ class Answer:
 
 @dataclass
 class FakeService:
-    """Answers every request with an echo of it, and remembers it; `answer` replaces the echo."""
+    """Answers every request with an echo of it, and remembers it; `answer` replaces the echo.
+
+    `readiness` is the status with which it answers /ready, where None is not at all.
+    """
 
     name: str
     port: int
     stop: Callable[[], None]
     requests: list[dict[str, Any]] = field(default_factory=list)
     answer: Callable[[BaseHTTPRequestHandler], None] | None = None
+    readiness: int | None = 200
 
 
 def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 0) -> FakeService:
@@ -58,6 +62,9 @@ def start_service(name: str, jwks: Callable[[], str] | None = None, port: int = 
         def respond(self) -> None:
             if jwks is not None and self.path == "/.well-known/jwks.json" and "x-request-id" not in self.headers:
                 return send(self, 200, jwks())  # Envoy itself asks; a client's request carries an id.
+            if self.path == "/ready":
+                wait_for(lambda: service.readiness is not None, 60)
+                return send(self, service.readiness or 200, "{}")
             length = int(self.headers.get("content-length", 0))
             echo = {
                 "service": name,

@@ -137,6 +137,51 @@ def test_replicas_share_the_work_and_a_dead_one_is_passed_over(start_gateway, st
     first.stop()
 
 
+@pytest.mark.parametrize("readiness", [503, None], ids=["says so", "is frozen"])
+def test_a_replica_that_is_not_ready_is_passed_over_until_it_is(start_gateway, start_fake, eventually, readiness):
+    first, second = start_fake("catalog"), start_fake("catalog")
+    gateway = start_gateway(replicas={"catalog": [first, second]})
+
+    def are_asked() -> list[bool]:
+        for fake in (first, second):
+            fake.requests.clear()
+        for _ in range(6):
+            assert gateway.ask("GET", "/api/products").status == 200
+        return [bool(fake.requests) for fake in (first, second)]
+
+    eventually(lambda: are_asked() == [True, True])
+    second.readiness = readiness
+    eventually(lambda: are_asked() == [True, False])
+    second.readiness = 200
+    eventually(lambda: are_asked() == [True, True])
+
+
+def test_replicas_of_which_none_is_ready_say_themselves_what_is_the_matter(
+    start_gateway, start_fake, eventually, reply
+):
+    replicas = [start_fake("catalog"), start_fake("catalog")]
+    gateway = start_gateway(replicas={"catalog": replicas})
+    problem = json.dumps({"code": "database_unavailable"})
+    for replica in replicas:
+        replica.readiness = 503
+        replica.answer = lambda handler: reply(handler, 503, problem, "application/problem+json")
+    # Long enough for all ways in which one could be ejected.
+    for _ in range(60):
+        assert gateway.ask("GET", "/api/products").json["code"] == "database_unavailable"
+        time.sleep(0.05)
+    for replica in replicas:
+        replica.readiness, replica.answer = 200, None
+    assert [gateway.ask("GET", "/api/products").status for _ in range(4)] == [200] * 4
+    for replica in replicas:
+        replica.requests.clear()
+
+    def both_are_asked() -> bool:
+        gateway.ask("GET", "/api/products")
+        return all(replica.requests for replica in replicas)
+
+    eventually(both_are_asked, 4)
+
+
 def test_open_streams_do_not_take_the_connections_of_purchases(start_gateway, reply, eventually):
     gateway = start_gateway(limits=Limits(answer_s=2, upstream_connections=2))
     eventually(lambda: gateway.ask_signed_in("GET", "/api/cart").status == 200)
