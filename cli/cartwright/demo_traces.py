@@ -88,7 +88,8 @@ def find_in_logs(story: Story, system: System, purchase: Purchase) -> None:
 
     def look() -> list[Line] | None:
         lines = list(of_correlation(SystemLogs(system.layout).new_lines(), purchase.correlation_id))
-        return lines if {line.part for line in lines} >= LOGGED_BY else None
+        # Not by the part: any replica may have done it.
+        return lines if {line.event["service"] for line in lines if line.event} >= LOGGED_BY else None
 
     for line in await_promised(look, f"Lines of {', '.join(sorted(LOGGED_BY))}"):
-        story.say(f"{line.timestamp[11:23]}  {line.part:<13}  {line.event['event'] if line.event else line.text}")
+        story.say(f"{line.timestamp[11:23]}  {line.part:<15}  {line.event['event'] if line.event else line.text}")

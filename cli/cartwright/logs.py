@@ -138,7 +138,7 @@ def plain(line: Line) -> str:
 
 def readable(line: Line) -> str:
     """For people: the time, who, what, and the rest as key=value."""
-    part = typer.style(f"{line.part:<13}", fg="cyan")
+    part = typer.style(f"{line.part:<15}", fg="cyan")
     if line.event is None:
         return f"{line.timestamp[11:23]:<12} {part} {line.text}"
     level = str(line.event.get("level", ""))
