@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from html import escape
+from itertools import islice
 from pathlib import Path
 
+import uvloop
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -52,39 +54,46 @@ class Mailbox:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for unfinished in folder.glob("*.unfinished"):
             unfinished.unlink()
-        self._summaries = [self._read_summary(path) for path in sorted(folder.glob("*.eml"))]
+        self._ids = [path.stem for path in sorted(folder.glob("*.eml"))]
+        self._read: dict[str, Summary] = {}
         self._drop_oldest()
 
     def keep(self, recipients: Sequence[str], content: bytes) -> None:
-        """Stores one message, whole or not at all."""
-        nanoseconds = time.time_ns()
-        path = self._folder / f"{nanoseconds:020d}-{secrets.token_hex(4)}.eml"
+        """Stores one message, whole or not at all. It is parsed only when somebody looks."""
+        message_id = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        path = self._folder / f"{message_id}.eml"
         unfinished = path.with_suffix(".unfinished")
         envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\r\n" for recipient in recipients)
         unfinished.write_bytes(envelope.encode() + content)
         unfinished.rename(path)
-        self._summaries.append(self._read_summary(path))
+        self._ids.append(message_id)
         self._drop_oldest()
 
     def newest(self, recipient: str | None, count_max: int) -> list[Summary]:
+        summaries = (self._summary(message_id) for message_id in reversed(self._ids))
         found = (
             summary
-            for summary in reversed(self._summaries)
+            for summary in summaries
             if recipient is None or recipient.lower() in (address.lower() for address in summary.to)
         )
-        return [summary for summary, _ in zip(found, range(count_max), strict=False)]
+        return list(islice(found, count_max))
 
     def count(self) -> int:
-        return len(self._summaries)
+        return len(self._ids)
 
     def text(self, message_id: str) -> str | None:
         """The headers that a person reads, and the text; None for a message that is not there."""
-        if not any(summary.id == message_id for summary in self._summaries):
+        if message_id not in self._ids:
             return None
         message = self._parse(self._folder / f"{message_id}.eml")
         body = message.get_body(("plain", "html"))
         head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Date", "Subject") if message[name])
         return f"{head}\n{body.get_content() if body else ''}"
+
+    def _summary(self, message_id: str) -> Summary:
+        if message_id not in self._read:
+            self._read[message_id] = self._read_summary(self._folder / f"{message_id}.eml")
+        return self._read[message_id]
 
     def _read_summary(self, path: Path) -> Summary:
         with path.open("rb") as file:
@@ -102,10 +111,11 @@ class Mailbox:
             return email.parser.BytesParser(EmailMessage, policy=email.policy.default).parse(file)
 
     def _drop_oldest(self) -> None:
-        surplus = len(self._summaries) - self._messages_max
-        for summary in self._summaries[:surplus] if surplus > 0 else ():
-            (self._folder / f"{summary.id}.eml").unlink(missing_ok=True)
-        del self._summaries[: max(surplus, 0)]
+        surplus = max(len(self._ids) - self._messages_max, 0)
+        for message_id in self._ids[:surplus]:
+            (self._folder / f"{message_id}.eml").unlink(missing_ok=True)
+            self._read.pop(message_id, None)
+        del self._ids[:surplus]
 
 
 class Sink:
@@ -188,4 +198,4 @@ if __name__ == "__main__":
     arguments.add_argument("--folder", type=Path, required=True)
     given = arguments.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(given.folder, given.smtp_port, given.http_port))
+        uvloop.run(serve(given.folder, given.smtp_port, given.http_port))

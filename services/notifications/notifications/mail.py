@@ -3,10 +3,9 @@
 import re
 from datetime import datetime
 from email.header import Header
-from email.headerregistry import Address, HeaderRegistry, UniqueUnstructuredHeader
-from email.message import EmailMessage
-from email.policy import SMTP, Policy
-from email.utils import format_datetime, parseaddr
+from email.mime.text import MIMEText
+from email.policy import compat32
+from email.utils import format_datetime, parseaddr, quote
 from uuid import UUID
 
 ADDRESS_LENGTH_MAX = 254
@@ -17,19 +16,9 @@ _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _DOMAIN = re.compile(r"(?!-)[^\W_]([\w-]{0,61}[^\W_])?(\.[^\W_]([\w-]{0,61}[^\W_])?)*")
 
 
-class _Subject(UniqueUnstructuredHeader):
-    """A subject that keeps its spaces: Python's own folding loses some between words beyond ASCII (as of 3.11)."""
-
-    def fold(self, *, policy: Policy) -> str:
-        text = str(self)
-        as_it_stands = text.isascii() and all(len(word) < 60 for word in text.split())
-        header = Header(text, "us-ascii" if as_it_stands else "utf-8", header_name="Subject")
-        return f"Subject: {header.encode(linesep=policy.linesep)}{policy.linesep}"
-
-
-_headers = HeaderRegistry()
-_headers.map_to_type("subject", _Subject)  # type: ignore[arg-type] # Mixed with BaseHeader by the registry.
-_POLICY = SMTP.clone(header_factory=_headers)
+_WIRE = compat32.clone(linesep="\r\n")
+"""The policy that parses no header when it is set: ours are made here, and parsing them costs most of a mail."""
+_PLAIN_LINES = re.compile(r"(?:[\t\x20-\x7e]{0,900}\n)*[\t\x20-\x7e]{0,900}")
 
 
 def is_deliverable(address: str) -> bool:
@@ -56,26 +45,32 @@ class Sender:
         name, self.address = parseaddr(mail_from)
         if not is_deliverable(self.address):
             raise ValueError("MAIL_FROM has to be an address, or a name with an address in angle brackets.")
-        self.header = _mailbox(self.address, name)
-        self.domain = self.header.domain
+        self.domain = self.address.rpartition("@")[2]
+        display_name = f'"{quote(name)}" ' if name.isascii() else f"{Header(name, 'utf-8').encode()} "
+        self._from = f"{display_name if name else ''}<{_as_utf8(self.address)}>"
 
-    def compose(
-        self, notification_id: UUID, created_at: datetime, toaddr: str, subject: str, body: str
-    ) -> EmailMessage:
-        """The mail for a notification: the same one however often it is made, so that a repetition can be known."""
-        message = EmailMessage(_POLICY)
-        message["Message-ID"] = f"<{notification_id}@{self.domain}>"
+    def compose(self, notification_id: UUID, created_at: datetime, toaddr: str, subject: str, body: str) -> bytes:
+        """The mail for a notification: the same one however often it is made, so that a repetition can be known.
+
+        `toaddr` has to be deliverable. An address beyond ASCII stands in it as UTF-8 (RFC 6532).
+        """
+        charset = "us-ascii" if _PLAIN_LINES.fullmatch(body) else "utf-8"  # The latter goes as base64.
+        message = MIMEText(body, "plain", charset, policy=_WIRE)
+        message["Message-ID"] = _as_utf8(f"<{notification_id}@{self.domain}>")
         message["Date"] = format_datetime(created_at)
-        message["From"] = self.header
-        message["To"] = _mailbox(toaddr)
-        message["Subject"] = one_line(subject)
+        message["From"] = self._from
+        message["To"] = _as_utf8(toaddr)
+        message["Subject"] = _subject(one_line(subject))  # type: ignore[assignment] # The policy takes both.
         # RFC 3834: so that no out-of-office answer comes back.
         message["Auto-Submitted"] = "auto-generated"
-        message.set_content(body)
-        return message
+        return message.as_bytes(policy=_WIRE)
 
 
-def _mailbox(address: str, name: str = "") -> Address:
-    # In two parts, since the one-part form refuses letters beyond ASCII, which SMTPUTF8 allows.
-    local, _, domain = address.rpartition("@")
-    return Address(name, local, domain)
+def _as_utf8(text: str) -> str:
+    # In the form in which the policy writes it as it is; text beyond ASCII would become an encoded word.
+    return text.encode().decode("ascii", "surrogateescape")
+
+
+def _subject(text: str) -> Header:
+    as_it_stands = text.isascii() and text.isprintable() and all(len(word) < 60 for word in text.split())
+    return Header(text, "us-ascii" if as_it_stands else "utf-8", header_name="Subject")

@@ -112,7 +112,13 @@ class MailServer:
                 notification.id, notification.created_at, notification.toaddr, notification.subject, notification.body
             )
             crash.point("mail", "before call")
-            await client.send_message(message, sender=self._sender.address, recipients=[notification.toaddr])
+            beyond_ascii = not (notification.toaddr + self._sender.address).isascii()
+            await client.sendmail(
+                self._sender.address,
+                [notification.toaddr],
+                message,
+                mail_options=["SMTPUTF8", "BODY=8BITMIME"] if beyond_ascii else None,
+            )
             crash.point("mail", "after call")
         except SMTPRecipientsRefused as refusal:
             return _by_reply(refusal.recipients[0].code, "recipient_refused")

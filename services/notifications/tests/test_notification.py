@@ -134,14 +134,13 @@ def test_an_address_is_not_deliverable(address: str) -> None:
 
 def compose(subject: str, body: str) -> tuple[EmailMessage, bytes]:
     sender = Sender("Cartwright <shop@cartwright.example>")
-    sent = sender.compose(
+    wire = sender.compose(
         UUID("01890000-0000-7000-8000-000000000001"),
         datetime(2026, 1, 31, tzinfo=UTC),
         "ada@example.com",
         subject,
         body,
     )
-    wire = sent.as_bytes(policy=email.policy.SMTP.clone(cte_type="7bit"))
     return email.message_from_bytes(wire, EmailMessage, policy=email.policy.default), wire
 
 
@@ -187,6 +186,22 @@ def test_the_same_notification_is_the_same_mail() -> None:
     _, again = compose("Hello", "text")
     assert once == again
     assert b"Message-ID: <01890000-0000-7000-8000-000000000001@cartwright.example>" in once
+
+
+@pytest.mark.parametrize(
+    ("setting", "header"),
+    [
+        ("shop@cartwright.example", "<shop@cartwright.example>"),
+        ("Cartwright <shop@cartwright.example>", '"Cartwright" <shop@cartwright.example>'),
+        ('"Cart, Wright" <shop@cartwright.example>', '"Cart, Wright" <shop@cartwright.example>'),
+        ("Zoë <zoë@bücher.example>", "=?utf-8?q?Zo=C3=AB?= <zoë@bücher.example>"),
+    ],
+)
+def test_addresses_beyond_ascii_stand_in_headers_as_they_are(setting: str, header: str) -> None:
+    wire = Sender(setting).compose(uuid7(), datetime(2026, 1, 31, tzinfo=UTC), "zoë@bücher.example", "Hello", "text")
+    lines = wire.decode().split("\r\n")
+    assert f"From: {header}" in lines
+    assert "To: zoë@bücher.example" in lines
 
 
 @pytest.mark.parametrize("setting", ["", "Cartwright", "Cartwright <>", "shop@"])
