@@ -100,6 +100,10 @@ class LinesFile:
         except BlockingIOError:
             os.close(file)
             return False
+        if not _is_still_at(self._path, file):
+            # Another replica has set it aside between our opening it and our having the lock.
+            os.close(file)
+            return False
         self._file = file
         end, last_line = _last_whole_line(file)
         os.ftruncate(file, end)
@@ -117,6 +121,13 @@ class LinesFile:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _is_still_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _line(entry: Entry) -> bytes:

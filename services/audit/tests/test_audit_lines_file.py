@@ -143,6 +143,51 @@ async def test_two_processes_with_one_folder_write_each_line_once(
     assert positions(path) == list(range(1, 21))
 
 
+async def test_a_replica_that_stands_by_goes_on_where_the_writer_ended(
+    database: Database, make_event: Any, path: Path, until: Any
+) -> None:
+    writer, standby = LinesFile(path, database), LinesFile(path, database)
+    await record(database, [make_event()])
+    await writer.start()
+    await until(lambda: len(lines_in(path)) == 1)
+    await standby.start()
+    await writer.stop()
+    try:
+        await record(database, [make_event()])
+        standby.wake()
+        await until(lambda: len(lines_in(path)) == 2)
+    finally:
+        await standby.stop()
+    assert positions(path) == [1, 2]
+
+
+@pytest.mark.parametrize("was_begun_anew", [True, False])
+async def test_a_file_that_another_replica_sets_aside_meanwhile_is_not_written(
+    database: Database,
+    make_event: Any,
+    path: Path,
+    follow_until: FollowUntil,
+    monkeypatch: pytest.MonkeyPatch,
+    was_begun_anew: bool,
+) -> None:
+    append(path, b"")
+    real_open, aside = os.open, path.with_name("set-aside")
+
+    def open_and_lose(*arguments: Any) -> int:
+        file = real_open(*arguments)
+        if not aside.exists():
+            path.rename(aside)
+            if was_begun_anew:
+                append(path, b"")
+        return file
+
+    monkeypatch.setattr("audit.lines_file.os.open", open_and_lose)
+    await record(database, [make_event()])
+    await follow_until(1)
+    assert aside.read_bytes() == b""
+    assert positions(path) == [1]
+
+
 @pytest.mark.parametrize(
     "stranger", [b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n', b"no line of ours\n"]
 )
