@@ -30,6 +30,9 @@ ACQUIRE_S_MAX = 5.0
 COMMAND_S_MAX = 10.0
 CONNECT_S_MAX = 5.0
 RETRY_S_MAX = 5.0
+IDLE_IN_TRANSACTION_S_MAX = 5.0
+"""Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
+that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
 
 _log = structlog.get_logger()
@@ -41,6 +44,7 @@ CONNECTION_LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,
 )
@@ -80,7 +84,11 @@ class Database:
             timeout=CONNECT_S_MAX,
             command_timeout=COMMAND_S_MAX,
             max_inactive_connection_lifetime=300.0,
-            server_settings={"application_name": self._migrations.parent.name, "jit": "off"},
+            server_settings={
+                "application_name": self._migrations.parent.name,
+                "jit": "off",
+                "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S_MAX * 1_000)),
+            },
         )
 
     async def _migrate(self) -> None:

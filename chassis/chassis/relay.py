@@ -6,6 +6,7 @@ that was frozen past its lease does no harm but to publish twice, since its curs
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from chassis import crash, envelope, journal, metrics
-from chassis.broker import Broker, Message
+from chassis.broker import Broker, BrokerUnavailable, Message
 from chassis.database import Connection, Database, rows_affected
 from chassis.lifecycle import Loop
 
@@ -66,17 +67,25 @@ class Relay:
             return False
         for entry in entries:
             crash.point(entry.type, "before publish")
-        await self._broker.publish(
-            [
-                Message(id=str(entry.event_id), type=entry.type, body=envelope.encode(entry.envelope(self._source)))
-                for entry in entries
-            ]
-        )
+        await self._publish(entries)
         for entry in entries:
             crash.point(entry.type, "after publish")
         await self._database.run(lambda connection: self._advance(connection, cursor, entries[-1]))
         metrics.EVENTS_PUBLISHED.inc(len(entries))
         return len(entries) == BATCH_MAX
+
+    async def _publish(self, entries: Sequence[journal.Entry]) -> None:
+        messages = [
+            Message(id=str(entry.event_id), type=entry.type, body=envelope.encode(entry.envelope(self._source)))
+            for entry in entries
+        ]
+        try:
+            await self._broker.publish(messages)
+        except BrokerUnavailable:
+            # Another replica may still reach it.
+            self._held_until = float("-inf")
+            await self._database.run(self._give_up_lease)
+            raise
 
     async def _hold_lease(self) -> bool:
         if time.monotonic() < self._held_until - LEASE_S / 2:
@@ -100,7 +109,7 @@ class Relay:
         return rows_affected(status) == 1
 
     async def _give_up_lease(self, connection: Connection) -> None:
-        # Else the next to relay, which after a restart is this same service, would wait for the lease to run out.
+        # Else the next to relay, which may be this same service after a restart, would wait for it to run out.
         await connection.execute(
             "UPDATE journal_relay SET leased_until = now() WHERE name = 'broker' AND holder = $1", self._holder
         )

@@ -201,6 +201,31 @@ async def test_a_statement_that_takes_too_long_is_unavailable_and_leaves_the_poo
     await small.stop()
 
 
+async def test_a_process_that_freezes_in_a_transaction_holds_up_the_others_for_a_limited_time(
+    database: Database, service_url: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_IN_TRANSACTION_S_MAX", 0.3)
+    other = Database(service_url, migrations=migrations, pool_size_max=2)
+    await other.start()
+    has_lock, thaw = asyncio.Event(), asyncio.Event()
+
+    async def freeze(connection: Connection) -> None:
+        await connection.execute("LOCK TABLE effect")
+        await _add(connection, "of the frozen one")
+        has_lock.set()
+        await thaw.wait()
+
+    frozen = asyncio.create_task(other.run(freeze))
+    await has_lock.wait()
+    began_at = time.monotonic()
+    await database.run(lambda connection: _add(connection, "of the other"))
+    assert time.monotonic() - began_at < 3
+    thaw.set()
+    await frozen
+    assert await _names(database) == ["of the frozen one", "of the other"]
+    await other.stop()
+
+
 async def test_work_that_is_cancelled_leaves_the_pool_whole(database_url: str, migrations: Path) -> None:
     small = Database(database_url, migrations=migrations, pool_size_max=1)
     await small.start()

@@ -230,6 +230,19 @@ async def test_one_relay_works_at_a_time_and_another_takes_over(
     await successor.stop()
 
 
+async def test_a_relay_that_does_not_reach_the_broker_leaves_the_work_to_another_at_once(
+    database: Database, record: Record
+) -> None:
+    away = Record()
+    away.fails = [BrokerUnavailable("gone")]
+    cut_off, other = Relay("orders", database, away), Relay("orders", database, record)
+    await _place(database, "a")
+    with pytest.raises(BrokerUnavailable):
+        await cut_off._turn()
+    await other._turn()
+    assert record.names == ["a"]
+
+
 async def test_a_relay_that_was_frozen_past_its_lease_does_not_move_the_cursor(
     database: Database, record: Record
 ) -> None:
