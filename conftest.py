@@ -27,6 +27,8 @@ from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_na
 from chassis.envelope import Envelope
 
 WITH_OWN_SYSTEM = {"tests/e2e/test_running.py"}
+EACH_WITH_OWN_SYSTEM = {"tests/chaos/test_crash_matrix.py"}
+"""Worth a system on every worker, since each of their tests takes a minute or more."""
 
 
 class SharedServers(LoadScopeScheduling):
@@ -37,6 +39,8 @@ class SharedServers(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file in EACH_WITH_OWN_SYSTEM:
+            return nodeid
         return "the system" if file.startswith("tests/e2e/") and file not in WITH_OWN_SYSTEM else file
 
 
