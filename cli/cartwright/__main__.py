@@ -120,6 +120,21 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def chaos(
+    seed: Annotated[int | None, typer.Option(help="The same seed, the same faults; any by default.")] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="For how long it is broken.")] = 5.0,
+    faults: Annotated[int | None, typer.Option(min=0, help="How many; one every 5 seconds by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the system's data and the record behind.")] = False,
+) -> None:
+    """Break a system of its own under load, let it heal, check every promise. Exit code 1 when one is broken."""
+    from cartwright.chaos.command import chaos as break_things
+
+    if not break_things(seed, minutes, faults, as_json=as_json, keep=keep):
+        raise typer.Exit(1)
+
+
 @orders.command("stuck")
 def stuck_orders(
     data: Data = DATA_DEFAULT,

@@ -177,6 +177,11 @@ def start_part(system: System, part: Part) -> None:
     _call(system, "startProcess", f"{part.group}:{part.name}", False)
 
 
+def stop_part(system: System, part: Part) -> None:
+    """Asks it to end, and does not wait for it. It stays down until it is started."""
+    _call(system, "stopProcess", f"{part.group}:{part.name}", False)
+
+
 def _call(system: System, method: str, *arguments: object) -> Any:
     with _proxy(system) as proxy:
         try:

@@ -35,7 +35,7 @@ def verify_system(data: Path, wait_s: float, *, as_json: bool) -> bool:
 
 def tell(report: Report, console: Console) -> None:
     for verdict in report.verdicts:
-        _tell_verdict(verdict, console)
+        tell_verdict(verdict, console)
     if report.in_flight:
         console.print(f"\nIn flight, and given a minute: {_told(report.in_flight)}.")
     else:
@@ -43,7 +43,7 @@ def tell(report: Report, console: Console) -> None:
     console.print("All promises hold." if report.holds else "[red]A promise is broken.[/]")
 
 
-def _tell_verdict(verdict: Verdict, console: Console) -> None:
+def tell_verdict(verdict: Verdict, console: Console) -> None:
     if verdict.holds:
         outcome = "[green]holds[/]"
     else:

@@ -1,0 +1,97 @@
+"""Has the judge hear the record and see what is there: orders as their buyers read them, and as they are kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cartwright.chaos import record
+from cartwright.chaos.clients import Account, Line
+from cartwright.chaos.judge import SAYS, Judge, KeptOrder, KeptRefund
+from cartwright.chaos.record import Call
+from cartwright.chaos.turns import Shop
+from cartwright.embedded.layout import SERVICES_WITH_DATABASE
+from cartwright.embedded.system import System
+from cartwright.errors import CannotGoOn
+from cartwright.verify.books import open_books
+from cartwright.verify.findings import Violation
+from cartwright.verify.looks import Report, Verdict, verify
+
+PAGE = 100
+READ_S_MAX = 30.0
+ENDS = 7
+
+_ORDERS = "SELECT id, user_id, idempotency_key, correlation_id, status, confirmed_at IS NOT NULL FROM orders"
+# A refund without a fingerprint was asked for by no person.
+_REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refunds WHERE fingerprint IS NOT NULL"
+
+
+async def judge_record(system: System, line: Line, shop: Shop, path: Path, wait_s: float) -> list[Verdict]:
+    """The verdicts on all eleven promises, in their order. Waits `wait_s` at the most for the system to be quiet."""
+    urls = {service: system.reader_url(service) for service in SERVICES_WITH_DATABASE}
+    report = await verify(urls, wait_s=wait_s)
+    judge = Judge()
+    await asyncio.to_thread(_hear, judge, path)
+    for account in shop.accounts:
+        async for view in _orders_of(account, line):
+            judge.see(view)
+    async with open_books(urls) as books, books.snapshot():
+        async for row in books.stream("orders", _ORDERS):
+            judge.meet(KeptOrder(str(row[0]), str(row[1]), row[2], row[3], row[4], row[5]))
+        async for row in books.stream("payments", _REFUNDS):
+            judge.meet_refund(KeptRefund(str(row[0]), row[1], row[2], row[3]))
+    judge.conclude()
+    return combined(report, judge)
+
+
+def combined(report: Report, judge: Judge) -> list[Verdict]:
+    """What the data shows and what the answers show, promise by promise."""
+    verdicts = {verdict.promise: verdict for verdict in report.verdicts}
+    if report.in_flight:
+        told = ", ".join(f"{count} {things}" for things, count in report.in_flight.items())
+        late = Violation("the system did not become quiet in time", told)
+        verdicts[ENDS] = _with(verdicts[ENDS], [late], {}, are_more=False)
+    for number, findings in judge.findings.items():
+        verdict = verdicts.get(number) or Verdict(
+            promise=number, says=SAYS[number], holds=True, checked={}, in_flight={}, violations=[], are_more=False
+        )
+        violations = list(findings.violations.values())
+        verdicts[number] = _with(verdict, violations, findings.checked, are_more=findings.are_more)
+    return [verdicts[number] for number in sorted(verdicts)]
+
+
+def _with(verdict: Verdict, violations: list[Violation], checked: dict[str, int], *, are_more: bool) -> Verdict:
+    return msgspec.structs.replace(
+        verdict,
+        holds=verdict.holds and not violations,
+        checked=verdict.checked | checked,
+        violations=[*verdict.violations, *violations],
+        are_more=verdict.are_more or are_more,
+    )
+
+
+def _hear(judge: Judge, path: Path) -> None:
+    for line in record.read(path):
+        if isinstance(line, Call):
+            judge.hear(line)
+
+
+async def _orders_of(account: Account, line: Line) -> AsyncIterator[dict[str, Any]]:
+    """All of them, the refused ones too, which are listed only when asked for."""
+    await account.keep_signed_in()
+    for which in ("", "&status=refused"):
+        cursor = ""
+        while True:
+            path = f"/orders?limit={PAGE}{which}{cursor}"
+            headers = {"authorization": f"Bearer {account.token}"}
+            status, content, trouble = await line.send("GET", path, None, headers, READ_S_MAX)
+            if status != 200:
+                raise CannotGoOn(f"The orders could not be read: {status} {trouble or content.decode()}")
+            answer = msgspec.json.decode(content)
+            for view in answer["items"]:
+                yield view
+            if answer["next_cursor"] is None:
+                break
+            cursor = f"&cursor={answer['next_cursor']}"

@@ -1,0 +1,113 @@
+"""What a run came to: for people a page, for programs JSON."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from cartwright.chaos.record import Injected
+from cartwright.chaos.traffic import Health
+from cartwright.verify.command import tell_verdict
+from cartwright.verify.looks import Verdict
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """From the end of a fault until a purchase that began then was confirmed, in seconds."""
+
+    count: int
+    median_s: float
+    p99_s: float
+    max_s: float
+    slowest: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """`never_recovered` are faults after which nothing could be bought any more."""
+
+    holds: bool
+    seed: int
+    minutes: float
+    seconds_under_load: float
+    orders_accepted: int
+    orders_confirmed: int
+    faults: dict[str, int]
+    faults_missed: dict[str, int]
+    recovery: Recovery | None
+    recovery_after_kills: Recovery | None
+    never_recovered: list[str]
+    verdicts: list[Verdict]
+    record: str | None = None
+    repeat: str
+
+    @classmethod
+    def of(
+        cls,
+        seed: int,
+        minutes: float,
+        count: int,
+        seconds: float,
+        injected: Sequence[Injected],
+        health: Health,
+        verdicts: list[Verdict],
+    ) -> "Outcome":
+        happened = [each for each in injected if not each.note]
+        return cls(
+            holds=all(verdict.holds for verdict in verdicts) and not health.never,
+            seed=seed,
+            minutes=minutes,
+            seconds_under_load=round(seconds, 1),
+            orders_accepted=len(health.accepted),
+            orders_confirmed=len(health.confirmed),
+            faults=dict(Counter(each.fault.kind for each in happened).most_common()),
+            faults_missed=dict(Counter(f"{each.fault.says}: {each.note}" for each in injected if each.note)),
+            recovery=_recovery(happened, health),
+            recovery_after_kills=_recovery([each for each in happened if each.fault.kind.startswith("kill")], health),
+            never_recovered=[each.fault.says for each in injected if each.fault.number in health.never],
+            verdicts=verdicts,
+            repeat=f"cartwright chaos --seed {seed} --minutes {minutes:g} --faults {count}",
+        )
+
+
+def _recovery(injected: Sequence[Injected], health: Health) -> Recovery | None:
+    times = sorted(
+        (health.recovered_s[each.fault.number], each.fault.says)
+        for each in injected
+        if each.fault.number in health.recovered_s
+    )
+    if not times:
+        return None
+    return Recovery(
+        count=len(times),
+        median_s=round(times[(len(times) - 1) // 2][0], 3),
+        p99_s=round(times[math.ceil(len(times) * 0.99) - 1][0], 3),
+        max_s=round(times[-1][0], 3),
+        slowest=times[-1][1],
+    )
+
+
+def tell(outcome: Outcome, console: Console) -> None:
+    rate = outcome.orders_accepted / max(outcome.seconds_under_load, 1.0)
+    console.print(f"{outcome.orders_accepted:,} orders accepted, {rate:.0f} a second", highlight=False)
+    console.print(f"{sum(outcome.faults.values())} faults")
+    for kind, count in outcome.faults.items():
+        console.print(f"  {count:4}  {kind} ...")
+    for missed, count in outcome.faults_missed.items():
+        console.print(f"  {count:4}  not as planned: {escape(missed)}", style="dim")
+    for what, recovery in (("every fault", outcome.recovery), ("a kill", outcome.recovery_after_kills)):
+        if recovery is not None:
+            console.print(
+                f"to buy again after {what}: median {recovery.median_s:.2f} s, p99 {recovery.p99_s:.2f} s, "
+                f"at most {recovery.max_s:.2f} s ({escape(recovery.slowest)})"
+            )
+    for fault in outcome.never_recovered:
+        console.print(f"[red]nothing could be bought any more after: {escape(fault)}[/]")
+    console.print()
+    for verdict in outcome.verdicts:
+        tell_verdict(verdict, console)
+    console.print("\nAll promises hold." if outcome.holds else "\n[red]A promise is broken.[/]")
+    if outcome.record:
+        console.print(f"The record: {outcome.record}", markup=False)
+    console.print(f"The same again: {outcome.repeat}")

@@ -1,0 +1,208 @@
+"""One run, from an empty folder to the verdicts: start, traffic, faults, heal, wait until quiet, judge."""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from cartwright.chaos import schedule as schedules
+from cartwright.chaos.clients import Line
+from cartwright.chaos.faults import Faults
+from cartwright.chaos.judgement import judge_record
+from cartwright.chaos.outcome import Outcome
+from cartwright.chaos.record import Injected, Recorder
+from cartwright.chaos.schedule import Fault, Targets
+from cartwright.chaos.traffic import Health, Traffic, open_shop
+from cartwright.chaos.ways import CLIENTS, GATEWAY, Ways, names
+from cartwright.down import erase_data, stop, stop_at_once
+from cartwright.embedded import listening
+from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.launch import launch
+from cartwright.embedded.layout import LOOPBACK, SERVICES, SERVICES_WITH_DATABASE, Ports, part_name
+from cartwright.embedded.system import System, make_data_folder, make_system
+from cartwright.verify.ends import PUBLISHERS
+from cartwright.watch import wait_until_ready
+
+REPLICAS = 2
+# Below the ports that the kernel hands out to clients.
+PORTS_FROM, PORTS_TO = 20_000, 30_000
+QUIET_S_MAX = 60.0
+READY_S_MAX = 60.0
+RECORD = "record.jsonl"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for."""
+
+    seed: int
+    minutes: float
+    faults: int
+
+    @property
+    def seconds(self) -> float:
+        return self.minutes * 60
+
+
+@dataclass
+class Progress:
+    """What is going on, for those who watch."""
+
+    step: str = "starting the system"
+    at_s: float = 0.0
+    faults_over: int = 0
+    latest: str = ""
+    health: Health | None = None
+
+
+Watch = Callable[[Progress], None]
+
+
+def targets(ports: Ports) -> Targets:
+    replicas = [part_name(name, replica) for name in SERVICES for replica in range(1, ports.replicas + 1)]
+    return Targets(replicas, SERVICES_WITH_DATABASE, PUBLISHERS, names(ports))
+
+
+def planned(plan: Plan) -> list[Fault]:
+    """The schedule of a run: a matter of its plan alone."""
+    return schedules.schedule(plan.seed, plan.seconds, plan.faults, targets(Ports(replicas=REPLICAS)))
+
+
+async def run(plan: Plan, folder: Path, watch: Watch, *, keep: bool) -> Outcome:
+    """Runs in `folder`, which is erased afterwards unless `keep`; a record that shows a violation stays there."""
+    progress = Progress()
+    watch(progress)
+    outcome: Outcome | None = None
+    with LastWill() as last_will:
+        if not keep:
+            last_will.remove_folder(folder)
+        system = _make(folder / "data")
+        async with Ways(system.ports) as ways:
+            system = replace(system, detours=ways.detours)
+            async with _started(system, last_will, keep=keep):
+                outcome = await _break_and_judge(plan, system, ways, folder / RECORD, progress, watch)
+        if keep or not outcome.holds:
+            kept = folder if keep else _saved(folder)
+            outcome = msgspec.structs.replace(outcome, record=str(kept / RECORD))
+    return outcome
+
+
+def _saved(folder: Path) -> Path:
+    """The record moved out of a folder that is removed."""
+    kept = folder.with_name(f"{folder.name}-record")
+    kept.mkdir(mode=0o700)
+    shutil.move(folder / RECORD, kept / RECORD)
+    return kept
+
+
+def _make(data: Path) -> System:
+    start = random.SystemRandom().randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS)
+    ports = listening.free_base(start, REPLICAS)
+    return make_system(make_data_folder(data), ports, rate_limit=None, replicas=REPLICAS)
+
+
+@contextlib.asynccontextmanager
+async def _started(system: System, last_will: LastWill, *, keep: bool) -> AsyncIterator[None]:
+    command = [sys.executable, "-m", "cartwright", "down", "--erase", "--data", str(system.layout.data)]
+    if not keep:
+        last_will.run_command(command, while_exists=system.layout.data)
+    try:
+        await asyncio.to_thread(launch, system, lambda _: None)
+        await wait_until_ready(system, lambda _: None)
+        yield
+    finally:
+        # Its data is thrown away, and what is frozen would not end in order.
+        await asyncio.shield(asyncio.to_thread(stop if keep else stop_at_once, system))
+        if not keep:
+            await asyncio.shield(asyncio.to_thread(erase_data, system))
+
+
+async def _break_and_judge(
+    plan: Plan, system: System, ways: Ways, record: Path, progress: Progress, watch: Watch
+) -> Outcome:
+    health = progress.health = Health()
+    faults = Faults(system, ways.by_name, plan.seed)
+    with Recorder(record, health.note) as recorder:
+        async with Line(f"http://{LOOPBACK}:{ways.detours[CLIENTS, GATEWAY]}/api", recorder) as line:
+            shop = await open_shop(system, line)
+            traffic = Traffic(shop, plan.seed)
+            line.begin()
+            began = time.monotonic()
+            traffic.start()
+            injecting = _Injecting(faults, recorder, health, line.now_s)
+            try:
+                progress.step = "breaking it"
+                for fault in planned(plan):
+                    await _until(began + fault.at_s, progress, watch, traffic, began)
+                    injecting.start(fault)
+                    progress.latest, progress.faults_over = fault.says, fault.number
+                await _until(began + plan.seconds, progress, watch, traffic, began)
+                progress.step = "healing"
+                watch(progress)
+                await injecting.finish()
+                healed = time.monotonic()
+                await _until_recovered(health)
+                await traffic.settle()
+            finally:
+                await injecting.stop()
+                faults.heal()
+                await traffic.stop()
+            traffic_s = healed - began
+            progress.step = "waiting until it is quiet, and judging"
+            watch(progress)
+            await asyncio.wait_for(wait_until_ready(system, lambda _: None), READY_S_MAX)
+            recorder.flush()
+            verdicts = await judge_record(system, line, shop, record, max(healed + QUIET_S_MAX - time.monotonic(), 5.0))
+    return Outcome.of(plan.seed, plan.minutes, plan.faults, traffic_s, injecting.all, health, verdicts)
+
+
+class _Injecting:
+    """The faults under way, each a task of its own: they may overlap."""
+
+    def __init__(self, faults: Faults, recorder: Recorder, health: Health, now_s: Callable[[], float]) -> None:
+        self._faults = faults
+        self._recorder = recorder
+        self._health = health
+        self._now_s = now_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self.all: list[Injected] = []
+
+    def start(self, fault: Fault) -> None:
+        self._tasks.append(asyncio.create_task(self._inject(fault)))
+
+    async def _inject(self, fault: Fault) -> None:
+        began_s = self._now_s()
+        note = await self._faults.inject(fault)
+        injected = Injected(fault=fault, began_s=began_s, ended_s=self._now_s(), note=note)
+        self._health.fault_ended(fault.number, injected.ended_s)
+        self._recorder.write(injected)
+        self.all.append(injected)
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _until(at: float, progress: Progress, watch: Watch, traffic: Traffic, began: float) -> None:
+    while (left_s := at - time.monotonic()) > 0:
+        progress.at_s = time.monotonic() - began
+        watch(progress)
+        traffic.fail_if_broken()
+        await asyncio.sleep(min(left_s, 0.25))
+
+
+async def _until_recovered(health: Health) -> None:
+    """The pulse goes on until it beats again, so that the last fault's time is known, too."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(health.recovered(), QUIET_S_MAX / 2)
