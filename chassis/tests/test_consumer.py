@@ -1,8 +1,10 @@
 """Each event has its effect once, whatever is delivered twice, fails, or dies; and a bad event fails alone."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +14,10 @@ from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from chassis import consumer as module
-from chassis import context, envelope, inbox
+from chassis import context, envelope, inbox, nats_broker
+from chassis import database as database_module
 from chassis.broker import BrokerUnavailable, Message
-from chassis.consumer import ATTEMPTS_MAX, Consumer
+from chassis.consumer import ATTEMPTS_MAX, Consumer, Handle
 from chassis.database import Connection, Database
 from chassis.envelope import Envelope
 from chassis.lifecycle import Parts
@@ -134,6 +137,64 @@ async def _dead(database: Database) -> list[tuple[str, str, int]]:
         lambda connection: connection.fetch("SELECT subject, reason, attempts FROM dead_letters ORDER BY subject")
     )
     return [tuple(row) for row in rows]
+
+
+def _message(*events: bytes, attempt: int = 1) -> Handed:
+    return Handed(b"[" + b",".join(events) + b"]", attempt)
+
+
+async def test_a_message_of_several_events_takes_effect_at_once(
+    database: Database, consumer: Consumer, effects: Effects
+) -> None:
+    message = _message(_body("a"), _body("b"), _body("c"))
+    await consumer._take([message, *_deliveries("d")])
+    assert effects.batches == [["a", "b", "c", "d"]]
+    assert message.fate == "acknowledged"
+    assert await _names(database) == ["a", "b", "c", "d"]
+
+
+async def test_an_event_that_fails_for_good_spoils_nothing_for_the_others_of_its_message(
+    database: Database, consumer: Consumer
+) -> None:
+    message = _message(_body("a"), _body("b", data={"name": 1}), b'{"no": "event"}', _body("c"))
+    with capture_logs() as logs:
+        await consumer._take([message])
+    assert message.fate == "acknowledged"
+    assert await _names(database) == ["a", "c"]
+    assert [subject for subject, _, _ in await _dead(database)] == ["b"]
+    assert "a message that is no event was dropped" in [line["event"] for line in logs]
+
+
+async def test_a_message_is_handed_back_for_one_event_and_the_others_keep_their_one_effect(
+    database: Database, consumer: Consumer, effects: Effects
+) -> None:
+    effects.mishaps["b"] = [RuntimeError("in a race"), RuntimeError("in a race")]
+    events = [_body("a"), _body("b"), _body("c")]
+    first, second = _message(*events), _message(*events, attempt=2)
+    await consumer._take([first])
+    assert (first.fate, await _names(database)) == ("returned", ["a", "c"])
+    await consumer._take([second])
+    assert (second.fate, await _names(database)) == ("acknowledged", ["a", "b", "c"])
+
+
+async def test_many_messages_go_in_several_transactions_of_bounded_size(
+    consumer: Consumer, effects: Effects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVENTS_MAX", 3)
+    messages = [_message(_body("a"), _body("b")), *_deliveries("c", "d"), _message(*(_body(name) for name in "efgh"))]
+    await consumer._take(messages)
+    assert effects.batches == [["a", "b", "c"], ["d", "e", "f", "g", "h"]]
+    assert {message.fate for message in messages} == {"acknowledged"}
+
+
+async def test_what_a_missing_dependency_stopped_is_handed_back_with_all_that_follows(
+    consumer: Consumer, effects: Effects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVENTS_MAX", 1)
+    effects.mishaps["b"] = [Unavailable()]
+    messages = _deliveries("a", "b", "c")
+    await consumer._take(messages)
+    assert [message.fate for message in messages] == ["acknowledged", "returned", "returned"]
 
 
 async def test_a_batch_takes_effect_together_and_is_acknowledged(
@@ -378,6 +439,51 @@ async def test_every_event_has_one_effect_by_way_of_a_real_broker(
     assert await _dead(database) == []
     for replica in replicas:
         await replica.stop()
+
+
+async def test_a_consumer_that_was_frozen_past_its_ack_wait_does_no_harm_when_it_wakes(
+    service_url: str,
+    migrations: Path,
+    database: Database,
+    events_url: str,
+    effects: Effects,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nats_broker, "ACK_WAIT_S", 0.5)
+    monkeypatch.setattr(database_module, "IDLE_IN_TRANSACTION_S_MAX", 0.3)
+    frozen, wake = asyncio.Event(), asyncio.Event()
+
+    async def freeze_in_the_first_batch(connection: Connection, events: Sequence[Envelope]) -> None:
+        await effects(connection, events)
+        frozen.set()
+        await wake.wait()
+
+    async with contextlib.AsyncExitStack() as running:
+
+        async def start(opened: Database, handle: Handle) -> NatsBroker:
+            broker = NatsBroker(events_url, "test")
+            consumer = Consumer(group="test", types=["order.*"], broker=broker, database=opened, handle=handle)
+            for part in (broker, consumer):
+                running.push_async_callback(part.stop)
+                await part.start()
+            return broker
+
+        sleeper = Database(service_url, migrations=migrations, pool_size_max=2)
+        running.push_async_callback(sleeper.stop)
+        await sleeper.start()
+        broker = await start(sleeper, freeze_in_the_first_batch)
+        messages = [Message(id=f"m-{name}", type="order.placed", body=_body(name)) for name in "abc"]
+        await eventually(lambda: _succeeds(broker.publish(messages)), "the broker is there")
+        await frozen.wait()
+        await start(database, effects)
+
+        await eventually(lambda: _equals(_names(database), ["a", "b", "c"]), "another gave the events their effect")
+        wake.set()
+        subscription = await broker.subscribe("test", ["order.*"])
+        await eventually(lambda: _equals(subscription.pending(), 0), "all is acknowledged")
+        assert await _names(database) == ["a", "b", "c"]
+        assert await _dead(database) == []
 
 
 async def _equals(answer: Awaitable[Any], expected: object) -> bool:
