@@ -4,7 +4,9 @@ When a batch fails, its events are tried one by one, so that a bad one spoils no
 good goes to the dead letters with its reason; what a dependency's absence made fail is handed out again later.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -17,7 +19,9 @@ from chassis.envelope import Envelope
 from chassis.lifecycle import Loop
 from chassis.problems import OutcomeUnknown, Unavailable
 
-BATCH_MAX = 256
+MESSAGES_MAX = 64
+EVENTS_MAX = 500
+"""In one transaction. A message is never split over two, so it may be somewhat more."""
 FETCH_WAIT_S = 0.25
 """A stop waits for the fetch in hand: giving it up would leave what it brings unacknowledged for half a minute."""
 ATTEMPTS_MAX = 5
@@ -26,7 +30,9 @@ GATHER_S = 0.1
 RETURN_DELAY_S = 1.0
 _log = structlog.get_logger()
 
-Handle = Callable[[Connection, Sequence[Envelope]], Awaitable[None]]
+Letter: TypeAlias = tuple[Delivery, Sequence[Envelope]]
+"""A message, and the events in it that could be read."""
+Handle: TypeAlias = Callable[[Connection, Sequence[Envelope]], Awaitable[None]]
 """Gives a batch of events their effect, within the transaction of the connection. Events come in the order of their
 arrival, which need not be that of their happening."""
 
@@ -84,49 +90,61 @@ class Consumer:
     async def _turn(self) -> bool:
         if self._subscription is None:
             self._subscription = await self._broker.subscribe(self._group, self._types)
-        deliveries = await self._subscription.fetch(BATCH_MAX, FETCH_WAIT_S)
+        deliveries = await self._subscription.fetch(MESSAGES_MAX, FETCH_WAIT_S)
         if deliveries:
             await self._take(deliveries)
         # An empty fetch has waited already.
-        return not deliveries or len(deliveries) == BATCH_MAX
+        return not deliveries or len(deliveries) == MESSAGES_MAX
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
-        readable: list[tuple[Delivery, Envelope]] = []
-        for delivery in deliveries:
+        rest = [(delivery, self._read(delivery)) for delivery in deliveries]
+        while rest:
+            count, batch = 0, list[Letter]()
+            while rest and count < EVENTS_MAX:
+                batch.append(rest.pop(0))
+                count += len(batch[-1][1])
             try:
-                readable.append((delivery, envelope.decode(delivery.body)))
+                await self._give_effect([event for _, events in batch for event in events])
+            except (Unavailable, OutcomeUnknown) as refusal:
+                await self._return([*batch, *rest], refusal)
+                return
+            except Exception as error:
+                _log.warning("a batch of events failed; trying one by one", group=self._group, exc_info=error)
+                for delivery, events in batch:
+                    await self._take_one_by_one(delivery, events)
+            else:
+                for delivery, events in batch:
+                    await _acknowledge(delivery, events)
+
+    def _read(self, delivery: Delivery) -> list[Envelope]:
+        events: list[Envelope] = []
+        for event in envelope.split(delivery.body):
+            try:
+                events.append(envelope.decode(event))
             except msgspec.MsgspecError as error:
                 # Not an event of ours at all: there is no id to keep it under, and no repeat will help.
                 _log.error("a message that is no event was dropped", group=self._group, error=str(error))
                 metrics.DEAD_LETTERS.labels(self._group, "unreadable").inc()
-                await delivery.acknowledge()
-        try:
-            await self._give_effect([event for _, event in readable])
-        except (Unavailable, OutcomeUnknown) as refusal:
-            await self._return(readable, refusal)
-        except Exception as error:
-            _log.warning("a batch of events failed; trying one by one", group=self._group, exc_info=error)
-            for delivery, event in readable:
-                await self._take_one(delivery, event)
-        else:
-            for delivery, event in readable:
-                crash.point(event.type, "before acknowledgement")
-                await delivery.acknowledge()
-                crash.point(event.type, "after acknowledgement")
+        return events
 
-    async def _take_one(self, delivery: Delivery, event: Envelope) -> None:
-        try:
-            await self._give_effect([event])
-        except (Unavailable, OutcomeUnknown) as refusal:
-            await self._return([(delivery, event)], refusal)
-            return
-        except Exception as error:
-            # A shape that does not fit will not fit next time either; a bug may be in a race, and gets some tries.
-            if not isinstance(error, msgspec.ValidationError) and delivery.attempt < ATTEMPTS_MAX:
-                await self._return([(delivery, event)], error)
+    async def _take_one_by_one(self, delivery: Delivery, events: Sequence[Envelope]) -> None:
+        try_again: Exception | None = None
+        for event in events:
+            try:
+                await self._give_effect([event])
+            except (Unavailable, OutcomeUnknown) as refusal:
+                await self._return([(delivery, events)], refusal)
                 return
-            await self._bury(delivery, event, error)
-        await delivery.acknowledge()
+            except Exception as error:
+                # A shape that does not fit will not fit next time either; a bug may be in a race, and gets some tries.
+                if isinstance(error, msgspec.ValidationError) or delivery.attempt >= ATTEMPTS_MAX:
+                    await self._bury(delivery, event, error)
+                else:
+                    try_again = error
+        if try_again is None:
+            await _acknowledge(delivery, events)
+        else:
+            await self._return([(delivery, events)], try_again)
 
     async def _give_effect(self, events: Sequence[Envelope]) -> None:
         if not events:
@@ -149,8 +167,8 @@ class Consumer:
         with context.working_on(first.correlationid, first.traceparent):
             taken = await self._database.run(work)
         metrics.EVENTS_REPEATED.labels(self._group).inc(len(events) - len(taken))
-        for event in taken:
-            metrics.EVENTS_HANDLED.labels(self._group, event.type).inc()
+        for type_, count in Counter(event.type for event in taken).items():
+            metrics.EVENTS_HANDLED.labels(self._group, type_).inc(count)
         if taken and self._after_commit is not None:
             self._after_commit()
 
@@ -159,7 +177,7 @@ class Consumer:
 
         async def work(connection: Connection) -> None:
             await inbox.take_new(connection, [event.id])
-            await inbox.bury(connection, event, delivery.body, reason=reason, attempts=delivery.attempt)
+            await inbox.bury(connection, event, event.body, reason=reason, attempts=delivery.attempt)
 
         await self._database.run(work)
         metrics.DEAD_LETTERS.labels(self._group, event.type).inc()
@@ -172,10 +190,19 @@ class Consumer:
             exc_info=error,
         )
 
-    async def _return(self, entries: Sequence[tuple[Delivery, Envelope]], reason: Exception) -> None:
-        _log.info("events are handed back for later", group=self._group, count=len(entries), reason=str(reason))
-        for delivery, _ in entries:
+    async def _return(self, letters: Sequence[Letter], reason: Exception) -> None:
+        count = sum(len(events) for _, events in letters)
+        _log.info("events are handed back for later", group=self._group, count=count, reason=str(reason))
+        for delivery, _ in letters:
             try:
                 await delivery.return_later(RETURN_DELAY_S)
             except BrokerUnavailable:
                 return  # The broker hands them out again by itself once their time is up.
+
+
+async def _acknowledge(delivery: Delivery, events: Sequence[Envelope]) -> None:
+    for event in events:
+        crash.point(event.type, "before acknowledgement")
+    await delivery.acknowledge()
+    for event in events:
+        crash.point(event.type, "after acknowledgement")

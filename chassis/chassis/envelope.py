@@ -1,8 +1,12 @@
 """The form of an event on its way: CloudEvents 1.0, structured mode, with `correlationid` and `traceparent`.
 
 `sequence` is the position in the journal of its source, so that the record can be put in order again.
+
+A message on the broker is one event or an array of them, the JSON batch format of CloudEvents: what a broker and its
+clients cost is by the message.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, TypeVar
@@ -40,17 +44,32 @@ def read(envelope: Envelope, shape: type[ShapeT]) -> ShapeT:
 
 
 _decoder = msgspec.json.Decoder(Envelope)
+_batch_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def encode(envelope: Envelope) -> bytes:
     return msgspec.json.encode(envelope)
 
 
-def decode(message: bytes) -> Envelope:
+def encode_batch(envelopes: Sequence[Envelope]) -> bytes:
+    return msgspec.json.encode(envelopes)
+
+
+def decode(event: bytes) -> Envelope:
     """Raises `msgspec.MsgspecError` for what is no event of ours."""
     try:
-        envelope = _decoder.decode(message)
+        envelope = _decoder.decode(event)
     except (UnicodeDecodeError, RecursionError) as error:
         raise msgspec.DecodeError(str(error)) from None
-    envelope.__dict__["body"] = message
+    envelope.__dict__["body"] = event
     return envelope
+
+
+def split(message: bytes) -> list[bytes]:
+    """The events in a message, each in JSON. What is no array is one event, or will turn out to be none."""
+    if not message.startswith(b"["):
+        return [message]
+    try:
+        return [bytes(event) for event in _batch_decoder.decode(message)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return [message]

@@ -5,6 +5,7 @@ and consumers know an event by its id. One replica relays at a time, by a lease 
 that was frozen past its lease does no harm but to publish twice, since its cursor update is refused.
 """
 
+import hashlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ from chassis.lifecycle import Loop
 LEASE_S = 5.0
 BATCH_MAX = 500
 GATHER_S = 0.1
+MESSAGE_EVENTS_MAX = 100
+MESSAGE_CHARACTERS_MAX = 128 * 1024
+"""Of the data of its events, so that a message stays well below the brokers' limits (NATS: 1 MiB)."""
 Cursor: TypeAlias = tuple[str, int]
 """The transaction id and the position of the last published entry."""
 
@@ -75,17 +79,21 @@ class Relay:
         return len(entries) == BATCH_MAX
 
     async def _publish(self, entries: Sequence[journal.Entry]) -> None:
-        messages = [
-            Message(id=str(entry.event_id), type=entry.type, body=envelope.encode(entry.envelope(self._source)))
-            for entry in entries
-        ]
         try:
-            await self._broker.publish(messages)
+            await self._broker.publish([self._message(batch) for batch in together(entries)])
         except BrokerUnavailable:
             # Another replica may still reach it.
             self._held_until = float("-inf")
             await self._database.run(self._give_up_lease)
             raise
+
+    def _message(self, entries: Sequence[journal.Entry]) -> Message:
+        return Message(
+            # By all of them: another choice of events is another message.
+            id=hashlib.sha256(b"".join(entry.event_id.bytes for entry in entries)).hexdigest(),
+            type=entries[0].type,
+            body=envelope.encode_batch([entry.envelope(self._source) for entry in entries]),
+        )
 
     async def _hold_lease(self) -> bool:
         if time.monotonic() < self._held_until - LEASE_S / 2:
@@ -127,6 +135,28 @@ class Relay:
             last.transaction_id,
             last.position,
         )
+
+
+def together(entries: Sequence[journal.Entry]) -> list[list[journal.Entry]]:
+    """`entries` by messages: those of one type go together, as far as those about one subject stay in their order."""
+    messages: list[list[journal.Entry]] = []
+    sizes: list[int] = []
+    newest_of_type: dict[str, int] = {}
+    newest_about: dict[str, int] = {}
+    for entry in entries:
+        number = newest_of_type.get(entry.type, -1)
+        if (
+            number < newest_about.get(entry.subject, 0)
+            or len(messages[number]) == MESSAGE_EVENTS_MAX
+            or sizes[number] + len(entry.data) > MESSAGE_CHARACTERS_MAX
+        ):
+            number = len(messages)
+            messages.append([])
+            sizes.append(0)
+        messages[number].append(entry)
+        sizes[number] += len(entry.data)
+        newest_of_type[entry.type] = newest_about[entry.subject] = number
+    return messages
 
 
 # The order of the journal is that of commits, not of times: what lies between is said again too.

@@ -2,20 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from chassis import context, envelope, inbox, journal
 from chassis.broker import BrokerUnavailable, Message
 from chassis.database import Connection, Database
-from chassis.journal import Event
+from chassis.envelope import Envelope
+from chassis.journal import Entry, Event
 from chassis.nats_broker import NatsBroker
-from chassis.relay import Relay
+from chassis.relay import MESSAGE_CHARACTERS_MAX, Relay, together
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -52,7 +57,11 @@ class Record:
 
     @property
     def names(self) -> list[str]:
-        return [envelope.read(envelope.decode(message.body), Placed).name for message in self.published]
+        return [envelope.read(event, Placed).name for message in self.published for event in _events(message.body)]
+
+
+def _events(message: bytes) -> list[Envelope]:
+    return [envelope.decode(event) for event in envelope.split(message)]
 
 
 @pytest.fixture
@@ -87,12 +96,12 @@ async def test_an_event_keeps_what_it_belongs_to(database: Database, record: Rec
     await database.run(lambda connection: journal.append(connection, [event]))
     relay = Relay("orders", database, record)
     await relay._turn()
-    read = envelope.decode(record.published[0].body)
+    (read,) = _events(record.published[0].body)
     assert (read.id, read.source, read.type, read.subject) == (event_id, "/orders", "order.placed", "o-1")
     assert (read.correlationid, read.traceparent, read.specversion) == ("purchase-1", TRACE, "1.0")
     assert read.sequence.isdigit()
     assert read.time.tzinfo is not None
-    assert (record.published[0].id, record.published[0].type) == (str(event_id), "order.placed")
+    assert record.published[0].type == "order.placed"
 
 
 async def test_the_history_of_one_thing_is_told_in_order(database: Database) -> None:
@@ -116,6 +125,39 @@ async def test_nothing_is_published_for_a_change_that_was_rolled_back(database: 
     relay = Relay("orders", database, record)
     await relay._turn()
     assert record.names == ["after"]
+
+
+SAID = st.tuples(st.sampled_from(["order.placed", "order.confirmed"]), st.sampled_from("abcd"))
+
+
+@given(said=st.lists(SAID, max_size=40))
+@hypothesis.settings(max_examples=200, derandomize=True, deadline=None)
+def test_events_of_one_type_go_together_and_those_about_one_thing_in_their_order(said: list[tuple[str, str]]) -> None:
+    entries = [
+        Entry("1", position, uuid4(), type_, subject, datetime.now(UTC), "c", None, "{}")
+        for position, (type_, subject) in enumerate(said)
+    ]
+    messages = together(entries)
+    assert all(len({entry.type for entry in message}) == 1 for message in messages)
+    sent = [entry for message in messages for entry in message]
+    assert sorted(entry.position for entry in sent) == list(range(len(said)))
+    for subject in "abcd":
+        positions = [entry.position for entry in sent if entry.subject == subject]
+        assert positions == sorted(positions)
+
+
+def test_many_orders_at_once_make_few_messages() -> None:
+    said = [(type_, str(number)) for type_ in ("order.placed", "order.confirmed") for number in range(80)]
+    entries = [Entry("1", 1, uuid4(), type_, subject, datetime.now(UTC), "c", None, "{}") for type_, subject in said]
+    assert [len(message) for message in together(entries)] == [80, 80]
+
+
+def test_a_message_has_bounds() -> None:
+    def entry(data: str) -> Entry:
+        return Entry("1", 1, uuid4(), "order.placed", str(uuid4()), datetime.now(UTC), "c", None, data)
+
+    assert [len(message) for message in together([entry("{}")] * 250)] == [100, 100, 50]
+    assert [len(message) for message in together([entry("x" * MESSAGE_CHARACTERS_MAX), entry("{}")])] == [1, 1]
 
 
 async def test_events_leave_in_commit_order_and_once(database: Database, record: Record) -> None:
@@ -187,7 +229,7 @@ async def test_a_crash_between_publishing_and_moving_the_cursor_publishes_again(
     await restarted._turn()
     await restarted._turn()
     assert record.names == ["a", "b", "a", "b"]
-    assert record.published[0].id == record.published[2].id
+    assert record.published[0].id == record.published[1].id
 
 
 async def test_what_the_broker_did_not_confirm_stays(database: Database, record: Record) -> None:
@@ -324,7 +366,7 @@ async def test_the_journal_reaches_a_real_broker(database: Database, events_url:
     async with asyncio.timeout(10):
         while len(names) < 2:
             for delivery in await subscription.fetch(10, 0.5):
-                names.append(envelope.read(envelope.decode(delivery.body), Placed).name)
+                names += [envelope.read(event, Placed).name for event in _events(delivery.body)]
                 await delivery.acknowledge()
     assert names == ["a", "b"]
     await relay.stop()

@@ -20,10 +20,9 @@ from notifications.send_notifications import SendNotifications
 from notifications.settings import Settings
 from notifications.templates import Templates
 from notifications.users import Users
-from notifications.write_notifications import WriteNotifications
+from notifications.write_notifications import TYPES, WriteNotifications
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-LISTENS_TO = ["user.*", "order.*", "payment.*", "email.requested"]
 POLL_S = 0.5
 
 
@@ -37,7 +36,7 @@ def build(settings: Settings) -> Litestar:
     finder = Loop("find addresses", FindAddresses(database, users), rest_s=POLL_S)
     consumer = Consumer(
         group="notifications",
-        types=LISTENS_TO,
+        types=TYPES,
         broker=broker,
         database=database,
         handle=WriteNotifications(Templates()),

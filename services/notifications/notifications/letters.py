@@ -1,6 +1,6 @@
 """Which event makes which message, to whom. An event that nobody has to be told of makes none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import msgspec
@@ -80,7 +80,7 @@ def _email_requested(event: Envelope) -> Letter:
     return Letter(kind=Kind.EMAIL_REQUESTED, subject_key=request.message_id, data=request, toaddr=request.toaddr)
 
 
-_LETTERS: dict[str, Callable[[Envelope], Letter | None]] = {
+_LETTERS: Mapping[str, Callable[[Envelope], Letter | None]] = {
     "user.registered": _welcome,
     "order.confirmed": _order_confirmed,
     "order.cancelled": _order_cancelled,
@@ -88,3 +88,5 @@ _LETTERS: dict[str, Callable[[Envelope], Letter | None]] = {
     "payment.refunded": _payment_refunded,
     "email.requested": _email_requested,
 }
+TYPES = tuple(_LETTERS)
+"""The events that may ask for a letter."""

@@ -12,12 +12,13 @@ from uuid_utils.compat import uuid7
 from chassis import context, envelope
 from chassis.database import Connection
 from chassis.envelope import Envelope
-from notifications import store_notifications, store_recipients
+from notifications import letters, store_notifications, store_recipients
 from notifications.letters import Letter, letter_for
 from notifications.messages import EmailRequested, UserChanged, UserDeleted
 from notifications.notification import Kind, Notification, Recipient, State, reason_not_to_send
 from notifications.templates import Templates
 
+TYPES = sorted({*letters.TYPES, "user.registered", "user.updated", "user.deleted"})
 _log = structlog.get_logger()
 
 
@@ -29,11 +30,11 @@ class WriteNotifications:
 
     async def __call__(self, connection: Connection, events: Sequence[Envelope]) -> None:
         await _note_people(connection, events)
-        letters = [(event, letter) for event in events if (letter := letter_for(event)) is not None]
-        people = await store_recipients.read(connection, {letter.user_id for _, letter in letters if letter.user_id})
+        asked = [(event, letter) for event in events if (letter := letter_for(event)) is not None]
+        people = await store_recipients.read(connection, {letter.user_id for _, letter in asked if letter.user_id})
         notifications = [
             self._notification(event, letter, people.get(letter.user_id) if letter.user_id else None)
-            for event, letter in letters
+            for event, letter in asked
         ]
         written = await store_notifications.insert(connection, notifications)
         for notification in notifications:

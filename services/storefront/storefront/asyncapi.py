@@ -4,6 +4,8 @@ from typing import Any
 
 from storefront.contracts import Contracts, EventContract
 
+CONTENT_TYPE = "application/cloudevents-batch+json"
+"""Events of one type travel together."""
 _SCHEMAS = "#/components/schemas/"
 
 
@@ -17,7 +19,7 @@ def asyncapi_document(contracts: Contracts, version: str) -> dict[str, Any]:
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Cartwright events", "version": version, "description": contracts.envelope.description},
-        "defaultContentType": "application/cloudevents+json",
+        "defaultContentType": CONTENT_TYPE,
         "channels": {event.type: _channel(event) for event in contracts.events},
         "operations": {name: operation for event in contracts.events for name, operation in _operations(event).items()},
         "components": {
@@ -47,12 +49,16 @@ def _message(event: EventContract) -> dict[str, Any]:
         "name": event.type,
         "title": event.type,
         "summary": event.description,
-        "contentType": "application/cloudevents+json",
+        "contentType": CONTENT_TYPE,
         "payload": {
-            "allOf": [
-                {"$ref": f"{_SCHEMAS}envelope"},
-                {"type": "object", "properties": {"type": {"const": event.type}, "data": data}},
-            ]
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "allOf": [
+                    {"$ref": f"{_SCHEMAS}envelope"},
+                    {"type": "object", "properties": {"type": {"const": event.type}, "data": data}},
+                ]
+            },
         },
     }
 

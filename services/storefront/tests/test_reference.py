@@ -178,9 +178,9 @@ def test_examples_keep_to_the_asyncapi_payload_whoever_adds_a_member(event: Any)
     envelope = contracts().envelope.examples[0] | {"type": event.type}
 
     for example in event.examples:
-        validator.validate(envelope | {"data": example | {"added_later": True}})
-        assert not validator.is_valid(envelope | {"data": {"added_later": True}})
-        assert not validator.is_valid(envelope | {"data": example, "type": "another.event"})
+        validator.validate([envelope | {"data": example | {"added_later": True}}])
+        assert not validator.is_valid([envelope | {"data": {"added_later": True}}])
+        assert not validator.is_valid([envelope | {"data": example, "type": "another.event"}])
 
 
 def test_two_contracts_never_mean_different_things_by_one_definition() -> None:
