@@ -45,9 +45,7 @@ def up(data: Path, port: int, rate_limit: int | None, replicas: int = 1, *, deta
             raise StartFailed("The start was interrupted; nothing runs.") from None
 
 
-def _start(
-    data: Path, port: int, rate_limit: int | None, replicas: int, console: Console, *, detach: bool
-) -> System:
+def _start(data: Path, port: int, rate_limit: int | None, replicas: int, console: Console, *, detach: bool) -> System:
     layout = make_data_folder(data)
     with only_one(layout):
         if processes.is_supervised(layout.data):

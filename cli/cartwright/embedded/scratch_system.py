@@ -39,9 +39,7 @@ class ScratchSystem:
         return self.run("token", "--email", email, *(["--admin"] if admin else [])).stdout.strip()
 
     def start(self) -> None:
-        self.run(
-            *("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas))
-        )
+        self.run(*("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas)))
 
     def stop(self) -> None:
         self.run("down")
