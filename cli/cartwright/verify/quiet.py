@@ -18,7 +18,14 @@ HEARD_BY = {
     "orders": ("user.*",),
     "catalog": ("order.confirmed", "order.cancelled"),
     "payments": ("order.confirmed", "order.cancelled"),
-    "notifications": ("user.*", "order.*", "payment.*", "email.requested"),
+    "notifications": (
+        "user.*",
+        "order.confirmed",
+        "order.cancelled",
+        "order.shipped",
+        "payment.refunded",
+        "email.requested",
+    ),
     "audit": ("*",),
 }
 """Which events each service listens to; a test compares with the contracts."""
