@@ -13,11 +13,10 @@ from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.plugins.prometheus import PrometheusConfig
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from chassis import access, context, openapi, problems, strict_json, tracing
+from chassis import access, context, metrics, openapi, problems, strict_json, tracing
 from chassis.lifecycle import Part, Parts
 from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
 from chassis.tokens import TokenVerifier
@@ -44,7 +43,7 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 class RequestContext(ASGIMiddleware):
-    """Gives each request its correlation id, trace and deadline, answers the id, and logs what went wrong.
+    """Gives each request its correlation id, trace and deadline, answers the id, measures, and logs what went wrong.
 
     It stands before the router, so that it holds for paths and methods that are not there too.
     """
@@ -63,21 +62,25 @@ class RequestContext(ASGIMiddleware):
             correlation = context.correlation_id()
             method = scope.get("method", "")
             started_at = time.perf_counter()
+            status = 0
 
             async def answer(message: Message) -> None:
+                nonlocal status
                 if message["type"] == "http.response.start":
+                    status = message["status"]
                     message["headers"] = [*message["headers"], (b"x-request-id", correlation.encode())]
-                    if message["status"] >= 500:
+                    if status >= 500:
                         _log.warning(
                             "request failed",
                             method=method,
                             path=scope["path"],
-                            status=message["status"],
+                            status=status,
                             duration_ms=round((time.perf_counter() - started_at) * 1_000, 3),
                         )
                 await send(message)
 
             await next_app(scope, receive, answer)
+            metrics.observe_request(method, scope.get("path_template"), status, time.perf_counter() - started_at)
 
 
 class Traced(ASGIMiddleware):
@@ -155,7 +158,6 @@ def application(
         plugins=[problems.plugin()],
         middleware=[
             Traced(),
-            PrometheusConfig(app_name=name, prefix="cartwright_http", group_path=True).middleware,
             access.Authentication(verifier),
         ],
         openapi_config=OpenAPIConfig(

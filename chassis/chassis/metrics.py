@@ -1,7 +1,12 @@
-"""The metrics that all services share. Rate, errors and duration per route come from Litestar's own middleware."""
+"""The metrics that all services share."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
+REQUEST_SECONDS = Histogram(
+    "cartwright_http_request_duration_seconds",
+    "Requests: their rate, errors and duration, by the template of their path.",
+    ["method", "path", "status"],
+)
 BATCH_SIZE = Histogram(
     "cartwright_batch_size", "Items that went together.", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
@@ -16,3 +21,17 @@ BREAKER_OPEN = Gauge(
 )
 CALLS = Counter("cartwright_calls_total", "Calls to other services.", ["target", "path", "outcome"])
 CALL_SECONDS = Histogram("cartwright_call_seconds", "Duration of calls to other services.", ["target", "path"])
+
+
+_requests: dict[tuple[str, str, int], Histogram] = {}
+
+
+def observe_request(method: str, path_template: str | None, status: int, seconds: float) -> None:
+    """Count a request that was answered. One without a route counts under no method and path: both are its sender's.
+
+    Looking a labelled metric up takes most of what counting costs, so each is looked up once.
+    """
+    key = (method, path_template, status) if path_template is not None else ("", "", status)
+    if key not in _requests:
+        _requests[key] = REQUEST_SECONDS.labels(*key)
+    _requests[key].observe(seconds)

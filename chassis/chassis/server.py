@@ -38,6 +38,7 @@ def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Lites
             lifespan="on",
             access_log=False,
             log_config=None,
+            proxy_headers=False,  # Nothing here asks for the client's address.
             server_header=False,
             date_header=False,
             timeout_keep_alive=75,

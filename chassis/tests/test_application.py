@@ -429,3 +429,11 @@ async def test_requests_are_measured_by_their_route(client: Client) -> None:
     metrics = (await client.get("/metrics")).text
     assert 'path="/refusals/{name}"' in metrics
     assert "/refusals/Conflict" not in metrics
+
+
+async def test_what_has_no_route_is_counted_without_the_names_that_its_sender_chose(client: Client) -> None:
+    await client.request("SURPRISE", "/secret-place")
+    metrics = (await client.get("/metrics")).text
+    assert 'method="",path="",status="404"' in metrics
+    assert "SURPRISE" not in metrics
+    assert "/secret-place" not in metrics
