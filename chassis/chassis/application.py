@@ -60,7 +60,7 @@ class RequestContext(ASGIMiddleware):
             seconds=seconds,
         ):
             correlation = context.correlation_id()
-            method = scope.get("method", "")
+            method = str(scope.get("method", ""))
             started_at = time.perf_counter()
             status = 0
 
