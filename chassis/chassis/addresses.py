@@ -1,48 +1,50 @@
-"""Where a peer's replicas are: takes them in turn, and lets alone for a while those that failed.
+"""Where a peer's replicas are: takes them in turn, and leaves alone one that failed until it says that it is ready.
 
-Guarantee: as long as one replica is well, a peer that died costs each caller one attempt, and a peer that is frozen
-one time-out for each of its rests, which grow from one second to ten.
+Guarantee: as long as one replica is ready, one that died, froze or cannot be reached costs a caller one attempt, and
+not one in each of its calls.
 """
 
-import time
-from dataclasses import dataclass
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
 
-REST_S = 1.0
-REST_S_MAX = 10.0
-
-
-@dataclass(eq=False)
-class Address:
-    """The base address of a replica. `rests_until` is on this process's monotonic clock."""
-
-    url: str
-    failures: int = 0
-    rests_until: float = float("-inf")
-
-    def worked(self) -> None:
-        self.failures = 0
-        self.rests_until = float("-inf")
-
-    def failed(self) -> None:
-        now = time.monotonic()
-        if now < self.rests_until:
-            return  # Many calls that fail together are one failure.
-        self.failures += 1
-        # Doubled so often and no more: a float has an end.
-        self.rests_until = now + min(REST_S * 2 ** min(self.failures - 1, 10), REST_S_MAX)
+REST_S = 0.5
+"""Between the questions to one that rests."""
 
 
 class Addresses:
-    """The addresses of one peer, as a setting gives them: separated by commas."""
+    """The base addresses of one peer, as a setting gives them: separated by commas. `is_ready` asks one of them."""
 
-    def __init__(self, urls: str) -> None:
-        self.all = [Address(url.strip().rstrip("/")) for url in urls.split(",")]
+    def __init__(self, urls: str, is_ready: Callable[[str], Awaitable[bool]]) -> None:
+        self.all = tuple(url.strip().rstrip("/") for url in urls.split(","))
+        self._in_turn = deque(self.all)
+        self._is_ready = is_ready
+        self._resting: dict[str, asyncio.Task[None]] = {}
 
-    def next(self) -> Address:
-        """The one that has waited longest among those that do not rest; if all do, the one that is soonest done."""
-        now = time.monotonic()
-        chosen = next((address for address in self.all if address.rests_until <= now), None)
-        chosen = chosen or min(self.all, key=lambda address: address.rests_until)
-        self.all.remove(chosen)
-        self.all.append(chosen)
+    def next(self) -> str:
+        """The one whose turn it is among those that do not rest, or among all when all do."""
+        awake = (url for url in self._in_turn if url not in self._resting)
+        chosen = next(awake, self._in_turn[0])
+        self._in_turn.remove(chosen)
+        self._in_turn.append(chosen)
         return chosen
+
+    def failed(self, url: str) -> None:
+        # An only one is taken whether it rests or not.
+        if len(self.all) > 1 and url not in self._resting:
+            self._resting[url] = asyncio.create_task(self._rest(url), name=f"rest of {url}")
+
+    async def _rest(self, url: str) -> None:
+        try:
+            while True:
+                await asyncio.sleep(REST_S)
+                if await self._is_ready(url):
+                    return
+        finally:
+            del self._resting[url]
+
+    async def stop(self) -> None:
+        resting = list(self._resting.values())
+        for rest in resting:
+            rest.cancel()
+        await asyncio.gather(*resting, return_exceptions=True)

@@ -18,7 +18,7 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from chassis import context, crash, metrics
-from chassis.addresses import Address, Addresses
+from chassis.addresses import Addresses
 from chassis.problems import OutcomeUnknown, Refusal, Unavailable
 from chassis.retry import retried
 from chassis.tokens import ServiceTokens
@@ -26,6 +26,9 @@ from chassis.tokens import ServiceTokens
 ResultT = TypeVar("ResultT")
 CALL_S_MAX = 2.0
 CONNECT_S_MAX = 1.0
+ATTEMPT_S_MIN = 1.0
+"""Or half of what is left: where there is another replica to ask, a frozen one does not get all the time there is."""
+READY_S_MAX = 1.0
 BREAKER_FAILURES = 5
 BREAKER_OPEN_S = 2.0
 CONNECTIONS_MAX = 64
@@ -72,9 +75,15 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     authorization: str | None
     deadline: float
     """On this process's monotonic clock."""
+    may_ask_another: bool
+    """When no answer comes in time."""
 
     def seconds_left(self) -> float:
         return self.deadline - time.monotonic()
+
+    def attempt_s_max(self) -> float:
+        left = self.seconds_left()
+        return min(left, max(left / 2, ATTEMPT_S_MIN)) if self.may_ask_another else left
 
 
 class ServiceClient:
@@ -85,7 +94,7 @@ class ServiceClient:
 
     def __init__(self, target: str, base_urls: str, tokens: ServiceTokens | None) -> None:
         self._target = target
-        self._addresses = Addresses(base_urls)
+        self._addresses = Addresses(base_urls, self._is_ready)
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._breakers = AsyncCircuitBreakerFactory(
@@ -96,7 +105,7 @@ class ServiceClient:
         )
         self._breakers.add_listener(self._note_breaker)
         for address in self._addresses.all:
-            metrics.BREAKER_OPEN.labels(target, address.url).set(0)
+            metrics.BREAKER_OPEN.labels(target, address).set(0)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -106,6 +115,7 @@ class ServiceClient:
         )
 
     async def stop(self) -> None:
+        await self._addresses.stop()
         if self._session is not None:
             await self._session.close()
 
@@ -138,6 +148,7 @@ class ServiceClient:
             query=query,
             authorization=authorization,
             deadline=time.monotonic() + limit_s,
+            may_ask_another=idempotent and len(self._addresses.all) > 1,
         )
         label = (self._target, route or path)
         crash.point(label, "before call")
@@ -181,21 +192,25 @@ class ServiceClient:
         if request.seconds_left() <= 0:
             raise PeerUnavailable(f"No time was left to call {self._target}.")
         address = self._addresses.next()
-        breaker = await self._breakers.get_breaker(address.url)
+        breaker = await self._breakers.get_breaker(address)
         try:
             async with breaker:
-                answer = self._decoded(await self._once(request, address), result)
+                return self._decoded(await self._once(request, address), result)
         except OpenedState:
-            address.failed()
+            self._addresses.failed(address)
             raise PeerUnavailable(f"Calls to {self._target} are held back after failures.") from None
         except (PeerUnavailable, OutcomeUnknown):
-            address.failed()
+            self._addresses.failed(address)
             raise
-        except RefusedByPeer:
-            address.worked()
-            raise
-        address.worked()
-        return answer
+
+    async def _is_ready(self, address: str) -> bool:
+        assert self._session is not None, "nothing fails before the start"
+        try:
+            limit = aiohttp.ClientTimeout(total=READY_S_MAX)
+            async with self._session.get(f"{address}/ready", timeout=limit) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     def _decoded(self, answer: bytes, result: type[ResultT]) -> ResultT:
         try:
@@ -204,14 +219,14 @@ class ServiceClient:
             # It said yes to something, and nobody knows to what.
             raise OutcomeUnknown(f"{self._target} answered what cannot be read: {error}.") from error
 
-    async def _once(self, request: _Request, address: Address) -> bytes:
-        limit_s = max(request.seconds_left(), 0.001)  # Zero would mean no limit.
+    async def _once(self, request: _Request, address: str) -> bytes:
+        limit_s = max(request.attempt_s_max(), 0.001)  # Zero would mean no limit.
         if self._session is None:
             raise PeerUnavailable(f"The client of {self._target} has not been started.")
         try:
             async with self._session.request(
                 request.method,
-                f"{address.url}{request.path}",
+                f"{address}{request.path}",
                 data=request.payload,
                 params=request.query,
                 headers=self._headers(request, limit_s),

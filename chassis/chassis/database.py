@@ -30,7 +30,7 @@ ACQUIRE_S_MAX = 5.0
 COMMAND_S_MAX = 10.0
 CONNECT_S_MAX = 5.0
 RETRY_S_MAX = 5.0
-IDLE_IN_TRANSACTION_S_MAX = 5.0
+IDLE_IN_TRANSACTION_S_MAX = 3.0
 """Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
 that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.

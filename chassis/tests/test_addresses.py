@@ -1,75 +1,87 @@
-"""Replicas are taken in turn, and one that failed rests, the longer the more often it did."""
+"""Replicas are taken in turn, and one that failed rests until it says that it is ready."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from chassis import addresses as module
-from chassis.addresses import REST_S, REST_S_MAX, Address, Addresses
+from chassis.addresses import Addresses
+
+Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
 
-class Clock:
-    now = 1_000.0
+class Peers:
+    """Those of `not_ready` say so when they are asked."""
 
-    def monotonic(self) -> float:
-        return self.now
+    def __init__(self) -> None:
+        self.not_ready: set[str] = set()
+        self.asked: list[str] = []
+
+    async def is_ready(self, url: str) -> bool:
+        self.asked.append(url)
+        return url not in self.not_ready
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+def peers(monkeypatch: pytest.MonkeyPatch) -> Peers:
+    monkeypatch.setattr(module, "REST_S", 0.01)
+    return Peers()
+
+
+@pytest.fixture
+async def addresses(peers: Peers) -> AsyncIterator[Addresses]:
+    addresses = Addresses("a,b,c", peers.is_ready)
+    yield addresses
+    await addresses.stop()
 
 
 def _taken(addresses: Addresses, times: int) -> list[str]:
-    return [addresses.next().url for _ in range(times)]
+    return [addresses.next() for _ in range(times)]
 
 
-def test_a_setting_gives_them_separated_by_commas() -> None:
-    assert [address.url for address in Addresses("http://a:1/, http://b:2").all] == ["http://a:1", "http://b:2"]
+def test_a_setting_gives_them_separated_by_commas(peers: Peers) -> None:
+    assert Addresses("http://a:1/, http://b:2", peers.is_ready).all == ("http://a:1", "http://b:2")
 
 
-def test_they_are_taken_in_turn() -> None:
-    assert _taken(Addresses("a,b,c"), 5) == ["a", "b", "c", "a", "b"]
+async def test_they_are_taken_in_turn(addresses: Addresses) -> None:
+    assert _taken(addresses, 5) == ["a", "b", "c", "a", "b"]
 
 
-def test_one_that_failed_rests_and_is_then_taken_again(clock: Clock) -> None:
-    addresses = Addresses("a,b,c")
-    addresses.next().failed()
-    assert "a" not in _taken(addresses, 6)
-    clock.now += REST_S
-    assert "a" in _taken(addresses, 3)
+async def test_one_that_failed_rests_until_it_is_ready(
+    addresses: Addresses, peers: Peers, eventually: Eventually
+) -> None:
+    peers.not_ready.add("a")
+    addresses.failed("a")
+
+    async def was_asked_again() -> bool:
+        assert "a" not in _taken(addresses, 3)
+        return peers.asked.count("a") > 2
+
+    await eventually(was_asked_again, "it was asked whether it is ready")
+    peers.not_ready.clear()
+
+    async def is_taken() -> bool:
+        return "a" in _taken(addresses, 3)
+
+    await eventually(is_taken, "it takes its turns again")
 
 
-def test_the_rests_grow_to_a_bound_and_end_when_it_worked(clock: Clock) -> None:
-    address = Address("a")
-    rests = []
-    for _ in range(2_000):
-        address.failed()
-        rests.append(address.rests_until - clock.now)
-        clock.now = address.rests_until
-    assert rests[:3] == [REST_S, 2 * REST_S, 4 * REST_S]
-    assert rests[-1] == REST_S_MAX
-    address.worked()
-    address.failed()
-    assert address.rests_until - clock.now == REST_S
+async def test_when_all_rest_they_are_taken_in_turn_nevertheless(addresses: Addresses, peers: Peers) -> None:
+    for url in addresses.all:
+        addresses.failed(url)
+    assert _taken(addresses, 4) == ["a", "b", "c", "a"]
 
 
-def test_many_calls_that_fail_together_are_one_failure(clock: Clock) -> None:
-    address = Address("a")
+async def test_many_calls_that_fail_together_ask_once(addresses: Addresses, peers: Peers) -> None:
     for _ in range(64):
-        address.failed()
-    assert address.rests_until == clock.now + REST_S
+        addresses.failed("a")
+    await asyncio.sleep(0.05)
+    assert peers.asked == ["a"]
 
 
-def test_when_all_rest_the_one_that_is_soonest_done_is_taken(clock: Clock) -> None:
-    addresses = Addresses("a,b")
-    addresses.next().failed()
-    clock.now += REST_S / 2
-    addresses.next().failed()
-    assert _taken(addresses, 2) == ["a", "a"]
-
-
-def test_an_only_one_is_taken_whether_it_rests_or_not(clock: Clock) -> None:
-    addresses = Addresses("a")
-    addresses.next().failed()
-    assert _taken(addresses, 2) == ["a", "a"]
+async def test_an_only_one_never_rests(peers: Peers) -> None:
+    addresses = Addresses("a", peers.is_ready)
+    addresses.failed("a")
+    await asyncio.sleep(0.03)
+    assert peers.asked == []

@@ -29,10 +29,14 @@ class Question(msgspec.Struct):
 
 
 class Peer:
-    """A peer that follows a script, one step a request: bytes to answer, or what to do instead."""
+    """A peer that follows a script, one step a request: bytes to answer, or what to do instead.
+
+    `readiness` is another script, for when it is asked whether it is ready.
+    """
 
     def __init__(self) -> None:
         self.script: list[bytes | str] = []
+        self.readiness: list[bytes | str] = []
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
         self.url = ""
@@ -47,7 +51,8 @@ class Peer:
                 }
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.requests.append((head[0], headers, body))
-                step = self.script.pop(0) if self.script else response(200, b'{"ok":true}')
+                script = self.readiness if "/ready" in head[0] else self.script
+                step = script.pop(0) if script else response(200, b'{"ok":true}')
                 if step == "hang":
                     await asyncio.sleep(60)
                 elif step == "close":
@@ -244,26 +249,47 @@ async def test_what_a_replica_may_have_done_is_asked_of_no_other(
     assert other_peer.requests == []
 
 
-async def test_a_frozen_replica_is_let_alone_while_another_is_well(
-    client_of_two: ServiceClient, peer: Peer, other_peer: Peer
+async def test_a_frozen_replica_is_left_alone_until_it_is_ready(
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
+    monkeypatch.setattr(module, "READY_S_MAX", 0.1)
+    monkeypatch.setattr(addresses, "REST_S", 0.05)
     peer.script = ["hang"]
+    peer.readiness = ["hang", problem(503, "not_ready")]
     with pytest.raises(OutcomeUnknown):
         await _ask(client_of_two, timeout_s=0.1)
-    for _ in range(5):
+
+    async def was_asked_whether_it_is_ready() -> bool:
         assert await _ask(client_of_two) == Answer(ok=True)
-    assert (len(peer.requests), len(other_peer.requests)) == (1, 5)
+        return len(peer.requests) > 3
+
+    await eventually(was_asked_whether_it_is_ready, "it was asked whether it is ready")
+    asked = [line for line, _, _ in peer.requests]
+    assert asked[:4] == ["POST /reservations HTTP/1.1", *["GET /ready HTTP/1.1"] * 3]
+
+
+async def test_a_frozen_replica_does_not_use_up_the_time_of_an_idempotent_call(
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ATTEMPT_S_MIN", 0.1)
+    peer.script = ["hang"]
+    assert await _ask(client_of_two, timeout_s=0.5) == Answer(ok=True)
+    assert len(other_peer.requests) == 1
 
 
 async def test_the_breaker_of_a_replica_holds_back_nothing_from_another(
-    client_of_two: ServiceClient, peer: Peer, other_peer: Peer, monkeypatch: pytest.MonkeyPatch
+    client_of_two: ServiceClient, peer: Peer, other_peer: Peer, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
     monkeypatch.setattr(addresses, "REST_S", 0.0)
     peer.script = ["close"] * module.BREAKER_FAILURES
-    for _ in range(4 * module.BREAKER_FAILURES):
+
+    async def is_open() -> bool:
         assert await _ask(client_of_two) == Answer(ok=True)
-    assert (_is_open(peer), _is_open(other_peer)) == (1, 0)
-    assert len(peer.requests) == module.BREAKER_FAILURES
+        return _is_open(peer) == 1
+
+    await eventually(is_open, "the breaker of the one that closes is open")
+    assert peer.script == []
+    assert _is_open(other_peer) == 0
 
 
 async def test_a_client_that_was_not_started_sends_nothing(peer: Peer) -> None:
