@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import random
-import resource
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from cartwright import operate
 from cartwright.chaos import repetition
 from cartwright.chaos.proxy import Proxy
 from cartwright.chaos.schedule import Fault
-from cartwright.embedded import supervisor
+from cartwright.embedded import postgres, supervisor
 from cartwright.embedded.parts import all_parts
 from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
@@ -26,6 +26,7 @@ CONNECT_S_MAX = 5.0
 STOP_S_MAX = 20.0
 REPLAY_S_MAX = 90.0
 POLL_S = 0.1
+LIMIT_S_MAX = 5
 
 # What an operator has published again after a loss: it has to reach back further than any listener is behind.
 REPLAYED_BEFORE = timedelta(seconds=180)
@@ -132,21 +133,26 @@ class Faults:
         """Every write to a file fails for a while, by the limit on the size of files: EFBIG where it would be ENOSPC.
 
         A small file system to be filled needs privileges; this needs none, and it hits the same lines of code.
+        Processes that are started meanwhile inherit the limit.
         """
         process = await self._process(fault.target)
         if process is None:
             return "it was down already"
-        until = time.monotonic() + fault.lasts_s
+        user = self._parts[fault.target].user
+        if not await asyncio.to_thread(_limit_files, _family(process), "0", user):
+            return "its files cannot be limited here"
         try:
-            while time.monotonic() < until:
-                # PostgreSQL starts new processes all the time.
-                for each in _family(process):
-                    _limit_files(each, 0)
-                await asyncio.sleep(POLL_S)
+            await asyncio.sleep(fault.lasts_s)
         finally:
-            for each in _family(process):
-                _limit_files(each, resource.RLIM_INFINITY)
+            await asyncio.shield(asyncio.to_thread(_limit_files, _family(process), "unlimited", user))
+        if fault.target == "nats":
+            await self._restart_broker()
         return ""
+
+    async def _restart_broker(self) -> None:
+        """What the operator does who has made space: after a failed write a stream takes nothing until a restart."""
+        async with self._store_of_broker, self._stopped_broker():
+            pass
 
     # --- Ways
 
@@ -229,8 +235,24 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
     return [process]
 
 
-def _limit_files(process: psutil.Process, bytes_max: int) -> None:
-    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-        if process.is_running():
-            _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (bytes_max, hard))
+def _limit_files(processes: list[psutil.Process], bytes_max: str, user: str | None) -> bool:
+    """Sets how long a file may become; answers whether it could for the first of the processes.
+
+    By `prlimit` of util-linux, run as who owns the processes: even root may not do this to others everywhere.
+    """
+    with contextlib.suppress(OSError):
+        done = [
+            subprocess.run(
+                ["prlimit", "--pid", str(process.pid), f"--fsize={bytes_max}:unlimited"],
+                user=user,
+                group=None if user is None else postgres.server_group(user),
+                extra_groups=None if user is None else [],
+                stderr=subprocess.DEVNULL,
+                check=False,
+                timeout=LIMIT_S_MAX,
+            ).returncode
+            for process in processes
+            if process.is_running()
+        ]
+        return bool(done) and done[0] == 0
+    return False

@@ -1,7 +1,7 @@
 """Has the judge hear the record and see what is there: orders as their buyers read them, and as they are kept."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,13 @@ _ORDERS = "SELECT id, user_id, idempotency_key, correlation_id, status, confirme
 _REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refunds WHERE fingerprint IS NOT NULL"
 
 
-async def judge_record(system: System, line: Line, shop: Shop, path: Path, wait_s: float) -> list[Verdict]:
-    """The verdicts on all eleven promises, in their order. Waits `wait_s` at the most for the system to be quiet."""
+async def judge_record(
+    system: System, line: Line, shop: Shop, path: Path, wait_s: float, unready: Sequence[str]
+) -> list[Verdict]:
+    """The verdicts on all eleven promises, in their order. Waits `wait_s` at the most for the system to be quiet.
+
+    `unready` are the parts that did not come back.
+    """
     urls = {service: system.reader_url(service) for service in SERVICES_WITH_DATABASE}
     report = await verify(urls, wait_s=wait_s)
     judge = Judge()
@@ -43,16 +48,17 @@ async def judge_record(system: System, line: Line, shop: Shop, path: Path, wait_
         async for row in books.stream("payments", _REFUNDS):
             judge.meet_refund(KeptRefund(str(row[0]), row[1], row[2], row[3]))
     judge.conclude()
-    return combined(report, judge)
+    return combined(report, judge, unready)
 
 
-def combined(report: Report, judge: Judge) -> list[Verdict]:
+def combined(report: Report, judge: Judge, unready: Sequence[str] = ()) -> list[Verdict]:
     """What the data shows and what the answers show, promise by promise."""
     verdicts = {verdict.promise: verdict for verdict in report.verdicts}
+    late = [Violation("a part did not become ready again", part) for part in unready]
     if report.in_flight:
         told = ", ".join(f"{count} {things}" for things, count in report.in_flight.items())
-        late = Violation("the system did not become quiet in time", told)
-        verdicts[ENDS] = _with(verdicts[ENDS], [late], {}, are_more=False)
+        late.append(Violation("the system did not become quiet in time", told))
+    verdicts[ENDS] = _with(verdicts[ENDS], late, {}, are_more=False)
     for number, findings in judge.findings.items():
         verdict = verdicts.get(number) or Verdict(
             promise=number, says=SAYS[number], holds=True, checked={}, in_flight={}, violations=[], are_more=False
