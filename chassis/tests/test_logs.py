@@ -69,3 +69,26 @@ def test_a_traceback_is_part_of_its_line(lines: dict[str, dict[str, Any]], event
 
 def test_what_is_below_the_level_is_left_out(lines: dict[str, dict[str, Any]]) -> None:
     assert set(lines) == {"plain", "within", "from a library", "odd", "failed", "failed in a library"}
+
+
+KILLED = """
+import asyncio, os, signal
+import structlog
+from chassis import logs
+
+logs.configure("orders", "info")
+log = structlog.get_logger()
+
+async def main():
+    log.info("first")
+    log.info("second")
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_told_before_the_last_round_of_the_loop_outlives_a_kill() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, check=False, timeout=30)
+    assert [msgspec.json.decode(line)["event"] for line in done.stdout.splitlines()] == ["first", "second"]

@@ -38,13 +38,12 @@ class WriteNotifications:
         ]
         written = await store_notifications.insert(connection, notifications)
         for notification in notifications:
-            if notification.id in written:
+            if notification.id in written and notification.state is not State.PENDING:  # The others tell when sent.
                 with context.working_on(notification.correlation_id, notification.traceparent):
                     _log.info(
-                        "notification written",
+                        "notification suppressed",
                         kind=notification.kind,
                         order_id=None if notification.order_id is None else str(notification.order_id),
-                        state=notification.state,
                         code=notification.code,
                     )
 

@@ -3,17 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import structlog
-
-from chassis import context
 from chassis.client import ServiceClient
 from chassis.money import Money, money
 from orders import messages
 from orders.errors import AnotherCurrency
 from orders.order import Line, Order, Reason
 from orders.saga import Done, Outcome, Refused, Unknown
-
-_log = structlog.get_logger()
 
 
 class Catalog:
@@ -87,8 +82,6 @@ def _outcome(order: Order, answer: messages.ReservationAnswer) -> Outcome[Reason
         answer.total.currency,
         answer.total.minor(),
     )
-    with context.working_on(order.correlation_id, order.traceparent):
-        _log.info("stock reserved", order_id=str(order.id))
     return Done()
 
 
