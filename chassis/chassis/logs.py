@@ -39,7 +39,7 @@ def configure(service: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(serializer=_serialize)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Output(sys.stdout.buffer))),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Output(sys.stdout.buffer))),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
