@@ -135,6 +135,28 @@ def chaos(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(min=1, help="For how long each load is measured.")] = 10.0,
+    clients: Annotated[str, typer.Option(metavar="N,...", help="So many at once.")] = "1,16,64,256",
+    only: Annotated[
+        str, typer.Option(metavar="PART,...", help="Of purchases, hot-purchases, reads, sign-ins, pgbench.")
+    ] = "",
+    replicas: Annotated[int, typer.Option(min=1, max=REPLICAS_MAX, help="How many of each service run.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure a system of its own, beside pgbench in the same run, then check every promise on what came of it."""
+    from cartwright.bench.command import bench as measure
+    from cartwright.bench.command import parse_plan
+
+    try:
+        plan = parse_plan(seconds, clients, only, replicas)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if not measure(plan, as_json=as_json):
+        raise typer.Exit(1)
+
+
 @orders.command("stuck")
 def stuck_orders(
     data: Data = DATA_DEFAULT,

@@ -41,7 +41,7 @@ _UNDER_WAY = (
         "SELECT count(*) FROM notifications WHERE state = 'pending' AND attempts <= 1",
     ),
 )
-_UNPUBLISHED = """
+UNPUBLISHED = """
     SELECT count(*)
     FROM journal
     JOIN journal_relay AS relay ON relay.name = 'broker'
@@ -68,7 +68,7 @@ async def wait_until_quiet(books: Books, wait_s: float) -> dict[str, int]:
 async def _look(books: Books) -> dict[str, int]:
     counts = {things: await books.number(service, query) for things, service, query in _UNDER_WAY}
     for service in PUBLISHERS:
-        counts[f"events of {service} to be published"] = await books.number(service, _UNPUBLISHED)
+        counts[f"events of {service} to be published"] = await books.number(service, UNPUBLISHED)
     recent: list[Row] = []
     for service in PUBLISHERS:
         recent += await books.rows(service, _RECENT, RECENT_EVENTS)
