@@ -11,7 +11,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test lint
+.PHONY: help setup up down test crash-test lint
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -27,6 +27,9 @@ down: setup ## stop what `make up ARGS=--detach` started
 
 test: setup ## run all tests
 	.venv/bin/pytest $(ARGS)
+
+crash-test: setup ## crash each service at each place on the way of an order. ARGS="-k purchase" for a part
+	.venv/bin/pytest -m matrix tests/chaos/test_crash_matrix.py $(ARGS)
 
 lint: setup ## check format, rules, types and the direction of imports
 	.venv/bin/ruff format --check
