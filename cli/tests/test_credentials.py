@@ -58,7 +58,11 @@ def test_the_environment_of_a_service_holds_no_secret_itself(tmp_path: Path) -> 
 
 
 def test_a_command_finds_the_system_as_it_was_last_started(tmp_path: Path) -> None:
-    made = make_system(make_data_folder(tmp_path), 9000, 7)
+    made = make_system(make_data_folder(tmp_path), 9000, 7, replicas=2)
     found = open_system(tmp_path)
-    assert (found.ports.base, found.rate_limit) == (9000, 7)
+    assert (found.ports.base, found.rate_limit, list(found.replicas)) == (9000, 7, [1, 2])
+    assert [found.service_url("users", replica) for replica in found.replicas] == [
+        "http://127.0.0.1:9011",
+        "http://127.0.0.1:9021",
+    ]
     assert found.credentials == made.credentials

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cartwright.embedded.layout import SERVICES, Ports
+from cartwright.embedded.layout import REPLICAS_MAX, SERVICES, Ports
 from cartwright.embedded.listening import STEP_BETWEEN_SYSTEMS
 
 
@@ -20,7 +20,12 @@ def test_services_follow_the_gateway_in_their_known_order(service: str, port: in
     assert Ports(8080).service(service) == port
 
 
+def test_each_further_replica_listens_ten_ports_higher() -> None:
+    ports = Ports(8080, replicas=3).all()
+    assert [ports[part] for part in ("users", "users-2", "users-3")] == [8091, 8101, 8111]
+
+
 def test_two_systems_a_step_apart_share_no_port() -> None:
-    first = set(Ports(8080).all().values())
-    second = set(Ports(8080 + STEP_BETWEEN_SYSTEMS).all().values())
-    assert not first & second
+    first = list(Ports(8080, REPLICAS_MAX).all().values())
+    second = list(Ports(8080 + STEP_BETWEEN_SYSTEMS, REPLICAS_MAX).all().values())
+    assert len(set(first + second)) == len(first) + len(second)
