@@ -88,7 +88,7 @@ class Line:
             meant=meant,
             subject=subject,
             status=status,
-            answer=msgspec.Raw(answer) if answer else NOTHING,
+            answer=_one_line(answer),
             trouble=trouble,
         )
         self._recorder.write(call)
@@ -167,6 +167,15 @@ class Account:
             tokens = msgspec.json.decode(answer)
             self.token = str(tokens["access_token"])
             self._renew_at = time.monotonic() + float(tokens["expires_in"]) - TOKEN_LEFT_S_MIN
+
+
+def _one_line(answer: bytes) -> msgspec.Raw:
+    """The answer as it came, but for the end of line that Envoy adds; nothing where it is no JSON."""
+    try:
+        msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return NOTHING
+    return msgspec.Raw(answer.strip())
 
 
 def new_key() -> str:

@@ -35,6 +35,8 @@ def chaos(seed: int | None, minutes: float, faults: int | None, *, as_json: bool
     for fault in planned(plan):
         console.print(f"  {fault.at_s:7.1f} s  {fault.says}", style="dim", highlight=False)
     folder = Path(tempfile.mkdtemp(prefix="cartwright-chaos-"))
+    if keep:
+        console.print(f"data and record: {folder}", markup=False)
     outcome = _run(plan, folder, console, keep=keep)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(outcome)).decode())
@@ -55,7 +57,8 @@ def _run(plan: Plan, folder: Path, console: Console, *, keep: bool) -> Outcome:
     try:
         return asyncio.run(bounded())
     except (asyncio.CancelledError, KeyboardInterrupt):
-        raise CannotGoOn("The run was stopped; nothing is left of it.") from None
+        left = f"It is left at {folder}." if keep else "Nothing is left of it."
+        raise CannotGoOn(f"The run was stopped. {left}") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotGoOn(f"The run broke off: {error or type(error).__name__}") from error
 

@@ -104,6 +104,8 @@ class Judge:
                 self._hear_cancellation(call)
             case "ship" | "look":
                 self._hear_of_order(call)
+            case "look closely":
+                self._hear_not_found(call)
             case "refund":
                 self._hear_refund(call)
             case what if what == PUT_ON_SALE_FEW and call.status == 201:
@@ -149,10 +151,13 @@ class Judge:
         if call.status in {200, 202} and call.subject in self._told:
             self._told[call.subject].must_be = "cancelled"
 
-    def _hear_of_order(self, call: Call) -> None:
+    def _hear_not_found(self, call: Call) -> None:
         if call.status == 404:
             self._violated(ANSWERED, "an order that was answered was not found", call.subject, call.what)
-        elif 200 <= call.status < 300:
+
+    def _hear_of_order(self, call: Call) -> None:
+        self._hear_not_found(call)
+        if 200 <= call.status < 300:
             view = call.decoded()
             # An administrator may look at it, too: the buyer is the one who bought.
             self._hear_view(call, view)

@@ -112,11 +112,14 @@ async def _started(system: System, last_will: LastWill, *, keep: bool) -> AsyncI
     command = [sys.executable, "-m", "cartwright", "down", "--erase", "--data", str(system.layout.data)]
     if not keep:
         last_will.run_command(command, while_exists=system.layout.data)
+    launching = asyncio.ensure_future(asyncio.to_thread(launch, system, lambda _: None))
     try:
-        await asyncio.to_thread(launch, system, lambda _: None)
+        await asyncio.shield(launching)
         await wait_until_ready(system, lambda _: None)
         yield
     finally:
+        # A thread cannot be interrupted, and must not start anything after the end.
+        await asyncio.wait([launching])
         # Its data is thrown away, and what is frozen would not end in order.
         await asyncio.shield(asyncio.to_thread(stop if keep else stop_at_once, system))
         if not keep:

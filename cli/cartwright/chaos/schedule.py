@@ -48,9 +48,9 @@ class Targets:
 
 @dataclass(frozen=True)
 class _Card:
-    """A kind with its target; `lasts` draws for how long."""
+    """A target, and in which way it is broken; `lasts` draws for how long."""
 
-    kind: str
+    kinds: Sequence[str]
     target: str
     lasts: Callable[[random.Random], float] = lambda _: 0.0
 
@@ -67,15 +67,16 @@ def schedule(seed: int, seconds: float, count: int, targets: Targets) -> list[Fa
         if not hand:
             hand = draw.sample(deck, len(deck))
         card = hand.pop()
+        kind = draw.choice(card.kinds)
         at_s = calm_s + step_s * (number + draw.random())
         faults.append(
             Fault(
                 number=number,
                 at_s=round(at_s, 3),
-                kind=card.kind,
+                kind=kind,
                 target=card.target,
                 lasts_s=round(min(card.lasts(draw), seconds - at_s), 3),
-                delay_s=round(draw.uniform(0.02, 0.25), 3) if card.kind == "slow" else 0.0,
+                delay_s=round(draw.uniform(0.02, 0.25), 3) if kind == "slow" else 0.0,
             )
         )
     return faults
@@ -84,21 +85,19 @@ def schedule(seed: int, seconds: float, count: int, targets: Targets) -> list[Fa
 def _deck(targets: Targets) -> list[_Card]:
     """Every fault there is. What is there twice is twice as frequent."""
     return [
-        *(_Card("kill", replica) for replica in targets.replicas),
-        *(_Card("kill", part) for part in STORES_AND_ENTRY),
-        *(_Card("kill a backend of", database) for database in targets.databases),
-        *(_Card("freeze", replica, _frozen_s) for replica in targets.replicas),
-        _Card("freeze", "nats", _between(1.0, 12.0)),
+        *(2 * [_Card(["kill"], replica) for replica in targets.replicas]),
+        *(3 * [_Card(["kill"], part) for part in STORES_AND_ENTRY]),
+        *(_Card(["kill a backend of"], database) for database in targets.databases),
+        *(_Card(["freeze"], replica, _frozen_s) for replica in targets.replicas),
+        _Card(["freeze"], "nats", _between(1.0, 12.0)),
         # Nobody can buy meanwhile: long enough for time-outs, short enough to go on testing.
-        *(_Card("freeze", part, _between(0.5, 4.0)) for part in ("postgres", "gateway")),
-        *(_Card("cut", way, _between(0.2, 4.0)) for way in targets.ways),
-        *(_Card("hang", way, _between(1.0, 15.0)) for way in targets.ways),
-        *(_Card("slow", way, _between(2.0, 10.0)) for way in targets.ways),
-        *(_Card("say again the events of", publisher) for publisher in targets.publishers),
-        _Card("fill the disk of", "postgres", _between(0.5, 2.0)),
-        _Card("fill the disk of", "nats", _between(1.0, 8.0)),
-        _Card("lose the store of", "nats"),
-        _Card("set back the store of", "nats", _between(2.0, 10.0)),
+        *(_Card(["freeze"], part, _between(0.5, 4.0)) for part in ("postgres", "gateway")),
+        *(_Card(["cut", "hang", "slow"], way, _between(0.5, 12.0)) for way in targets.ways),
+        *(_Card(["say again the events of"], publisher) for publisher in targets.publishers),
+        _Card(["fill the disk of"], "postgres", _between(0.5, 2.0)),
+        _Card(["fill the disk of"], "nats", _between(1.0, 8.0)),
+        _Card(["lose the store of"], "nats"),
+        _Card(["set back the store of"], "nats", _between(2.0, 10.0)),
     ]
 
 

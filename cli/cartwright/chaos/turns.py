@@ -221,6 +221,7 @@ class Client:
         if order is not None:
             owner, id_ = order
             await self._shop.line.call(owner, "look", "GET", f"/orders/{id_}", subject=id_)
+            await self._shop.line.call(owner, "look closely", "GET", f"/orders/{id_}/details", subject=id_)
 
     async def restock(self) -> None:
         product = self._shop.hot_product
