@@ -143,6 +143,13 @@ def bench(
         str, typer.Option(metavar="PART,...", help="Of purchases, hot-purchases, reads, sign-ins, pgbench.")
     ] = "",
     replicas: Annotated[int, typer.Option(min=1, max=REPLICAS_MAX, help="How many of each service run.")] = 1,
+    chart: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw what came of it, as SVG.")] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="An earlier --json; to be less than half as fast beside pgbench is a failure."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Measure a system of its own, beside pgbench in the same run, then check every promise on what came of it."""
@@ -153,7 +160,7 @@ def bench(
         plan = parse_plan(seconds, clients, only, replicas)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    if not measure(plan, as_json=as_json):
+    if not measure(plan, chart_file=chart, compare_file=compare, as_json=as_json):
         raise typer.Exit(1)
 
 

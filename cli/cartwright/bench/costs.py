@@ -13,9 +13,11 @@ import msgspec
 import psutil
 
 from cartwright.embedded import processes, supervisor
+from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.system import System
 
 CALL_S_MAX = 30.0
+POSTGRES = "postgres: "
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """Of one order (or sign-in, or whatever was asked for), of all that it led to until the system was quiet."""
 
     cpu_ms: dict[str, float]
-    """By part. PostgreSQL's is also told apart by what its processes did: those of a database, `postgres walwriter`."""
+    """By part."""
+    postgres_cpu_ms: dict[str, float]
+    """PostgreSQL's part of it by what its processes did: those of a database by its name, `walwriter`, and so on."""
     cpu_ms_total: float
     commits: dict[str, float]
     commits_total: float
@@ -63,8 +67,8 @@ class Meters:
         for name, process in self.part_processes().items():
             times = process.cpu_times()
             if name == "postgres":
-                used["postgres postmaster"] += times.user + times.system
-                used["postgres ended"] += times.children_user + times.children_system
+                used[f"{POSTGRES}postmaster"] += times.user + times.system
+                used[f"{POSTGRES}ended"] += times.children_user + times.children_system
                 for role, seconds in _postgres_children_s(process).items():
                     used[role] += seconds
             else:
@@ -95,25 +99,37 @@ def _postgres_children_s(postmaster: psutil.Process) -> dict[str, float]:
 def _postgres_role(title: str) -> str:
     """`postgres: orders orders 127.0.0.1(4711) idle` works for a database, `postgres: io worker 1` for the server."""
     words = title.removeprefix("postgres: ").split()
-    return f"postgres {words[1]}" if "127.0.0.1(" in title else f"postgres {' '.join(words[:2])}"
+    return POSTGRES + (words[1] if f"{LOOPBACK}(" in title else " ".join(words[:2]))
 
 
 def costs_of(before: Reading, after: Reading, count: int) -> Costs:
     """The difference of two readings, for each of `count`."""
     count = max(count, 1)
-    by_process = {
-        name: (used - before.cpu_s.get(name, 0.0)) * 1000 / count for name, used in sorted(after.cpu_s.items())
-    }
+    of_parts, of_postgres = {}, {}
+    for name, now in after.cpu_s.items():
+        was = before.cpu_s.get(name, 0.0)
+        if name.startswith(POSTGRES):
+            # Less than before where a connection was closed: then what it had used has gone to `ended`.
+            of_postgres[name.removeprefix(POSTGRES)] = (now - was) * 1000 / count
+        else:
+            # Less than before only where the part was started anew.
+            of_parts[name] = (now - was if now >= was else now) * 1000 / count
+    of_parts["postgres"] = sum(of_postgres.values())
     commits = {
         name: (done - before.commits.get(name, 0)) / count
         for name, done in sorted(after.commits.items())
         if done > before.commits.get(name, 0)
     }
-    postgres = sum(ms for name, ms in by_process.items() if name.startswith("postgres "))
     return Costs(
-        cpu_ms={name: round(ms, 4) for name, ms in ({"postgres": postgres} | by_process).items() if round(ms, 4)},
-        cpu_ms_total=round(sum(by_process.values()), 4),
+        cpu_ms=_largest_first(of_parts),
+        postgres_cpu_ms=_largest_first(of_postgres),
+        cpu_ms_total=round(sum(of_parts.values()), 4),
         commits={name: round(number, 3) for name, number in commits.items()},
         commits_total=round(sum(commits.values()), 3),
         wal_bytes=round((after.wal_bytes - before.wal_bytes) / count),
     )
+
+
+def _largest_first(shares: Mapping[str, float]) -> dict[str, float]:
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    return {name: round(ms, 4) for name, ms in ordered if round(ms, 4) > 0}

@@ -1,5 +1,6 @@
 """What a load came to, in figures: how many per second, and how long each took."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -43,5 +44,4 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of all values does not exceed (nearest rank)."""
     if not ordered:
         return 0.0
-    rank = -int(-share * len(ordered) // 1)
-    return ordered[max(rank, 1) - 1]
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]

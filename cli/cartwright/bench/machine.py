@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from cartwright.bench.report import Machine
+from cartwright.bench.measured import Machine
 
 
 def describe() -> Machine:

@@ -1,8 +1,6 @@
 """How much memory each part holds, and held at its peak, as the kernel counts it."""
 
-import contextlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -15,8 +13,11 @@ NOT_COUNTED = ("mail", "supervisor")
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """In MiB. `held` shares out what processes have in common (PSS), so that it adds up; `peak` (VmHWM) does not, and
-    is the sum of a part's processes."""
+    """In MiB, of all processes of a part.
+
+    `held` shares out the pages that processes have in common (PSS), so it adds up. `peak` is that of each process
+    (VmHWM), with what they share on purpose, as PostgreSQL's its buffers, counted once.
+    """
 
     held: dict[str, float]
     peak: dict[str, float]
@@ -28,15 +29,19 @@ def read(meters: Meters) -> Memory:
     held, peak = {}, {}
     for name, process in sorted(meters.part_processes().items()):
         family = [process] if name == "supervisor" else [process, *process.children(recursive=True)]
-        held[name] = round(sum(_kib(family, "smaps_rollup", "Pss")) / 1024, 1)
-        peak[name] = round(sum(_kib(family, "status", "VmHWM")) / 1024, 1)
+        held[name] = round(sum(_kib(one, "smaps_rollup", "Pss") for one in family) / 1024, 1)
+        shared = [_kib(one, "status", "RssShmem") for one in family]
+        own = sum(_kib(one, "status", "VmHWM") for one in family) - sum(shared)
+        peak[name] = round((own + max(shared)) / 1024, 1)
     total = sum(mib for name, mib in held.items() if name not in NOT_COUNTED)
     return Memory(held=held, peak=peak, held_total=round(total, 1))
 
 
-def _kib(family: Iterable[psutil.Process], file: str, field: str) -> Iterable[int]:
-    for process in family:
-        with contextlib.suppress(OSError):
-            found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{process.pid}/{file}").read_text(), re.MULTILINE)
-            if found:
-                yield int(found[1])
+def _kib(process: psutil.Process, file: str, field: str) -> int:
+    """Zero of a process that has ended meanwhile."""
+    try:
+        text = Path(f"/proc/{process.pid}/{file}").read_text()
+    except OSError:
+        return 0
+    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) if found else 0

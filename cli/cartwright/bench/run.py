@@ -22,8 +22,10 @@ from cartwright.bench import batches, costs, lag, load, machine, memory
 from cartwright.bench.costs import Meters
 from cartwright.bench.figures import Outcome
 from cartwright.bench.load import Load
+from cartwright.bench.measured import Measured, Starts
+from cartwright.bench.memory import Memory
 from cartwright.bench.preparation import PRODUCTS, prepare_shop, sign_in_again
-from cartwright.bench.report import Measured, Report, Starts
+from cartwright.bench.report import Report, make_report
 from cartwright.bench.requests import PURCHASES, Shop
 from cartwright.bench.yardstick import Yardstick, running_yardstick
 from cartwright.embedded import postgres
@@ -32,6 +34,7 @@ from cartwright.embedded.layout import LOOPBACK, SERVICES_WITH_DATABASE
 from cartwright.embedded.scratch_system import ScratchSystem, running_system
 from cartwright.embedded.system import System
 from cartwright.verify.books import Books, open_books
+from cartwright.verify.looks import Report as Verification
 from cartwright.verify.looks import verify
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
@@ -69,12 +72,21 @@ def run(plan: Plan, say: Callable[[str], None]) -> Report:
         scratch = stack.enter_context(running_system(data, will, plan.replicas))
         cold_s = perf_counter() - began_at
         system = scratch.opened()
-        report = asyncio.run(_Bench(plan, system, yardstick, say).measure(Starts(cold=round(cold_s, 2), warm=None)))
+        findings = asyncio.run(_Bench(plan, system, yardstick, say).measure())
+        warm_s = None
         if plan.with_warm_start:
             say("Starting it again, on all these data.")
-            warm = _start_again_s(scratch)
-            report = msgspec.structs.replace(report, starts=Starts(cold=report.starts.cold, warm=warm))
-    return msgspec.structs.replace(report, machine=described)
+            warm_s = _start_again_s(scratch)
+    return make_report(
+        machine=described,
+        replicas=plan.replicas,
+        durability=findings.durability,
+        loads=findings.loads,
+        yardstick=findings.yardstick,
+        memory=findings.memory,
+        starts=Starts(cold=round(cold_s, 2), warm=warm_s),
+        verification=findings.verification,
+    )
 
 
 def _start_again_s(scratch: ScratchSystem) -> float:
@@ -99,6 +111,15 @@ def _folder(will: LastWill, *, for_postgres: bool = False) -> Iterator[Path]:
         yield folder
 
 
+@dataclass(frozen=True)
+class _Findings:
+    loads: list[Measured]
+    yardstick: list[Outcome]
+    memory: Memory
+    durability: dict[str, str]
+    verification: Verification
+
+
 @dataclass
 class _Bench:
     plan: Plan
@@ -106,7 +127,7 @@ class _Bench:
     yardstick: Yardstick | None
     say: Callable[[str], None]
 
-    async def measure(self, starts: Starts) -> Report:
+    async def measure(self) -> "_Findings":
         self.say(f"Filling the shop with {PRODUCTS:,} products.")
         self._shop = await prepare_shop(self.system)
         self._signed_in_at = perf_counter()
@@ -116,17 +137,7 @@ class _Bench:
             loads, yards = await self._all_loads(books)
         held = memory.read(Meters(self.system))
         self.say("Checking every promise on the data.")
-        verification = await verify(urls, wait_s=VERIFY_WAIT_S)
-        return Report(
-            machine=machine.describe(),
-            replicas=self.plan.replicas,
-            durability=await self._durability(),
-            starts=starts,
-            loads=loads,
-            yardstick=yards,
-            memory=held,
-            verification=verification,
-        )
+        return _Findings(loads, yards, held, await self._durability(), await verify(urls, wait_s=VERIFY_WAIT_S))
 
     async def _all_loads(self, books: Books) -> tuple[list[Measured], list[Outcome]]:
         loads, yards = [], []

@@ -1,0 +1,71 @@
+"""What a run is held to: each goal beside what was measured. A run that did not measure it says nothing of it."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from cartwright.bench.figures import Outcome
+from cartwright.bench.measured import Measured, Starts
+from cartwright.bench.memory import Memory
+from cartwright.bench.requests import HOT_PURCHASES, PURCHASES
+
+CLIENTS_MANY = 256
+RATIO_MIN = 0.7
+CONSUMED_S_MAX = 5.0
+SINGLE_CLIENT_FACTOR_MAX = 5.0
+MEMORY_MIB_MAX = 700.0
+WARM_START_S_MAX = 6.0
+NO_SLOWER = 0.95
+"""What is within the noise of two loads one after the other."""
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    says: str
+    measured: float
+    is_reached: bool
+
+
+def goals_of(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memory, starts: Starts) -> list[Goal]:
+    return list(_goals(loads, yardstick, memory, starts))
+
+
+def ratio(loads: Sequence[Measured], yardstick: Sequence[Outcome], kind: str, clients: int) -> float | None:
+    """Of what was measured at so many clients to pgbench at its best, whatever clients it took for that."""
+    best = max((outcome.per_second for outcome in yardstick), default=0.0)
+    measured = find(loads, kind, clients)
+    return round(measured.outcome.per_second / best, 3) if measured and best else None
+
+
+def find(loads: Sequence[Measured], kind: str, clients: int) -> Measured | None:
+    return next((load for load in loads if load.kind == kind and load.outcome.clients == clients), None)
+
+
+def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memory, starts: Starts) -> Iterator[Goal]:
+    many = find(loads, PURCHASES, CLIENTS_MANY)
+    share = ratio(loads, yardstick, PURCHASES, CLIENTS_MANY)
+    if share is not None:
+        yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench at its best", share, RATIO_MIN)
+    if many is not None:
+        yield _at_most(
+            "seconds until every event of them was consumed", many.lag.seconds_until_consumed, CONSUMED_S_MAX
+        )
+        hot = find(loads, HOT_PURCHASES, CLIENTS_MANY)
+        if hot is not None and many.outcome.per_second:
+            beside = round(hot.outcome.per_second / many.outcome.per_second, 3)
+            yield _at_least("purchases all of one product, of those spread", beside, NO_SLOWER)
+    single = find(loads, PURCHASES, 1)
+    alone = next((outcome for outcome in yardstick if outcome.clients == 1), None)
+    if single is not None and alone is not None and alone.latency.p50:
+        factor = round(single.outcome.latency.p50 / alone.latency.p50, 2)
+        yield _at_most("a single client's median purchase, of pgbench's", factor, SINGLE_CLIENT_FACTOR_MAX)
+    yield _at_most("MiB of services, gateway and stores after the run", memory.held_total, MEMORY_MIB_MAX)
+    if starts.warm is not None:
+        yield _at_most("seconds to start on the data of the run", starts.warm, WARM_START_S_MAX)
+
+
+def _at_least(says: str, measured: float, limit: float) -> Goal:
+    return Goal(says=f"{says}: at least {limit:g}", measured=measured, is_reached=measured >= limit)
+
+
+def _at_most(says: str, measured: float, limit: float) -> Goal:
+    return Goal(says=f"{says}: at most {limit:g}", measured=measured, is_reached=measured <= limit)
