@@ -75,8 +75,17 @@ def replay_events(data: Path, since: datetime, why: str) -> str:
 
 
 def _service(system: System, name: str, token: str | None = None) -> Api:
-    """The service itself, asked as the first administrator."""
-    return Api(system.service_url(name), token or api.administrator(system).access_token)
+    """A replica of the service, asked as the first administrator: one that is ready, if any is."""
+    replicas = [Api(system.service_url(name, replica)) for replica in system.replicas]
+    asked = next((replica for replica in replicas if _is_ready(replica)), replicas[0])
+    return Api(asked.url, token or api.administrator(system).access_token)
+
+
+def _is_ready(replica: Api) -> bool:
+    try:
+        return replica.get("/ready").status == 200
+    except CannotGoOn:
+        return False
 
 
 def _items(service: Api, path: str, **parameters: Any) -> Iterator[dict[str, Any]]:
