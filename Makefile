@@ -11,7 +11,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test crash-test lint
+.PHONY: help setup up down test chaos crash-test lint
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -30,6 +30,9 @@ test: setup ## run all tests
 
 crash-test: setup ## crash each service at each place on the way of an order. ARGS="-k purchase" for a part
 	.venv/bin/pytest -m matrix tests/chaos/test_crash_matrix.py $(ARGS)
+
+chaos: setup ## break a system of its own under load, then check every promise. ARGS="--minutes 30 --seed 1"
+	@.venv/bin/cartwright chaos $(ARGS)
 
 lint: setup ## check format, rules, types and the direction of imports
 	.venv/bin/ruff format --check
