@@ -68,7 +68,8 @@ class Fake:
 
 
 class FakeCatalog(Fake):
-    """Reserves all lines or none, once per order, and keeps tombstones, as the real one promises."""
+    """Reserves all lines or none, once per order, and keeps tombstones, as the real one promises. A refusal is kept
+    nowhere: who asks again may get what has been put in since."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,6 +77,9 @@ class FakeCatalog(Fake):
         self.price: dict[UUID, str] = {}
         self.currency: dict[UUID, str] = {}
         self.reservations: dict[str, dict[str, Any]] = {}
+        self.sold: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.anomalies: list[str] = []
 
     def add(self, stock: int, price: str = "10.00", currency: str = "USD") -> UUID:
         product = uuid4()
@@ -146,14 +150,32 @@ class FakeCatalog(Fake):
             "total": total,
         }
 
+    def hear(self, type_: str, order_id: str) -> None:
+        """An event of orders, as catalog heeds it."""
+        if type_ == "order.cancelled":
+            self.cancelled.add(order_id)
+            self.sold.discard(order_id)
+            self._release(order_id)
+        elif self.reservations.get(order_id, {}).get("outcome") == "reserved":
+            self.sold.add(order_id)
+        elif order_id not in self.cancelled:
+            self.anomalies.append(f"{order_id} was confirmed and holds no stock")
+
     def _release_all(self, body: Any) -> Any:
-        for item in body["items"]:
-            reservation = self.reservations.get(item["order_id"])
-            if reservation is not None and reservation["outcome"] == "reserved":
-                for line in reservation["lines"]:
-                    self.stock[UUID(line["product_id"])] += line["quantity"]
-            self.reservations[item["order_id"]] = self._refused(item["order_id"], "released")
-        return {"items": [{"order_id": item["order_id"], "outcome": "released"} for item in body["items"]]}
+        return {"items": [self._undo(item["order_id"]) for item in body["items"]]}
+
+    def _undo(self, order_id: str) -> dict[str, Any]:
+        if order_id in self.sold:
+            return {"order_id": order_id, "outcome": "sold"}
+        self._release(order_id)
+        return {"order_id": order_id, "outcome": "released"}
+
+    def _release(self, order_id: str) -> None:
+        reservation = self.reservations.get(order_id)
+        if reservation is not None and reservation["outcome"] == "reserved":
+            for line in reservation["lines"]:
+                self.stock[UUID(line["product_id"])] += line["quantity"]
+        self.reservations[order_id] = self._refused(order_id, "released")
 
     def _look_up(self, body: Any) -> Any:
         found = [UUID(product) for product in body["ids"] if UUID(product) in self.stock]
@@ -172,11 +194,18 @@ class FakeCatalog(Fake):
 
 
 class FakePayments(Fake):
-    """Authorizes once per order and keeps tombstones, as the real one promises."""
+    """Authorizes once per order and keeps tombstones, as the real one promises. An unknown payment method is kept
+    nowhere: the buyer may add it and ask again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.payments: dict[str, dict[str, Any]] = {}
+        self.amounts: dict[str, str] = {}
+        self.captured: set[str] = set()
+        self.refunded: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.unheard_of = {"pm_unheard_of"}
+        self.anomalies: list[str] = []
         self.authorizations = 0
 
     def app(self) -> web.Application:
@@ -186,38 +215,58 @@ class FakePayments(Fake):
         return app
 
     def live(self) -> list[str]:
-        return [order_id for order_id, payment in self.payments.items() if payment["outcome"] == "authorized"]
+        """The orders for which money is held or was kept."""
+        return [
+            order_id
+            for order_id, payment in self.payments.items()
+            if payment["outcome"] == "authorized" and order_id not in self.refunded
+        ]
+
+    def hear(self, type_: str, order_id: str) -> None:
+        """An event of orders, as payments heeds it; it settles at once."""
+        authorized = self.payments.get(order_id, {}).get("outcome") == "authorized"
+        if type_ == "order.cancelled":
+            self.cancelled.add(order_id)
+            if order_id in self.captured:
+                self.refunded.add(order_id)
+            else:
+                self._void(order_id)
+        elif authorized:
+            self.captured.add(order_id)
+        elif order_id not in self.cancelled:
+            self.anomalies.append(f"{order_id} was confirmed and has no payment")
 
     def _authorize_all(self, body: Any) -> Any:
         return {"items": [self._authorize(item) for item in body["items"]]}
 
     def _authorize(self, item: Any) -> dict[str, Any]:
         order_id, method = item["order_id"], item["payment_method"]
-        if order_id not in self.payments:
-            answer = {"order_id": order_id, "outcome": "authorized", "payment_id": str(uuid4())}
-            if method == "pm_card_chargeDeclined":
-                answer |= {"outcome": "declined", "code": "card_declined", "detail": "The card was declined."}
-            elif method == "pm_unheard_of":
-                answer |= {
-                    "outcome": "refused",
-                    "payment_id": None,
-                    "code": "unknown_payment_method",
-                    "detail": "Unknown.",
-                }
-            self.authorizations += answer["outcome"] == "authorized"
-            self.payments[order_id] = answer
-        return self.payments[order_id]
+        if order_id in self.payments:
+            return self.payments[order_id]
+        if method in self.unheard_of:
+            return self._refused(order_id, "unknown_payment_method")
+        answer = {"order_id": order_id, "outcome": "authorized", "payment_id": str(uuid4())}
+        if method == "pm_card_chargeDeclined":
+            answer |= {"outcome": "declined", "code": "card_declined", "detail": "The card was declined."}
+        self.authorizations += answer["outcome"] == "authorized"
+        self.payments[order_id], self.amounts[order_id] = answer, item["amount"]["amount"]
+        return answer
+
+    def _refused(self, order_id: str, code: str) -> dict[str, Any]:
+        return {"order_id": order_id, "outcome": "refused", "payment_id": None, "code": code, "detail": code}
 
     def _void_all(self, body: Any) -> Any:
-        for item in body["items"]:
-            self.payments[item["order_id"]] = {
-                "order_id": item["order_id"],
-                "outcome": "refused",
-                "payment_id": None,
-                "code": "voided",
-                "detail": "voided",
-            }
-        return {"items": [{"order_id": item["order_id"], "outcome": "voided"} for item in body["items"]]}
+        return {"items": [self._undo(item["order_id"]) for item in body["items"]]}
+
+    def _undo(self, order_id: str) -> dict[str, Any]:
+        if order_id in self.captured:
+            return {"order_id": order_id, "outcome": "captured"}
+        self._void(order_id)
+        return {"order_id": order_id, "outcome": "voided"}
+
+    def _void(self, order_id: str) -> None:
+        if self.payments.get(order_id, {}).get("outcome") != "declined":
+            self.payments[order_id] = self._refused(order_id, "voided")
 
 
 class FakeUsers(Fake):

@@ -1,0 +1,111 @@
+"""What has to hold of the simulated shop: after every step, and when it has become quiet."""
+
+from services.orders.tests.checkout_simulation import BUYER, Client, Told, World
+
+from chassis.problems import KeyInProgress, Refusal, Unavailable
+from orders.errors import OrderNotConfirmed, OrderRefused, OrderShipped
+from orders.order import Order, Status
+
+NEXT = {
+    Status.PENDING: {Status.CANCELLING, Status.CONFIRMED, Status.REFUSED, Status.CANCELLED},
+    Status.CANCELLING: {Status.REFUSED, Status.CANCELLED},
+    Status.CONFIRMED: {Status.SHIPPED, Status.CANCELLED},
+}
+CAME_TO_NOTHING = {Status.REFUSED, Status.CANCELLED}
+KEPT = {Status.CONFIRMED, Status.SHIPPED}
+
+
+def check_always(world: World) -> None:
+    stock_is_conserved(world)
+    for order in world.table.rows.values():
+        goes_a_legal_way(world, order)
+        has_its_events_once(world, order)
+        holds_what_it_should(world, order)
+    for client in world.clients:
+        who_gets_no_mail_was_told(world, client)
+        for told in client.told:
+            what_was_told_is_true(world, client, told)
+
+
+def check_when_quiet(world: World) -> None:
+    assert not world.on_their_way(), "every order ends"
+    check_always(world)
+    for order in world.table.rows.values():
+        holds = world.has_stock(order), world.has_money(order)
+        assert holds == ((True, True) if order.status in KEPT else (False, False)), f"{order.status} holds {holds}"
+    live = {str(order.id) for order in world.table.rows.values() if order.status in KEPT}
+    assert world.payments.captured - world.payments.refunded == live
+    assert world.catalog.sold == live
+    assert not world.catalog.anomalies + world.payments.anomalies
+
+
+def stock_is_conserved(world: World) -> None:
+    available, held = world.catalog.stock[world.product], world.catalog.held(world.product)
+    assert available >= 0
+    assert world.put_in == available + held
+
+
+def goes_a_legal_way(world: World, order: Order) -> None:
+    way = world.table.ways[order.id]
+    assert all(after in NEXT[before] for before, after in zip(way, way[1:], strict=False)), way
+
+
+def has_its_events_once(world: World, order: Order) -> None:
+    types = [said.type for said in world.table.journal if said.order_id == order.id]
+    expected = ["order.placed"]
+    way = world.table.ways[order.id]
+    expected += ["order.confirmed"] if Status.CONFIRMED in way else []
+    expected += ["order.shipped"] if order.status is Status.SHIPPED else []
+    expected += ["order.cancelled"] if order.status in CAME_TO_NOTHING else []
+    assert types == expected
+
+
+def holds_what_it_should(world: World, order: Order) -> None:
+    id_ = str(order.id)
+    if order.status in KEPT:
+        assert world.has_stock(order), "a confirmed order has its stock"
+        assert world.has_money(order), "a confirmed order is paid"
+        assert order.total_minor is not None
+        assert world.payments.amounts[id_] == f"{order.total_minor // 100}.{order.total_minor % 100:02}"
+    if (id_ in world.changed_minds and order.attempts == 0) or id_ in world.catalog.cancelled | world.payments.cancelled:
+        # Only the event order.cancelled undoes what a peer does after it had said no, and each peer hears it alone.
+        return
+    if order.status in CAME_TO_NOTHING and order.confirmed_at is None:
+        assert not world.has_stock(order), f"an order that is {order.status} holds stock"
+        assert not world.has_money(order), f"an order that is {order.status} holds money"
+    if world.has_money(order):
+        assert world.has_stock(order), "nobody pays for what was given away"
+
+
+def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
+    if isinstance(told.refusal, Unavailable | KeyInProgress):
+        return
+    assert told.refusal is None or isinstance(told.refusal, Refusal), repr(told.refusal)
+    order = world.order_of(client)
+    way = world.table.ways[order.id]
+    match told.act:
+        case _ if told.order is not None:
+            assert told.order.status in way, f"told {told.order.status}, and never was"
+            if told.order.status is Status.CONFIRMED and order.status is Status.CANCELLED:
+                assert client.asked_to_cancel
+            if told.order.status in {Status.SHIPPED, Status.CANCELLED, Status.REFUSED}:
+                assert order.status is told.order.status
+            if told.order.status is Status.CANCELLING:
+                assert Status.CONFIRMED not in way
+        case "buy":
+            assert order.status in CAME_TO_NOTHING
+            assert Status.CONFIRMED not in way
+        case "cancel":
+            expected = {OrderShipped: Status.SHIPPED, OrderRefused: Status.REFUSED}
+            assert order.status is expected[type(told.refusal)]  # type: ignore[index]
+        case "ship":
+            assert isinstance(told.refusal, OrderNotConfirmed)
+
+
+def who_gets_no_mail_was_told(world: World, client: Client) -> None:
+    """`told` keeps notifications from writing to a buyer: then a purchase must have had that very answer, or none."""
+    if world.is_placed(client) and any(
+        said.told for said in world.table.journal if said.order_id == world.order_of(client).id
+    ):
+        was_put_off = [told.act == "buy" and told.order is not None for told in client.told]
+        assert sum(was_put_off) < client.purchases, "the buyer was told to wait, and will hear no more"
