@@ -23,7 +23,9 @@ from chassis.batching import Batcher
 STEPS = Counter("cartwright_saga_steps_total", "Saga steps by outcome.", ["step", "outcome"])
 RETRY_DELAY_S_MIN, RETRY_DELAY_S_MAX = 0.25, 5.0
 ATTEMPTS_IN_COMPANY = 3
-"""A subject that failed so often goes alone, so that whatever is wrong with it spoils no batch for others."""
+"""A subject that failed so often goes with its like, so that whatever is wrong with it spoils no batch for others."""
+BATCH_MAX = 256
+FAILURES_IN_A_ROW_MAX = 2
 
 _log = structlog.get_logger()
 
@@ -137,7 +139,10 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
         acts.append((f"do {saga.pivot.name}", saga.pivot.do))
         self._acts = dict(acts)
         self._batches: dict[str, Batcher[SubjectT, Outcome[ReasonT]]] = {
-            name: Batcher(name, self._together(name)) for name, _ in acts
+            name: Batcher(name, self._together(name), size_max=BATCH_MAX) for name, _ in acts
+        }
+        self._batches_again: dict[str, Batcher[SubjectT, Outcome[ReasonT]]] = {
+            name: Batcher(f"{name} again", self._cautiously(name), size_max=BATCH_MAX) for name, _ in acts
         }
         self._turns: Batcher[tuple[SubjectT, ReasonT], SubjectT] = Batcher("turn round", record.turn_round)
         self._ends: Batcher[tuple[SubjectT, ReasonT | None], SubjectT] = Batcher("end undone", record.end_undone)
@@ -216,10 +221,8 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
         return subject
 
     async def _act(self, name: str, subject: SubjectT) -> Done | Refused[ReasonT]:
-        if subject.attempts < ATTEMPTS_IN_COMPANY:
-            outcome = await self._batches[name].submit(subject)
-        else:
-            (outcome,) = await self._together(name)([subject])
+        batches = self._batches if subject.attempts < ATTEMPTS_IN_COMPANY else self._batches_again
+        outcome = await batches[name].submit(subject)
         if isinstance(outcome, Unknown):
             raise _PutOff(f"{name}: {outcome.why}")
         return outcome
@@ -234,6 +237,35 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
             for outcome in outcomes:
                 STEPS.labels(name, type(outcome).__name__.lower()).inc()
             return outcomes
+
+        return act
+
+    def _cautiously(self, name: str) -> Callable[[Sequence[SubjectT]], Awaitable[Sequence[Outcome[ReasonT]]]]:
+        """For those that failed before. One of them may be what is wrong: a group that fails is halved the next time,
+        down to one. Or the peer was away: a group that succeeds is doubled, so that what an outage has left behind is
+        soon done, and while it lasts only two groups are tried for all. (As TCP does, and for the same reason: to ask
+        hundreds of times at once is what keeps a peer from getting up again.)
+        """
+        together = self._together(name)
+        size = BATCH_MAX
+
+        async def act(subjects: Sequence[SubjectT]) -> Sequence[Outcome[ReasonT]]:
+            nonlocal size
+            outcomes: dict[UUID, Outcome[ReasonT]] = {}
+            # In any order: else whoever stands behind one that always fails would never have a turn.
+            rest = random.sample(subjects, len(subjects))
+            failures = 0
+            while rest and failures < FAILURES_IN_A_ROW_MAX:
+                group, rest = rest[:size], rest[size:]
+                answers = await together(group)
+                outcomes.update(zip((subject.id for subject in group), answers, strict=True))
+                if all(isinstance(answer, Unknown) for answer in answers):
+                    failures += 1
+                    size = max(len(group) // 2, 1)
+                else:
+                    failures = 0
+                    size = min(size * 2, BATCH_MAX)
+            return [outcomes.get(subject.id, Unknown("others failed at it just now")) for subject in subjects]
 
         return act
 

@@ -234,15 +234,50 @@ async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_poison_goes
 
     poisoned = Saga(Step("reserve", do=reserve, undo=saga.steps[0].undo), saga.steps[1], saga.pivot)
     runner = Runner(poisoned, world, world, world.ended.append)
-    for _ in range(6):
-        for thing in things:
-            if not world.has_ended(thing):
-                runner.start(thing)
-        while runner.running:
-            await asyncio.sleep(0)
+    for _ in range(30):
+        await run_once(runner, world, things)
 
     assert poison.status == "pending"
     assert all(thing.status == "confirmed" for thing in things[:-1])
+
+
+async def run_once(runner: Runner[World, Thing, str], world: World, things: Sequence[Thing]) -> None:
+    """Every one of `things` that has not ended takes one more attempt, all at the same time."""
+    for thing in things:
+        if not world.has_ended(thing):
+            runner.start(thing)
+    while runner.running:
+        await asyncio.sleep(0)
+
+
+async def test_an_outage_is_not_prolonged_by_those_that_it_has_left_behind() -> None:
+    world = World()
+    things = [Thing() for _ in range(500)]
+    saga = world.saga()
+    is_away = True
+
+    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[str]]:
+        if is_away:
+            world.batches.append(len(batch))
+            raise TimeoutError
+        return await saga.steps[0].do(world, batch)
+
+    runner = Runner(
+        Saga(Step("reserve", do=reserve, undo=saga.steps[0].undo), saga.steps[1], saga.pivot),
+        world,
+        world,
+        world.ended.append,
+    )
+    for _ in range(12):
+        world.batches.clear()
+        await run_once(runner, world, things)
+        assert len(world.batches) <= 4, "while it lasts, nobody asks in hundreds of calls"
+
+    is_away = False
+    world.batches.clear()
+    await run_once(runner, world, things)
+    assert all(thing.status == "confirmed" for thing in things)
+    assert len(world.batches) <= 40, "and then it is soon over"
 
 
 async def test_subjects_that_wait_for_the_same_step_go_together() -> None:
