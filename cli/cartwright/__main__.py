@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from cartwright.bench.options import bench
 from cartwright.embedded.layout import PORT_DEFAULT, REPLICAS_MAX
 from cartwright.embedded.listening import PORT_BASE_MAX
 from cartwright.embedded.system import RATE_LIMIT_DEFAULT
@@ -27,6 +28,7 @@ events = typer.Typer(no_args_is_help=True, help="Fill a broker again that lost i
 app.add_typer(orders, name="orders")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(events, name="events")
+app.add_typer(bench, name="bench")
 
 
 @app.command()
@@ -132,35 +134,6 @@ def chaos(
     from cartwright.chaos.command import chaos as break_things
 
     if not break_things(seed, minutes, faults, as_json=as_json, keep=keep):
-        raise typer.Exit(1)
-
-
-@app.command()
-def bench(
-    seconds: Annotated[float, typer.Option(min=1, help="For how long each load is measured.")] = 10.0,
-    clients: Annotated[str, typer.Option(metavar="N,...", help="So many at once.")] = "1,16,64,256",
-    only: Annotated[
-        str, typer.Option(metavar="PART,...", help="Of purchases, hot-purchases, reads, sign-ins, pgbench.")
-    ] = "",
-    replicas: Annotated[int, typer.Option(min=1, max=REPLICAS_MAX, help="How many of each service run.")] = 1,
-    chart: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw what came of it, as SVG.")] = None,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="An earlier --json; to be less than half as fast beside pgbench is a failure."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Measure a system of its own, beside pgbench in the same run, then check every promise on what came of it."""
-    from cartwright.bench.command import bench as measure
-    from cartwright.bench.command import parse_plan
-
-    try:
-        plan = parse_plan(seconds, clients, only, replicas)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if not measure(plan, chart_file=chart, compare_file=compare, as_json=as_json):
         raise typer.Exit(1)
 
 

@@ -76,6 +76,7 @@ def a_report(
         machine=Machine(processor="A", cores=2, memory_gib=4.0, system="Linux", python="3.11", busy=0.1),
         replicas=1,
         durability={"fsync": "on"},
+        idle_cpu_ms={"orders": 4.0},
         loads=loads,
         yardstick=yardstick,
         memory=Memory(held={"orders": held_mib}, peak={"orders": held_mib + 50}, held_total=held_mib),

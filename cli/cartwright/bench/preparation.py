@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import aiohttp
 
+from cartwright.bench.goods import name_of
 from cartwright.bench.requests import Shop
 from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.system import System
@@ -57,7 +58,7 @@ class _Desk:
     async def create_product(self, token: str, number: int) -> str:
         product = {
             "sku": f"BENCH-{number}",
-            "name": f"Article {number}",
+            "name": name_of(number),
             "price": {"amount": "49.99", "currency": "USD"},
             "stock": STOCK,
         }

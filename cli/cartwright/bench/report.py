@@ -25,6 +25,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int
     durability: dict[str, str]
     """PostgreSQL's settings, as the system ran with them."""
+    idle_cpu_ms: dict[str, float]
+    """By part, of a second in which nobody asks for anything."""
     goals: list[Goal]
     ratios: list[Ratio]
     loads: list[Measured]
@@ -39,6 +41,7 @@ def make_report(
     machine: Machine,
     replicas: int,
     durability: dict[str, str],
+    idle_cpu_ms: dict[str, float],
     loads: Sequence[Measured],
     yardstick: Sequence[Outcome],
     memory: Memory,
@@ -49,6 +52,7 @@ def make_report(
         machine=machine,
         replicas=replicas,
         durability=durability,
+        idle_cpu_ms=idle_cpu_ms,
         goals=goals_of(loads, yardstick, memory, starts),
         ratios=[
             Ratio(load.kind, load.outcome.clients, share)

@@ -85,6 +85,7 @@ def _tell_system(report: Report, console: Console) -> None:
     console.print(
         f"\nMemory    {memory.held_total:g} MiB of services, gateway and stores: {_told(memory.held, '.0f')}\n"
         f"          at the peak: {_told(memory.peak, '.0f')}\n"
+        f"Idle      {sum(report.idle_cpu_ms.values()):.1f} ms of CPU a second: {_told(report.idle_cpu_ms, '.1f')}\n"
         f"Start     in {starts.cold:g} s on nothing{warm}\n",
         soft_wrap=True,
     )

@@ -1,0 +1,51 @@
+"""Adds products to a running system in one statement, as catalog would have written them one by one."""
+
+import asyncpg
+
+from cartwright.bench.goods import ADJECTIVES, NOUNS
+from cartwright.bench.preparation import STOCK
+from cartwright.embedded.system import System
+
+CALL_S_MAX = 600.0
+
+# The trigrams are those of services/catalog/catalog/trigrams.py; a test compares.
+ADD = """
+    WITH named AS (
+        SELECT uuidv7() AS id,
+               'BENCH-' || number AS sku,
+               format('%s %s %s', ($3::text[])[1 + number % cardinality($3)],
+                      ($4::text[])[1 + number / cardinality($3) % cardinality($4)], number) AS name
+        FROM generate_series($1::integer, $2 - 1) AS number
+    ), written AS (
+        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
+        SELECT id, sku, name, '', 4999, 'USD', '{}', grams
+        FROM named
+        CROSS JOIN LATERAL (
+            SELECT array_agg(DISTINCT gram ORDER BY gram) AS grams
+            FROM regexp_split_to_table(lower(name || ' ' || sku), '[^[:alnum:]]+') AS word
+            CROSS JOIN LATERAL (
+                SELECT substr('  ' || word || ' ', at, 3) AS gram FROM generate_series(1, length(word) + 1) AS at
+            ) AS cut
+            WHERE word <> ''
+        ) AS all_grams
+        RETURNING id
+    ), stocked AS (
+        INSERT INTO stock (product_id, available)
+        SELECT id, $5 FROM written
+        RETURNING product_id
+    )
+    INSERT INTO stock_adjustments (id, product_id, quantity, reason, available)
+    SELECT uuidv7(), product_id, $5, 'initial', $5 FROM stocked
+    RETURNING product_id
+"""
+
+
+async def add_products(system: System, first: int, count: int) -> list[str]:
+    """Those of the numbers from `first` on, up to `count` in all; answers their ids."""
+    connection = await asyncpg.connect(system.database_url("catalog"), command_timeout=CALL_S_MAX)
+    try:
+        rows = await connection.fetch(ADD, first, count, list(ADJECTIVES), list(NOUNS), STOCK)
+        await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close(timeout=CALL_S_MAX)
+    return [str(row["product_id"]) for row in rows]
