@@ -208,16 +208,23 @@ async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID,
 
 
 async def _empty_carts(connection: Connection, orders: Sequence[Order]) -> None:
-    bought = [(order.customer.id, line.product_id) for order in orders for line in order.lines]
+    """What was bought leaves the cart. What was put in, or changed, since the order was placed was not bought."""
+    bought = [(order.customer.id, line, order.created_at) for order in orders for line in order.lines]
     if bought:
         await connection.execute(
             """
             DELETE FROM cart_items
-            USING unnest($1::uuid[], $2::uuid[]) AS bought (user_id, product_id)
-            WHERE cart_items.user_id = bought.user_id AND cart_items.product_id = bought.product_id
+            USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[])
+                  AS bought (user_id, product_id, quantity, placed_at)
+            WHERE cart_items.user_id = bought.user_id
+              AND cart_items.product_id = bought.product_id
+              AND cart_items.quantity = bought.quantity
+              AND cart_items.added_at <= bought.placed_at
             """,
-            [user_id for user_id, _ in bought],
-            [product_id for _, product_id in bought],
+            [user_id for user_id, _, _ in bought],
+            [line.product_id for _, line, _ in bought],
+            [line.quantity for _, line, _ in bought],
+            [placed_at for _, _, placed_at in bought],
         )
 
 

@@ -242,6 +242,26 @@ async def test_a_refused_purchase_leaves_the_cart_as_it_was(buyer: Buyer, catalo
     assert (await buyer.call("GET", "/cart"))[1]["items"][0]["quantity"] == 2
 
 
+async def test_what_comes_into_the_cart_after_a_purchase_is_not_taken_out_by_its_confirmation(
+    buyer: Buyer, catalog: FakeCatalog
+) -> None:
+    bought, put_in_anew, changed = catalog.add(5), catalog.add(5), catalog.add(5)
+    for product in (bought, put_in_anew, changed):
+        await buyer.call("PUT", f"/cart/items/{product}", {"quantity": 1})
+    catalog.always["/reservations"] = refuse_work
+    status, order, _ = await buyer.call("POST", "/orders", {"from_cart": True}, headers={"prefer": "respond-async"})
+    assert status == 202
+
+    await buyer.call("DELETE", f"/cart/items/{put_in_anew}")
+    await buyer.call("PUT", f"/cart/items/{put_in_anew}", {"quantity": 1})
+    await buyer.call("PUT", f"/cart/items/{changed}", {"quantity": 2})
+    del catalog.always["/reservations"]
+    await buyer.wait_for_status(order["id"], "confirmed")
+
+    items = (await buyer.call("GET", "/cart"))[1]["items"]
+    assert {(item["product_id"], item["quantity"]) for item in items} == {(str(put_in_anew), 1), (str(changed), 2)}
+
+
 async def test_a_cart_is_readable_without_prices_while_catalog_is_down(buyer: Buyer, catalog: FakeCatalog) -> None:
     product = catalog.add(5)
     await buyer.call("PUT", f"/cart/items/{product}", {"quantity": 2})
