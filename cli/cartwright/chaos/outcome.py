@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from rich.console import Console
@@ -15,7 +15,10 @@ from cartwright.verify.looks import Verdict
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """From the end of a fault until a purchase that began then was confirmed, in seconds."""
+    """From the end of a fault until a purchase that began then was confirmed, in seconds.
+
+    Those in which another fault let nobody buy do not count: faults overlap.
+    """
 
     count: int
     median_s: float
@@ -54,6 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         verdicts: list[Verdict],
     ) -> "Outcome":
         happened = [each for each in injected if not each.note]
+        times = recovery_times(injected, health.bought_s)
         return cls(
             holds=all(verdict.holds for verdict in verdicts) and not health.never,
             seed=seed,
@@ -63,19 +67,31 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             orders_confirmed=len(health.confirmed),
             faults=dict(Counter(each.fault.kind for each in happened).most_common()),
             faults_missed=dict(Counter(f"{each.fault.says}: {each.note}" for each in injected if each.note)),
-            recovery=_recovery(happened, health),
-            recovery_after_kills=_recovery([each for each in happened if each.fault.kind.startswith("kill")], health),
+            recovery=_recovery(happened, times),
+            recovery_after_kills=_recovery([each for each in happened if each.fault.kind.startswith("kill")], times),
             never_recovered=[each.fault.says for each in injected if each.fault.number in health.never],
             verdicts=verdicts,
             repeat=f"cartwright chaos --seed {seed} --minutes {minutes:g} --faults {count}",
         )
 
 
-def _recovery(injected: Sequence[Injected], health: Health) -> Recovery | None:
+def recovery_times(injected: Sequence[Injected], bought_s: Mapping[int, float]) -> dict[int, float]:
+    """Seconds by the fault's number, for those after which something was bought at `bought_s`."""
+    outages = sorted((each.began_s, each.ended_s) for each in injected if each.fault.is_outage)
+    times = {}
+    for each in injected:
+        if each.fault.number in bought_s:
+            at_s, until_s, waited_s = each.ended_s, bought_s[each.fault.number], 0.0
+            for began_s, ended_s in outages:
+                waited_s += max(min(began_s, until_s) - at_s, 0.0)
+                at_s = max(at_s, min(ended_s, until_s))
+            times[each.fault.number] = waited_s + until_s - at_s
+    return times
+
+
+def _recovery(injected: Sequence[Injected], time_by_number: Mapping[int, float]) -> Recovery | None:
     times = sorted(
-        (health.recovered_s[each.fault.number], each.fault.says)
-        for each in injected
-        if each.fault.number in health.recovered_s
+        (time_by_number[each.fault.number], each.fault.says) for each in injected if each.fault.number in time_by_number
     )
     if not times:
         return None

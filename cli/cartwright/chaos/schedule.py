@@ -14,6 +14,7 @@ CALM_S = 3.0
 """Before the first fault, so that the clients have begun."""
 
 STORES_AND_ENTRY = ("postgres", "nats", "gateway", "mail")
+WITHOUT_WAY_ROUND = ("orders > postgres", "catalog > postgres", "payments > postgres", "clients > gateway")
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     lasts_s: float = 0.0
     delay_s: float = 0.0
     """What a slowed way adds to everything that passes."""
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether nobody can buy while it lasts: there is no other replica, and no way round."""
+        return self.target in ("postgres", "gateway", *WITHOUT_WAY_ROUND)
 
     @property
     def says(self) -> str:

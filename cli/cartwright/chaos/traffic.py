@@ -28,13 +28,14 @@ SETTLE_S_MAX = 60.0
 
 
 class Health:
-    """How long after the end of each fault it took until a purchase that began then was confirmed."""
+    """What was accepted, and when after the end of each fault a purchase that began then was confirmed."""
 
     def __init__(self) -> None:
         self._open: dict[int, float] = {}
         self._is_well = asyncio.Event()
         self._is_well.set()
-        self.recovered_s: dict[int, float] = {}
+        self.bought_s: dict[int, float] = {}
+        """When it was, by the fault's number."""
         self.accepted: set[str] = set()
         self.confirmed: set[str] = set()
 
@@ -57,7 +58,7 @@ class Health:
         self.confirmed.add(id_)
         for number, ended_s in list(self._open.items()):
             if call.at_s >= ended_s:
-                self.recovered_s[number] = call.at_s + call.took_s - ended_s
+                self.bought_s[number] = call.at_s + call.took_s
                 del self._open[number]
         if not self._open:
             self._is_well.set()

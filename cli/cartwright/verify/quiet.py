@@ -11,6 +11,7 @@ from cartwright.verify.books import Books, Row
 from cartwright.verify.ends import PUBLISHERS
 
 POLL_S = 0.25
+LETTERS = "notifications to be sent"
 RECENT_EVENTS = 2_000
 """So many of a journal's latest events are looked for in the inboxes. What is older and was lost shows elsewhere."""
 
@@ -36,7 +37,7 @@ _UNDER_WAY = (
     ("refunds to be given", "payments", "SELECT count(*) FROM refunds WHERE state = 'pending'"),
     # One that failed before waits for the mail server, and may do so for hours.
     (
-        "notifications to be sent",
+        LETTERS,
         "notifications",
         "SELECT count(*) FROM notifications WHERE state = 'pending' AND attempts <= 1",
     ),
