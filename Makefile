@@ -11,7 +11,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test chaos crash-test lint
+.PHONY: help setup up down test chaos crash-test bench lint
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -33,6 +33,9 @@ crash-test: setup ## crash each service at each place on the way of an order. AR
 
 chaos: setup ## break a system of its own under load, then check every promise. ARGS="--minutes 30 --seed 1"
 	@.venv/bin/cartwright chaos $(ARGS)
+
+bench: setup ## measure a system of its own beside pgbench. ARGS="--seconds 5 --clients 64,256" for a short one
+	@.venv/bin/cartwright bench $(ARGS)
 
 lint: setup ## check format, rules, types and the direction of imports
 	.venv/bin/ruff format --check

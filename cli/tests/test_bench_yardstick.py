@@ -1,0 +1,43 @@
+"""The yardstick of `cartwright bench` does what it says: a purchase as four durable transactions, with all rows."""
+
+import secrets
+
+import asyncpg
+
+from cartwright.bench.own_system import folder
+from cartwright.bench.yardstick import DATABASE, running_yardstick
+from cartwright.embedded.last_will import LastWill
+
+PRODUCTS = 20
+STOCK_EACH = 2_000_000_000
+
+
+async def test_each_transaction_of_pgbench_is_a_whole_purchase_in_four_durable_commits(last_will: LastWill) -> None:
+    password = secrets.token_urlsafe(12)
+    with (
+        folder(last_will, for_postgres=True) as place,
+        running_yardstick(place, password, last_will, PRODUCTS) as yardstick,
+    ):
+        outcome = yardstick.measure(clients=3, seconds=1)
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=yardstick.port, user=DATABASE, password=password, database=DATABASE
+        )
+        try:
+            count = connection.fetchval
+            purchases = await count("SELECT count(*) FROM orders WHERE status = 'confirmed'")
+            # What the end of the time has cut off is not counted by pgbench, and there to be seen.
+            assert outcome.answers["done"] <= purchases <= outcome.answers["done"] + 3
+            assert outcome.errors == 0
+            assert await count("SELECT count(*) FROM orders_journal WHERE type = 'order.confirmed'") == purchases
+            assert await count("SELECT count(*) FROM payments") >= purchases
+            assert await count("SELECT count(*) FROM payments_journal") >= purchases
+            reserved = await count("SELECT count(*) FROM reservations")
+            assert await count("SELECT sum($1 - available)::bigint FROM stock", STOCK_EACH) == reserved >= purchases
+            wrong = "SELECT count(*) FROM orders WHERE lines -> 0 ->> 'unit_price_minor' <> '4999'"
+            assert await count(wrong) == 0
+            commits = await count("SELECT xact_commit FROM pg_stat_database WHERE datname = $1", DATABASE)
+            assert commits >= 4 * purchases
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                assert await count("SELECT current_setting($1)", setting) == "on"
+        finally:
+            await connection.close()
