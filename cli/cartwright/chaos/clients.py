@@ -123,6 +123,8 @@ class Account:
         self._renewing = asyncio.Lock()
         self.cart = asyncio.Lock()
         """A cart is filled and bought by one at a time."""
+        self.cart_is_doubtful_until = 0.0
+        """On the monotonic clock: a change that was not answered may still take effect, when a frozen replica wakes."""
 
     async def register(self) -> None:
         """Raises CannotGoOn when the system does not take new customers."""

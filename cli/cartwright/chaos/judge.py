@@ -127,7 +127,7 @@ class Judge:
             view = call.decoded()
             purchase.orders.add(str(view["id"]))
             purchase.was_confirmed |= call.status == 201
-            if _lines_of(view) != sorted(call.meant or []):
+            if call.meant is not None and _lines_of(view) != sorted(call.meant):
                 self._violated(ANSWERED, "an order holds something else than was asked for", view["id"])
             self._hear_view(call, view)
 

@@ -22,6 +22,8 @@ RESTOCKED = 200
 SMALL_NUMBER = 10
 BUYERS_OF_SMALL_NUMBER = 25
 RECENT_MAX = 500
+# Longer than a replica is ever frozen.
+CART_DOUBTFUL_S = 60.0
 PUT_ON_SALE_FEW = "put a few on sale"
 """What the judge looks for: of these so many are sold as there were, and not one more."""
 
@@ -131,13 +133,23 @@ class Client:
             return
         async with self._account.cart:
             meant, key = self._some_products(), new_key()
-            emptied = await self._ask("empty the cart", "DELETE", "/cart")
+            emptied = await self._change_cart("DELETE", "/cart")
             filled = [
-                await self._ask("put into the cart", "PUT", f"/cart/items/{product}", body={"quantity": quantity})
+                await self._change_cart("PUT", f"/cart/items/{product}", body={"quantity": quantity})
                 for product, quantity in meant
             ]
             if all(200 <= call.status < 300 for call in [emptied, *filled]):
-                await self._until_known(lambda: self._purchase({"from_cart": True}, meant, key))
+                known = meant if time.monotonic() > self._account.cart_is_doubtful_until else None
+                await self._until_known(lambda: self._purchase({"from_cart": True}, known, key))
+
+    async def _change_cart(self, method: str, path: str, **more: Any) -> Call:
+        async def ask() -> Call:
+            call = await self._shop.line.call(self._account, "change the cart", method, path, **more)
+            if call.is_unknown:
+                self._account.cart_is_doubtful_until = time.monotonic() + CART_DOUBTFUL_S
+            return call
+
+        return await self._until_known(ask)
 
     async def buy(
         self,
@@ -159,7 +171,7 @@ class Client:
         return bought
 
     async def _purchase(
-        self, body: dict[str, Any], meant: list[tuple[str, int]], key: str | None, prefer: str | None = None
+        self, body: dict[str, Any], meant: list[tuple[str, int]] | None, key: str | None, prefer: str | None = None
     ) -> Call:
         return await self._shop.line.call(
             self._account, "buy", "POST", "/orders", body=body, key=key, meant=meant, prefer=prefer
