@@ -16,8 +16,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="c
     """One call, and what it was answered. Times in seconds since the traffic began.
 
     `id` was sent as the request's id, which the system keeps as its correlation id. `status` 0 means that no answer
-    came. `meant` are the products and quantities of a purchase, from a cart too where it is
-    certain what was in it.
+    came. `meant` are the products and quantities of a purchase, from a cart too where it is certain what was in it.
     """
 
     id: str
