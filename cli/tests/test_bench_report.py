@@ -15,6 +15,8 @@ from cartwright.bench import batches, chart, comparison
 from cartwright.bench.command import parse_plan
 from cartwright.bench.costs import Costs, Reading, costs_of
 from cartwright.bench.figures import Latency, Outcome, latency_of, percentile
+from cartwright.bench.growth import GrowthReport, Stage, Verified
+from cartwright.bench.growth_table import tell_growth
 from cartwright.bench.lag import Lag
 from cartwright.bench.measured import Machine, Measured, Starts
 from cartwright.bench.memory import Memory
@@ -261,3 +263,27 @@ def test_a_plan_is_read_from_words() -> None:
 def test_a_plan_that_makes_no_sense_is_refused(wrong: Mapping[str, str]) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_plan(5.0, **({"clients": "1", "only": ""} | dict(wrong)), replicas=1)
+
+
+def test_growth_is_told_stage_by_stage() -> None:
+    stage = Stage(
+        orders=10_000,
+        products=1_000,
+        lines=1,
+        replicas=2,
+        purchases=measured("purchases", 64, 700.0),
+        history=outcome(64, 900.0, p50=3.0),
+        searches=outcome(64, 90.0, p50=30.0),
+        verified=Verified(holds=True, seconds=2.5, memory_mib=81.0),
+    )
+    unverified = msgspec.structs.replace(stage, orders=20_000, verified=None)
+    report = GrowthReport(machine=a_report().machine, stages=[stage, unverified])
+    console = Console(file=io.StringIO(), width=160)
+    tell_growth(report, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for told_part in ("10,000", "20,000", "700", "3.0", "30.0", "2.5", "81", "All promises hold."):
+        assert told_part in text
+    assert report.holds
+    broken = msgspec.structs.replace(stage, verified=Verified(holds=False, seconds=1.0, memory_mib=80.0))
+    assert not GrowthReport(machine=report.machine, stages=[broken, unverified]).holds

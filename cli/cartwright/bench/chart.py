@@ -36,7 +36,7 @@ def draw(report: Report) -> str:
     curves = {
         kind: [load.outcome for load in report.loads if load.kind == kind] for kind in (PURCHASES, HOT_PURCHASES)
     } | {PGBENCH: report.yardstick}
-    left = Panel("a second", 0, _series(curves, lambda outcome: outcome.per_second), is_logarithmic=False)
+    left = Panel("purchases a second", 0, _series(curves, lambda outcome: outcome.per_second), is_logarithmic=False)
     late = _series(curves, lambda outcome: outcome.latency.p99, is_dashed=True)
     right = Panel(
         "milliseconds: median, and 99 of 100 (dashed)",

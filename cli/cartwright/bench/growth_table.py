@@ -24,14 +24,14 @@ def tell_growth(report: GrowthReport, console: Console) -> None:
 
 
 def _cells(stage: Stage) -> tuple[str, ...]:
-    bought, costs = stage.purchases.outcome, stage.purchases.costs
+    bought, costs, verified = stage.purchases.outcome, stage.purchases.costs, stage.verified
     return (
         *(f"{count:,}" for count in (stage.orders, stage.products, stage.lines, stage.replicas)),
         *(f"{bought.per_second:,.0f}", f"{bought.latency.p50:,.1f}", f"{bought.latency.p99:,.1f}"),
         *(f"{costs.cpu_ms_total:.2f}", f"{costs.wal_bytes / 1024:.1f}", f"{costs.commits_total:.2f}"),
         *_latency(stage.history),
         *_latency(stage.searches),
-        *(f"{stage.verified.seconds:.1f}", f"{stage.verified.memory_mib:.0f}"),
+        *(("", "") if verified is None else (f"{verified.seconds:.1f}", f"{verified.memory_mib:.0f}")),
     )
 
 
