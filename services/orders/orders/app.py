@@ -44,13 +44,14 @@ def build(settings: Settings) -> Litestar:
     payments_client = ServiceClient("payments", settings.payments_url, tokens)
     users, catalog, payments = Users(users_client), Catalog(catalog_client), Payments(payments_client)
 
-    waiting = Waiting()
+    purchases, cancellations = Waiting(), Waiting()
 
     def ended(order: Order) -> None:
         relay.wake()
-        waiting.ended(order)
+        purchases.ended(order)
+        cancellations.ended(order)
 
-    record = OrderRecord(database, lease_s=settings.lease_s, is_awaited=waiting.is_awaited)
+    record = OrderRecord(database, lease_s=settings.lease_s, is_awaited=purchases.is_awaited)
     runner: Runner[Participants, Order, Reason] = Runner(
         CHECKOUT, Participants(catalog, payments, database), record, ended
     )
@@ -66,14 +67,14 @@ def build(settings: Settings) -> Litestar:
             database,
             users,
             runner,
-            waiting,
+            purchases,
             relay,
             lease_s=settings.lease_s,
             deadline_s=settings.deadline_s,
             wait_s=settings.wait_s,
         ),
         "order_canceller": OrderCanceller(
-            database, runner, waiting, relay, lease_s=settings.lease_s, wait_s=settings.wait_s
+            database, runner, cancellations, relay, lease_s=settings.lease_s, wait_s=settings.wait_s
         ),
         "order_follower": OrderFollower(database, streams_max=settings.streams_max),
     }

@@ -92,8 +92,6 @@ class Order:
     attempts: int = 0
     confirmed_at: datetime | None = None
     ended_at: datetime | None = None
-    told: bool = False
-    """Whether the buyer gets the end of the saga as the answer to the purchase itself."""
 
     def take_prices(self, lines: tuple[Line, ...], currency: str, total_minor: int) -> None:
         """Keep what the reservation answered. Raises `ValueError` when it is not about what was ordered."""

@@ -80,7 +80,7 @@ class OrderPlacer:
         ended = await self._waiting.end_of(order.id, self._wait_s)
         if ended is None:
             # As it is kept, and so will be read: not with what this process has learnt since.
-            (ended,) = await self._database.read(lambda connection: store.reread(connection, [order]))
+            ended = await self._database.run(lambda connection: store.as_settled(connection, order))
         return _answer(ended)
 
     async def _read(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:

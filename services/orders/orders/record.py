@@ -11,7 +11,7 @@ from orders.order import DEADLINE_PASSED, Order, Reason, Status
 
 
 class OrderRecord:
-    """A `saga.Record`. `is_awaited` tells whether somebody in this process waits for the order's end."""
+    """A `saga.Record`. `is_awaited` tells whether the purchase itself waits for the order's end, in this process."""
 
     def __init__(self, database: Database, *, lease_s: float, is_awaited: Callable[[UUID], bool]) -> None:
         self._database = database
@@ -23,9 +23,7 @@ class OrderRecord:
         return await self._database.run(lambda connection: store.turn_round(connection, turns, lease_s=self._lease_s))
 
     async def end_undone(self, ends: Sequence[tuple[Order, Reason | None]]) -> Sequence[Order]:
-        for order, _ in ends:
-            order.told = self._is_awaited(order.id)
-        return await self._database.run(lambda connection: store.end_undone(connection, ends))
+        return await self._database.run(lambda connection: store.end_undone(connection, ends, self._is_awaited))
 
     async def put_off(self, delays: Sequence[tuple[Order, float, str]]) -> None:
         for order, delay_s, why in delays:

@@ -1,6 +1,6 @@
 """Every SQL statement about orders. Each function works within the transaction of the connection that it is given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -276,9 +276,15 @@ _END_UNDONE = """
 """
 
 
-async def end_undone(connection: Connection, ends: Sequence[tuple[Order, Reason | None]]) -> list[Order]:
+async def end_undone(
+    connection: Connection, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
+) -> list[Order]:
     """End orders of which nothing is left, with their events: those with a reason from pending, the others from
-    cancelling. Answers all as they now stand."""
+    cancelling. Answers all as they now stand.
+
+    `is_awaited` is asked while the rows are locked: a purchase that has ceased to wait by then gets a mail, and one
+    that ceases later waits in `as_settled` for this commit, and is answered the end.
+    """
     at_once = [(order, reason) for order, reason in ends if reason is not None]
     undone = [order for order, reason in ends if reason is None]
     ended: set[UUID] = set()
@@ -288,11 +294,12 @@ async def end_undone(connection: Connection, ends: Sequence[tuple[Order, Reason 
     if undone:
         ended |= {row["id"] for row in await connection.fetch(_END_UNDONE, [order.id for order in undone])}
     now = await reread(connection, [order for order, _ in ends])
-    await journal.append(connection, [_cancelled(order, was_confirmed=False) for order in now if order.id in ended])
+    events = [_cancelled(order, is_awaited=is_awaited(order.id)) for order in now if order.id in ended]
+    await journal.append(connection, events)
     return now
 
 
-def _cancelled(order: Order, *, was_confirmed: bool) -> Event:
+def _cancelled(order: Order, *, was_confirmed: bool = False, is_awaited: bool = False) -> Event:
     assert order.reason is not None, "an order ends for a reason"
     data = messages.OrderCancelled(
         order_id=order.id,
@@ -301,7 +308,7 @@ def _cancelled(order: Order, *, was_confirmed: bool) -> Event:
         email=order.customer.email,
         status="refused" if order.status is Status.REFUSED else "cancelled",
         was_confirmed=was_confirmed,
-        told=order.told and order.status is Status.REFUSED,
+        told=is_awaited and order.status is Status.REFUSED,
         reason=ReasonView(order.reason.code, order.reason.detail),
         total=total_of(order),
     )
@@ -309,11 +316,16 @@ def _cancelled(order: Order, *, was_confirmed: bool) -> Event:
 
 
 async def reread(connection: Connection, orders: Sequence[Order]) -> list[Order]:
-    """The orders as they now stand, in the same order. What only this process knows of them is kept."""
+    """The orders as they now stand, in the same order."""
     now = await by_ids(connection, [order.id for order in orders])
-    for order in orders:
-        now[order.id].told = order.told
     return [now[order.id] for order in orders]
+
+
+async def as_settled(connection: Connection, order: Order) -> Order:
+    """The order as it stands once what is being committed about it is committed."""
+    await connection.execute("SELECT FROM orders WHERE id = $1 FOR SHARE", order.id)
+    (now,) = await reread(connection, [order])
+    return now
 
 
 async def put_off(connection: Connection, delays: Sequence[tuple[UUID, float, str]]) -> None:

@@ -1,4 +1,8 @@
-"""Who waits for the end of an order's saga: the requests that placed or cancelled it, within this process."""
+"""Who waits for the end of an order's saga within this process: the requests that placed it, or that cancelled it.
+
+They are kept apart (`app.py`), since it matters to the mails whether the buyer hears of the end as the answer to the
+purchase itself.
+"""
 
 import asyncio
 from uuid import UUID
@@ -7,7 +11,7 @@ from orders.order import Order
 
 
 class Waiting:
-    """Several requests may wait for the same order, say its purchase and its cancellation."""
+    """Several requests may wait for the same order."""
 
     def __init__(self) -> None:
         self._ends: dict[UUID, tuple[asyncio.Future[Order], int]] = {}

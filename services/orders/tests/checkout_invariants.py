@@ -1,6 +1,8 @@
 """What has to hold of the simulated shop: after every step, and when it has become quiet."""
 
-from services.orders.tests.checkout_simulation import BUYER, Client, Told, World
+from itertools import pairwise
+
+from services.orders.tests.checkout_simulation import Client, Told, World
 
 from chassis.problems import KeyInProgress, Refusal, Unavailable
 from orders.errors import OrderNotConfirmed, OrderRefused, OrderShipped
@@ -32,7 +34,9 @@ def check_when_quiet(world: World) -> None:
     check_always(world)
     for order in world.table.rows.values():
         holds = world.has_stock(order), world.has_money(order)
-        assert holds == ((True, True) if order.status in KEPT else (False, False)), f"{order.status} holds {holds}"
+        assert holds == ((True, True) if order.status in KEPT else (False, False)), (
+            f"in the end a {order.status} order holds {holds}"
+        )
     live = {str(order.id) for order in world.table.rows.values() if order.status in KEPT}
     assert world.payments.captured - world.payments.refunded == live
     assert world.catalog.sold == live
@@ -47,7 +51,8 @@ def stock_is_conserved(world: World) -> None:
 
 def goes_a_legal_way(world: World, order: Order) -> None:
     way = world.table.ways[order.id]
-    assert all(after in NEXT[before] for before, after in zip(way, way[1:], strict=False)), way
+    for before, after in pairwise(way):
+        assert after in NEXT[before], f"an order went from {before} to {after}"
 
 
 def has_its_events_once(world: World, order: Order) -> None:
@@ -57,7 +62,7 @@ def has_its_events_once(world: World, order: Order) -> None:
     expected += ["order.confirmed"] if Status.CONFIRMED in way else []
     expected += ["order.shipped"] if order.status is Status.SHIPPED else []
     expected += ["order.cancelled"] if order.status in CAME_TO_NOTHING else []
-    assert types == expected
+    assert types == expected, f"each change is said once: {way}, {types}"
 
 
 def holds_what_it_should(world: World, order: Order) -> None:
@@ -67,7 +72,9 @@ def holds_what_it_should(world: World, order: Order) -> None:
         assert world.has_money(order), "a confirmed order is paid"
         assert order.total_minor is not None
         assert world.payments.amounts[id_] == f"{order.total_minor // 100}.{order.total_minor % 100:02}"
-    if (id_ in world.changed_minds and order.attempts == 0) or id_ in world.catalog.cancelled | world.payments.cancelled:
+    if (
+        id_ in world.changed_minds and order.attempts == 0
+    ) or id_ in world.catalog.cancelled | world.payments.cancelled:
         # Only the event order.cancelled undoes what a peer does after it had said no, and each peer hears it alone.
         return
     if order.status in CAME_TO_NOTHING and order.confirmed_at is None:
@@ -85,7 +92,7 @@ def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
     way = world.table.ways[order.id]
     match told.act:
         case _ if told.order is not None:
-            assert told.order.status in way, f"told {told.order.status}, and never was"
+            assert told.order.status in way, f"an order was told {told.order.status}, and never was"
             if told.order.status is Status.CONFIRMED and order.status is Status.CANCELLED:
                 assert client.asked_to_cancel
             if told.order.status in {Status.SHIPPED, Status.CANCELLED, Status.REFUSED}:

@@ -276,25 +276,30 @@ class Replica:
         self.database = database = SimulatedDatabase(world, self)
         catalog = Catalog(SimulatedClient(world, self))  # type: ignore[arg-type]
         payments = Payments(SimulatedClient(world, self))  # type: ignore[arg-type]
-        waiting = Waiting()
-        order_record = OrderRecord(database, lease_s=LEASE_S, is_awaited=waiting.is_awaited)  # type: ignore[arg-type]
-        self.runner = runner = Runner(CHECKOUT, Participants(catalog, payments, database), order_record, waiting.ended)  # type: ignore[arg-type]
+        purchases, cancellations = Waiting(), Waiting()
+
+        def ended(order: Order) -> None:
+            purchases.ended(order)
+            cancellations.ended(order)
+
+        order_record = OrderRecord(database, lease_s=LEASE_S, is_awaited=purchases.is_awaited)  # type: ignore[arg-type]
+        runner = Runner(CHECKOUT, Participants(catalog, payments, database), order_record, ended)  # type: ignore[arg-type]
         self.sweeper = Sweeper(database, runner, lease_s=LEASE_S, sweep_s=0.25)  # type: ignore[arg-type]
         self.placer = OrderPlacer(
             database,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
             runner,
-            waiting,
+            purchases,
             RELAY,  # type: ignore[arg-type]
             lease_s=LEASE_S,
             deadline_s=DEADLINE_S,
             wait_s=WAIT_S,
         )
-        self.canceller = OrderCanceller(database, runner, waiting, RELAY, lease_s=LEASE_S, wait_s=WAIT_S)  # type: ignore[arg-type]
+        self.canceller = OrderCanceller(database, runner, cancellations, RELAY, lease_s=LEASE_S, wait_s=WAIT_S)  # type: ignore[arg-type]
 
 
 class SimulatedDatabase:
-    """`chassis.database.Database` as far as its promise goes: whole transactions, and again when the connection was lost."""
+    """`chassis.database.Database` as far as its promise goes: whole transactions, repeated when they were lost."""
 
     def __init__(self, world: World, replica: Replica) -> None:
         self._world = world

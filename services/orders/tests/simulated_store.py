@@ -118,23 +118,26 @@ async def turn_round(table: Table, turns: Sequence[tuple[Order, Reason]], *, lea
     return await reread(table, [order for order, _ in turns])
 
 
-async def end_undone(table: Table, ends: Sequence[tuple[Order, Reason | None]]) -> list[Order]:
+async def end_undone(
+    table: Table, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
+) -> list[Order]:
     for order, reason in ends:
         if table.with_status(order.id, Status.CANCELLING if reason is None else Status.PENDING):
             row = table.rows[order.id]
             row.reason = row.reason if reason is None else reason
             assert row.reason is not None
             table.move(order.id, row.reason.ends_as, ended=True)
-            told = order.told and row.status is Status.REFUSED
+            told = is_awaited(order.id) and row.status is Status.REFUSED
             table.journal.append(Said("order.cancelled", order.id, told=told))
     return await reread(table, [order for order, _ in ends])
 
 
 async def reread(table: Table, orders: Sequence[Order]) -> list[Order]:
-    now = [copy(table.rows[order.id]) for order in orders]
-    for order, known in zip(now, orders, strict=True):
-        order.told = known.told
-    return now
+    return [copy(table.rows[order.id]) for order in orders]
+
+
+async def as_settled(table: Table, order: Order) -> Order:
+    return copy(table.rows[order.id])
 
 
 async def put_off(table: Table, delays: Sequence[tuple[UUID, float, str]]) -> None:

@@ -1,10 +1,11 @@
 """Purchases over HTTP: what buyers are told, and that nothing is lost when peers fail."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import (
@@ -147,6 +148,40 @@ async def test_payments_being_down_delays_an_order_and_does_not_refuse_it(
     confirmed = await buyer.wait_for_status(order["id"], "confirmed")
     assert confirmed["total"] == {"amount": "10.00", "currency": "USD"}
     assert payments.authorizations == 1
+
+
+async def test_a_purchase_that_ceases_to_wait_while_its_end_is_committed_is_answered_the_end(
+    start_orders: Any,
+    make_buyer: Callable[..., Buyer],
+    catalog: FakeCatalog,
+    database_url: str,
+    rows: Any,
+    until: Callable[..., Awaitable[None]],
+) -> None:
+    """Or it would be told to wait, and get no mail, since `told` is committed already."""
+    buyer = make_buyer(await start_orders(wait_s=0.3))
+    locker = await asyncpg.connect(database_url)
+
+    async def hold_up_the_commit(_request: Any, work: Any) -> Any:
+        await locker.execute("BEGIN; LOCK TABLE journal IN EXCLUSIVE MODE")
+        return await work()
+
+    catalog.plant("/reservations", hold_up_the_commit)
+    buying = asyncio.create_task(buyer.buy((catalog.add(0), 1)))
+
+    async def both_wait() -> bool:
+        (waiting,) = await rows(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(waiting["count"] == 2 or buying.done())
+
+    await until(both_wait, "the end and the answer wait")
+    await locker.close()
+    status, problem, _ = await buying
+
+    assert (status, problem["code"]) == (409, "out_of_stock")
+    (cancelled,) = await rows("SELECT data ->> 'told' AS told FROM journal WHERE type = 'order.cancelled'")
+    assert cancelled["told"] == "true"
 
 
 async def test_another_replica_takes_up_what_a_dead_one_has_left(
