@@ -4,6 +4,7 @@ The machinery is in `cartwright.embedded.scratch`; here are only the names by wh
 """
 
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import httpx
 import msgspec
 import nats
 import pytest
+from hypothesis import settings
 from litestar import Litestar
 from nats.js.errors import NotFoundError
 from uuid_utils.compat import uuid7
@@ -25,6 +27,11 @@ from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
 from chassis.envelope import Envelope
+
+# `HYPOTHESIS_PROFILE=thorough pytest ...` tries ten times as much of everything that hypothesis thinks of.
+settings.register_profile("ordinary")
+settings.register_profile("thorough", max_examples=10 * settings.default.max_examples)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
 WITH_OWN_SYSTEM = {"tests/e2e/test_running.py"}
 EACH_WITH_OWN_SYSTEM = {"tests/chaos/test_crash_matrix.py"}

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import asyncpg
 import pytest
+import structlog
 import uvicorn
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
@@ -119,3 +121,12 @@ async def rows(database_url: str) -> AsyncIterator[Callable[..., Awaitable[list[
     connection = await asyncpg.connect(database_url)
     yield connection.fetch
     await connection.close()
+
+
+@pytest.fixture
+def silence() -> Iterator[None]:
+    """No logs below critical: thousands of runs in which everything goes wrong have too much to tell."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when it is told to, so that what takes seconds costs nothing and repeats exactly."""
+"""An event loop whose time passes only when it is told to: what takes seconds costs nothing, and repeats exactly."""
 
 import asyncio
 import selectors

@@ -1,4 +1,4 @@
-"""The saga runner without any I/O: every step broken in every way, and what must hold whatever happens."""
+"""The saga runner without any I/O: every step broken in every way. All of it together: test_checkout_simulation.py."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orders.checkout import CHECKOUT
 from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step, Unknown
@@ -302,36 +300,6 @@ async def test_starting_a_subject_twice_runs_it_once() -> None:
 
     assert world.log.count("do reserve (none)") == 1
     assert world.ended == [thing]
-
-
-FAULTS = st.lists(st.sampled_from(["none", "lost before", "lost after", "refused"]), max_size=4)
-UNDO_FAULTS = st.lists(st.sampled_from(["none", "lost before", "lost after"]), max_size=4)
-
-
-@given(
-    script=st.fixed_dictionaries(
-        {
-            "do reserve": FAULTS,
-            "do authorize": FAULTS,
-            "do confirm": UNDO_FAULTS,
-            "undo reserve": UNDO_FAULTS,
-            "undo authorize": UNDO_FAULTS,
-        }
-    ),
-    late_after=st.integers(0, 8),
-)
-def test_whatever_is_lost_or_refused_a_subject_ends_whole(script: dict[str, list[str]], late_after: int) -> None:
-    async def scenario() -> None:
-        world, thing = World(script), Thing()
-        for turn in range(40):
-            world.past_deadline = turn >= late_after
-            await carry(world, thing)
-            if world.has_ended(thing):
-                break
-        assert world.has_ended(thing), world.log
-        world.assert_sound(thing)
-
-    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("step", CHECKOUT.steps, ids=lambda step: step.name)
