@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from cartwright.bench import load
 from cartwright.bench.load import Load, LoadOutcome, generate
 from cartwright.bench.requests import Shop
@@ -106,6 +108,14 @@ async def test_a_lost_connection_is_an_error_and_is_made_again() -> None:
         outcome = (await load_of(port)).outcome
     assert outcome.answers["0"] == outcome.errors == 1
     assert outcome.answers["201"] > 3
+
+
+async def test_what_is_not_answered_in_the_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "LAST_ANSWERS_S_MAX", 0.1)
+    async with serving(lambda number: b"" if number > 20 else answered("201 Created")) as (_, port):
+        outcome = (await load_of(port, clients=3)).outcome
+    assert outcome.answers == {"201": 20, "0": 3}
+    assert outcome.errors == 3
 
 
 async def test_the_load_runs_in_a_process_of_its_own() -> None:

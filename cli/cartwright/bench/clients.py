@@ -42,7 +42,6 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._asked_at: float | None = None
-        self._stays = True
 
     async def connect(self) -> None:
         async with asyncio.timeout(CONNECT_S_MAX):
@@ -54,7 +53,7 @@ class Client(asyncio.Protocol):
         return self._asked_at is not None
 
     def close(self) -> None:
-        self._stays = False
+        """Once the load is over. A request that has no answer by now has none."""
         if self._asked_at is not None:
             self._count(NO_ANSWER)
         if self._transport is not None:
@@ -66,8 +65,6 @@ class Client(asyncio.Protocol):
         self._buffer = b""
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if not self._stays:
-            return
         if self._asked_at is not None:
             self._count(NO_ANSWER)
         if not self._tally.is_over:
