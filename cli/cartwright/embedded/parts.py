@@ -19,6 +19,9 @@ GROUPS = ("entry", "services", "stores")
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LOG_LEVEL", "PYTHONDONTWRITEBYTECODE")
 PASSED_ON_PREFIXES = ("OTEL_", "SSL_CERT_", "CRASH_")
 
+# Nobody waits for a mail or a line in the record as one waits for an order. They catch up when the rush is over.
+NICENESS = {"notifications": 10, "audit": 5}
+
 PEERS = ("users", "catalog", "orders", "payments", "notifications", "audit")
 
 
@@ -34,6 +37,8 @@ class Part:
     stop_signal: str = "TERM"
     stop_seconds_max: int = 5
     user: str | None = None
+    niceness: int = 0
+    """How far it stands back where the processors do not do for all (nice(1))."""
 
 
 def all_parts(system: System) -> list[Part]:
@@ -65,6 +70,7 @@ def all_parts(system: System) -> list[Part]:
                 *("--folder", str(system.layout.mail)),
             ],
             address=system.mailbox_url,
+            niceness=NICENESS.get("notifications", 0),
         ),
         *(_service(system, name, replica) for name in SERVICES for replica in system.replicas),
         Part(
@@ -86,6 +92,7 @@ def _service(system: System, name: str, replica: int) -> Part:
         environment=service_environment(system, name, replica),
         # A service drains within 10 s.
         stop_seconds_max=15,
+        niceness=NICENESS.get(name, 0),
     )
 
 

@@ -113,7 +113,7 @@ def write_configuration(system: System, without: frozenset[str] = frozenset()) -
 def _program(system: System, part: Part, *, autostart: bool) -> str:
     return PROGRAM.format(
         name=part.name,
-        command=_escape(shlex.join(part.command)),
+        command=_escape(shlex.join([*_nice(part.niceness), *part.command])),
         # A folder that every user may enter: PostgreSQL does not run as us.
         directory="/",
         environment=_escape(",".join(f'{key}="{value}"' for key, value in part.environment.items())),
@@ -124,6 +124,10 @@ def _program(system: System, part: Part, *, autostart: bool) -> str:
         log=_escape(str(system.layout.log(part.name))),
         user=f"user = {part.user}" if part.user else "",
     )
+
+
+def _nice(niceness: int) -> list[str]:
+    return ["nice", "-n", str(niceness)] if niceness else []
 
 
 def _escape(value: str) -> str:
