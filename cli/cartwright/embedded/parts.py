@@ -59,6 +59,8 @@ def all_parts(system: System) -> list[Part]:
             group="stores",
             command=nats.server_command(system.layout.nats_configuration),
             address=f"{LOOPBACK}:{ports.nats}",
+            # For the collector of garbage, which lets the heap double otherwise. It is no limit to what can be had.
+            environment={"GOMEMLIMIT": "40MiB"},
             stop_seconds_max=10,
         ),
         Part(
