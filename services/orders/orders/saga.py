@@ -8,6 +8,7 @@ Guarantees, which rest on each step being idempotent by the subject's id:
 """
 
 import asyncio
+import collections
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -234,8 +235,8 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
             except Exception as error:
                 _log.warning("a step's outcome is not known", step=name, count=len(subjects), error=str(error))
                 outcomes = [Unknown(f"{type(error).__name__}: {error}")] * len(subjects)
-            for outcome in outcomes:
-                STEPS.labels(name, type(outcome).__name__.lower()).inc()
+            for kind, count in collections.Counter(type(outcome).__name__.lower() for outcome in outcomes).items():
+                STEPS.labels(name, kind).inc(count)
             return outcomes
 
         return act
