@@ -1,6 +1,7 @@
 """Crashes the services of a running system at places of their code (`chassis.crash`), and waits until they are back."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,14 +102,23 @@ class Drill:
 
     async def arm(self, place: Place) -> int:
         """Have the service die when it passes there next. Answers the id of the process that will."""
+        dies = (await self._state(place.service)).pid  # Asked before: it may be dead before there is an answer.
         waiting = self._armed(place).with_suffix(".next")
         waiting.write_text(place.name)
         waiting.rename(self._armed(place))  # At once: a file half written would name another place.
-        return (await self._state(place.service)).pid
+        return dies
 
     def is_armed(self, place: Place) -> bool:
         """Whether nobody has died there yet."""
         return self._armed(place).exists()
+
+    def disarm(self, place: Place) -> bool:
+        """Whether nobody has died there, and nobody will any more."""
+        try:
+            self._armed(place).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     async def wait_until_back(self, service: str, dead: int) -> None:
         """Return once the successor of the process `dead` is ready, and may die without supervisor taking offence."""
@@ -123,8 +133,10 @@ class Drill:
         return self.folder / f"{place.service}.at"
 
     async def _state(self, service: str) -> supervisor.PartState:
-        states = await asyncio.to_thread(supervisor.part_states, self.system)
-        return states[service]
+        async with asyncio.timeout(BACK_S_MAX):
+            while True:
+                with contextlib.suppress(OSError):  # It is busy with starting what has died.
+                    return (await asyncio.to_thread(supervisor.part_states, self.system))[service]
 
     async def _is_ready(self, service: str) -> bool:
         try:
