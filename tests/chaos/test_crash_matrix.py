@@ -29,8 +29,8 @@ POINTS = Path(__file__).parent / "crash_points"
 LANES = (("orders", "catalog", "payments"), ("notifications",), ("audit",))
 """A purchase goes straight through the first three, and while one is away it gets to none: they die in turn. The
 others work on events, and die meanwhile."""
-PASSED_S_MAX, PROVOCATIONS_MAX = 10.0, 6
-ORDER_S_MAX = 10.0
+PASSED_S_MAX, PROVOCATIONS_MAX = 3.0, 20
+ORDER_S_MAX = 5.0
 RELAY_RESTS_S = 3.0
 """So long after the last event a relay takes its lease anew, which is a place to die too."""
 ANSWER_S_MAX = 60.0
