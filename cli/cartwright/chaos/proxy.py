@@ -235,7 +235,8 @@ class _Half(asyncio.Protocol):
             return
         self._has_ended = True
         if not self.other._has_ended:
-            to.write_eof()
+            with contextlib.suppress(OSError):  # The other end may be gone by now, and need not be told.
+                to.write_eof()
             return
         for half in (self, self.other):
             if half.transport is not None:
