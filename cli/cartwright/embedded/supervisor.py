@@ -4,6 +4,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import time
 import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ CALL_SECONDS_MAX = 5
 # A part that ends within two seconds of its start is tried again after 1 s, 2 s, 3 s and so on. What ends later is
 # started again at once, without end.
 START_RETRIES = 100
+
+# What supervisor does not start again by itself.
+STATES_AT_REST = ("STOPPING", "STOPPED", "FATAL")
 
 # Open files and connections of each part: the gateway alone holds two for every client.
 DESCRIPTORS_MAX = 65_536
@@ -182,8 +186,16 @@ def start_part(system: System, part: Part) -> None:
 
 
 def stop_part(system: System, part: Part) -> None:
-    """Asks it to end, and does not wait for it. It stays down until it is started."""
-    _call(system, "stopProcess", f"{part.group}:{part.name}", False)
+    """Asks it to end, and does not wait for it. It stays down until it is started. Raises OSError when it cannot be."""
+    deadline = time.monotonic() + CALL_SECONDS_MAX
+    while part_states(system)[part.name].state not in STATES_AT_REST:
+        try:
+            _call(system, "stopProcess", f"{part.group}:{part.name}", False)
+        except OSError:
+            # It has just ended by itself. Until it is started again, which is soon, it cannot be told to stay down.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _call(system: System, method: str, *arguments: object) -> Any:
