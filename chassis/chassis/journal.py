@@ -55,21 +55,20 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = msgspec.field(default_factory=context.traceparent)
 
 
-_APPEND = """
+_EVENTS = """unnest({}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
+         AS event (event_id, type, subject, correlation_id, traceparent, data)"""
+_INSERT = """
     INSERT INTO journal (event_id, type, subject, correlation_id, traceparent, data)
     SELECT event_id, type, subject, correlation_id, traceparent, data::json
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-         AS event (event_id, type, subject, correlation_id, traceparent, data)
-"""
+    FROM """
+_APPEND = _INSERT + _EVENTS.format(*(f"${number}" for number in range(1, 7)))
 
 
-async def append(connection: Connection, events: Sequence[Event]) -> None:
-    """Write `events` in the transaction that `connection` is in."""
-    assert connection.is_in_transaction(), "an event without the transaction of its change is a rumour"
-    if not events:
-        return
-    await connection.execute(
-        _APPEND,
+def columns_of(
+    events: Sequence[Event],
+) -> tuple[list[UUID], list[str], list[str], list[str], list[str | None], list[str]]:
+    """What a statement that `with_events` has made takes as its last six parameters."""
+    return (
         [event.id for event in events],
         [event.type for event in events],
         [event.subject for event in events],
@@ -77,6 +76,29 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
         [event.traceparent for event in events],
         [msgspec.json.encode(event.data).decode() for event in events],
     )
+
+
+async def append(connection: Connection, events: Sequence[Event]) -> None:
+    """Write `events` in the transaction that `connection` is in."""
+    assert connection.is_in_transaction(), "an event without the transaction of its change is a rumour"
+    if events:
+        await connection.execute(_APPEND, *columns_of(events))
+
+
+def with_events(change: str, *, subject: str, parameters: int, also: str = "") -> str:
+    """One statement that makes `change` and writes the events of those rows that it has changed, and of no others.
+
+    `change` inserts or updates, takes `parameters` parameters, and returns what the statement is to answer. An event
+    is written when its subject is the `subject` of such a row, a column that is returned; the events follow as
+    `columns_of` them. `also` are more parts of the same WITH, each begun with a comma, which may read `changed`.
+    """
+    events = _EVENTS.format(*(f"${number}" for number in range(parameters + 1, parameters + 7)))
+    return f"""
+        WITH changed AS ({change}),
+             said AS ({_INSERT}{events} JOIN changed ON changed.{subject}::text = event.subject)
+             {also}
+        SELECT * FROM changed
+    """  # noqa: S608
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ QUIET_S_MAX = 90.0
 """An event that was handed to a process that died is handed out again after half a minute."""
 
 WHERE_MOST_CAN_GO_WRONG = (
-    Place("orders", "OrderPlacer._keep: after commit"),  # Accepted, and nobody was told.
+    Place("orders", "OrderPlacer._insert: after commit"),  # Accepted, and nobody was told.
     Place("orders", "payments /payments: after call"),  # The money is held, and orders does not know.
     Place("orders", "order.confirmed: after publish"),  # Will be published again.
     Place("catalog", "reserve_stock: after commit"),

@@ -33,10 +33,8 @@ async def _reserve(connection: Connection, wishes: Sequence[Wanted]) -> list[Out
             new.setdefault(wanted.order_id, wanted)
     goods = await store.lock_goods(connection, {line.product_id for wanted in new.values() for line in wanted.lines})
     allotment = allot(list(new.values()), goods)
-    await store.take_stock(connection, allotment.taken)
-    await store.insert_reservations(
-        connection, [outcome for outcome in allotment.outcomes if isinstance(outcome, Reservation)]
-    )
+    reservations = [outcome for outcome in allotment.outcomes if isinstance(outcome, Reservation)]
+    await store.hold(connection, reservations, allotment.taken)
     outcomes = {order_id: _as_answered(reservation) for order_id, reservation in known.items()}
     outcomes |= zip(new, allotment.outcomes, strict=True)
     return [outcomes[wanted.order_id] for wanted in wishes]

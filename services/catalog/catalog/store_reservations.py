@@ -64,22 +64,42 @@ async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dic
     return {row["product_id"]: Goods(*row) for row in rows}
 
 
-async def take_stock(connection: Connection, quantities: Mapping[UUID, int]) -> None:
-    """Lower the stock of products that are locked. The condition is a guard: what was decided must hold here too."""
-    if not quantities:
-        return
-    status = await connection.execute(
-        """
+_HOLD = """
+    WITH lowered AS (
         UPDATE stock
         SET available = stock.available - taken.quantity
         FROM unnest($1::uuid[], $2::bigint[]) AS taken (product_id, quantity)
         WHERE stock.product_id = taken.product_id
           AND stock.available >= taken.quantity
-        """,
+        RETURNING stock.product_id
+    ), held AS (
+        INSERT INTO reservations (order_id, state, lines, currency, total_minor)
+        SELECT reserved.order_id, 'held', reserved.lines::jsonb, reserved.currency, reserved.total_minor
+        FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bigint[])
+             AS reserved (order_id, lines, currency, total_minor)
+    )
+    SELECT count(*) FROM lowered
+"""
+
+
+async def hold(connection: Connection, reservations: Sequence[Reservation], quantities: Mapping[UUID, int]) -> None:
+    """Keep what was reserved, and lower the stock by it: `quantities` of products that are locked.
+
+    The condition is a guard: what was decided must hold here too. The orders are locked, so a reservation that is
+    there already is a bug, and raises.
+    """
+    if not reservations:
+        return
+    lowered = await connection.fetchval(
+        _HOLD,
         list(quantities.keys()),
         list(quantities.values()),
+        [reservation.order_id for reservation in reservations],
+        [msgspec.json.encode(reservation.lines).decode() for reservation in reservations],
+        [reservation.currency for reservation in reservations],
+        [reservation.total_minor for reservation in reservations],
     )
-    assert rows_affected(status) == len(quantities), "stock was promised that is not there"
+    assert lowered == len(quantities), "stock was promised that is not there"
 
 
 async def give_back_stock(connection: Connection, quantities: Mapping[UUID, int]) -> None:
@@ -97,24 +117,6 @@ async def give_back_stock(connection: Connection, quantities: Mapping[UUID, int]
         list(quantities.values()),
     )
     assert rows_affected(status) == len(quantities), "stock was given back to a product that has none"
-
-
-async def insert_reservations(connection: Connection, reservations: Sequence[Reservation]) -> None:
-    """Keep what was reserved. The orders are locked, so a reservation that is there already is a bug, and raises."""
-    if not reservations:
-        return
-    await connection.execute(
-        """
-        INSERT INTO reservations (order_id, state, lines, currency, total_minor)
-        SELECT reserved.order_id, 'held', reserved.lines::jsonb, reserved.currency, reserved.total_minor
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])
-             AS reserved (order_id, lines, currency, total_minor)
-        """,
-        [reservation.order_id for reservation in reservations],
-        [msgspec.json.encode(reservation.lines).decode() for reservation in reservations],
-        [reservation.currency for reservation in reservations],
-        [reservation.total_minor for reservation in reservations],
-    )
 
 
 async def insert_tombstones(connection: Connection, tombstones: Sequence[Reservation]) -> None:

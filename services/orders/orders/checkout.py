@@ -46,7 +46,7 @@ async def void_payment(ask: Participants, orders: Sequence[Order]) -> Sequence[O
 
 async def confirm_order(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
     """Confirm those that are still pending, with their events, in one commit."""
-    times = await ask.database.run(lambda connection: store.confirm(connection, orders))
+    times = await ask.database.run_statement(lambda connection: store.confirm(connection, orders))
     for order in orders:
         # Only now, after the commit, may anybody be told.
         if order.id in times:

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from chassis import context, idempotency
 from chassis.batching import Batcher
-from chassis.database import Connection, Database
+from chassis.database import Database
 from chassis.problems import KeyInProgress, KeyUsedAgain, Unavailable
 from chassis.relay import Relay
 from orders import store, store_customers
@@ -126,14 +126,18 @@ class OrderPlacer:
             elif customer is None:
                 refused[new.id] = AccountDeleted()
 
-        async def insert(connection: Connection) -> dict[UUID, Order]:
-            placed = await store.insert(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
-            # A commit whose answer was lost is repeated, and finds its own rows: they are ours, not a used key.
-            missing = [new.id for new, _ in ready if new.id not in placed]
-            return placed | await store.by_ids(connection, missing) if missing else placed
-
-        placed = await self._database.run(insert) if ready else {}
+        placed = await self._insert(ready) if ready else {}
         return [refused.get(new.id) or placed.get(new.id) for new in orders]
+
+    async def _insert(self, ready: Sequence[tuple[NewOrder, Customer]]) -> dict[UUID, Order]:
+        placed = await self._database.run_statement(
+            lambda connection: store.insert(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
+        )
+        missing = [new.id for new, _ in ready if new.id not in placed]
+        if not missing:
+            return placed
+        # A commit whose answer was lost is repeated, and finds its own rows: they are ours, not a used key.
+        return placed | await self._database.read(lambda connection: store.by_ids(connection, missing))
 
     async def _customers(self, user_ids: Sequence[UUID]) -> dict[UUID, Customer | Exception | None]:
         """The buyers by id: from the copy, or from users when no event has told yet. None for a deleted account."""

@@ -98,7 +98,7 @@ def _order(row: Row) -> Order:
 
 # --- Placing
 
-_INSERT = f"""
+_INSERT = """
     INSERT INTO orders (
         id, user_id, customer_name, customer_email, lines, payment_method, expected_total_minor, expected_currency,
         from_cart, answer_later, idempotency_key, fingerprint, correlation_id, traceparent, deadline_at, next_attempt_at
@@ -114,8 +114,9 @@ _INSERT = f"""
              from_cart, answer_later, idempotency_key, fingerprint, correlation_id, traceparent
          )
     ON CONFLICT DO NOTHING
-    RETURNING {_COLUMNS}
-"""  # noqa: S608
+    RETURNING id, created_at, deadline_at
+"""
+_PLACE = journal.with_events(_INSERT, subject="id", parameters=16)
 
 
 async def insert(
@@ -127,7 +128,7 @@ async def insert(
 ) -> dict[UUID, Order]:
     """Insert what is new, with its event, and answer it by id. What conflicts (id or key) is left out."""
     rows = await connection.fetch(
-        _INSERT,
+        _PLACE,
         [new.id for new, _ in orders],
         [new.user_id for new, _ in orders],
         [customer.name for _, customer in orders],
@@ -144,22 +145,40 @@ async def insert(
         [new.traceparent for new, _ in orders],
         lease_s,
         deadline_s,
+        *journal.columns_of([_placed(new, customer) for new, customer in orders]),
     )
-    placed = {row["id"]: _order(row) for row in rows}
-    await journal.append(connection, [_placed(order) for order in placed.values()])
-    return placed
+    times = {row["id"]: (row["created_at"], row["deadline_at"]) for row in rows}
+    return {new.id: _as_placed(new, customer, *times[new.id]) for new, customer in orders if new.id in times}
 
 
-def _placed(order: Order) -> Event:
+def _as_placed(new: NewOrder, customer: Customer, created_at: datetime, deadline_at: datetime) -> Order:
+    return Order(
+        id=new.id,
+        customer=customer,
+        lines=new.lines,
+        status=Status.PENDING,
+        correlation_id=new.correlation_id,
+        traceparent=new.traceparent,
+        created_at=created_at,
+        deadline_at=deadline_at,
+        payment_method=new.payment_method,
+        expected_total_minor=new.expected_total_minor,
+        expected_currency=new.expected_currency,
+        from_cart=new.from_cart,
+        answer_later=new.answer_later,
+    )
+
+
+def _placed(new: NewOrder, customer: Customer) -> Event:
     return _event(
-        order,
+        new,
         "order.placed",
         messages.OrderPlaced(
-            order_id=order.id,
-            user_id=order.customer.id,
-            name=order.customer.name,
-            email=order.customer.email,
-            items=[messages.OrderedItem(line.product_id, line.quantity) for line in order.lines],
+            order_id=new.id,
+            user_id=customer.id,
+            name=customer.name,
+            email=customer.email,
+            items=[messages.OrderedItem(line.product_id, line.quantity) for line in new.lines],
         ),
     )
 
@@ -189,43 +208,39 @@ _CONFIRM = """
     WHERE orders.id = new.id AND orders.status = 'pending'
     RETURNING orders.id, orders.confirmed_at
 """
+# What was bought leaves the cart. What was put in, or changed, since the order was placed was not bought.
+_EMPTY_CARTS = """
+    , emptied AS (
+        DELETE FROM cart_items
+        USING unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::integer[], $9::timestamptz[])
+              AS bought (order_id, user_id, product_id, quantity, placed_at)
+        JOIN changed ON changed.id = bought.order_id
+        WHERE cart_items.user_id = bought.user_id
+          AND cart_items.product_id = bought.product_id
+          AND cart_items.quantity = bought.quantity
+          AND cart_items.added_at <= bought.placed_at
+    )
+"""
+_CONFIRM_AND_EMPTY_CARTS = journal.with_events(_CONFIRM, subject="id", parameters=9, also=_EMPTY_CARTS)
 
 
 async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID, datetime]:
-    """Confirm those that are still pending; answer when, by id. The pivot: state and event in one commit."""
+    """Confirm those that are still pending; answer when, by id. The pivot: state and event in one statement."""
+    bought = [(order, line) for order in orders if order.from_cart for line in order.lines]
     rows = await connection.fetch(
-        _CONFIRM,
+        _CONFIRM_AND_EMPTY_CARTS,
         [order.id for order in orders],
         [_encode_lines(order.lines) for order in orders],
         [order.currency for order in orders],
         [order.total_minor for order in orders],
+        [order.id for order, _ in bought],
+        [order.customer.id for order, _ in bought],
+        [line.product_id for _, line in bought],
+        [line.quantity for _, line in bought],
+        [order.created_at for order, _ in bought],
+        *journal.columns_of([_confirmed(order) for order in orders]),
     )
-    times = {row["id"]: row["confirmed_at"] for row in rows}
-    confirmed = [order for order in orders if order.id in times]
-    await _empty_carts(connection, [order for order in confirmed if order.from_cart])
-    await journal.append(connection, [_confirmed(order) for order in confirmed])
-    return times
-
-
-async def _empty_carts(connection: Connection, orders: Sequence[Order]) -> None:
-    """What was bought leaves the cart. What was put in, or changed, since the order was placed was not bought."""
-    bought = [(order.customer.id, line, order.created_at) for order in orders for line in order.lines]
-    if bought:
-        await connection.execute(
-            """
-            DELETE FROM cart_items
-            USING unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[])
-                  AS bought (user_id, product_id, quantity, placed_at)
-            WHERE cart_items.user_id = bought.user_id
-              AND cart_items.product_id = bought.product_id
-              AND cart_items.quantity = bought.quantity
-              AND cart_items.added_at <= bought.placed_at
-            """,
-            [user_id for user_id, _, _ in bought],
-            [line.product_id for _, line, _ in bought],
-            [line.quantity for _, line, _ in bought],
-            [placed_at for _, _, placed_at in bought],
-        )
+    return {row["id"]: row["confirmed_at"] for row in rows}
 
 
 def _confirmed(order: Order) -> Event:
@@ -439,7 +454,7 @@ async def history(
     return [_order(row) for row in rows]
 
 
-def _event(order: Order, type_: str, data: msgspec.Struct) -> Event:
+def _event(order: Order | NewOrder, type_: str, data: msgspec.Struct) -> Event:
     return Event(
         type=type_,
         subject=str(order.id),

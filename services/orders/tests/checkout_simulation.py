@@ -314,7 +314,7 @@ class SimulatedDatabase:
             raise DatabaseUnavailable from None
         return result
 
-    read = run
+    read = run_statement = run
 
 
 class SimulatedClient:

@@ -8,7 +8,7 @@ A crash after any step leaves an intent whose outcome is not known. The next tim
 provider's record is looked at first. An answer that did not come is `unknown`, never a no.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -23,7 +23,7 @@ from payments.messages import Authorization, AuthorizeItem
 from payments.payment import Change, Payment, State, Wanted, authorized, declined
 from payments.provider import Answer, Approved, NotDone, Standing, Unknown
 from payments.provider_calls import ProviderCalls
-from payments.record import count, record_changes
+from payments.record import count, record_changes, record_if_same
 
 VOIDED = "voided"
 _DETAILS = {
@@ -54,7 +54,7 @@ class AuthorizePayments:
         intents = _intents(items, chosen)
         payments, known = await self._write_intents(items, intents)
         answers = await self._ask_provider(list(payments.values()), known)
-        payments |= await self._write_outcomes(answers)
+        payments |= await self._write_outcomes(payments.values(), answers)
         outcomes = [_outcome(item, payments.get(item.order_id), chosen[item]) for item in items]
         for item, outcome in zip(items, outcomes, strict=True):
             with context.working_on(item.correlation_id, item.traceparent):
@@ -66,13 +66,15 @@ class AuthorizePayments:
     ) -> tuple[dict[UUID, Payment], set[UUID]]:
         """The payments by order, and which of them the provider may have heard of."""
 
-        async def work(connection: Connection) -> dict[UUID, Payment]:
-            await store.add_intents(connection, list(intents.values()))
-            return await store.lock_of_orders(connection, [item.order_id for item in items])
-
-        payments = await self._database.run(work)
+        added = await self._database.run_statement(lambda c: store.add_intents(c, list(intents.values())))
+        payments = {order_id: intents[order_id][0] for order_id in added}
+        others = [item.order_id for item in items if item.order_id not in added]
+        if not others:
+            return payments, set()
+        before = await self._database.read(lambda connection: store.of_orders(connection, others))
+        # One that a repetition of this statement finds was written by itself.
         new = {payment.id for payment, _ in intents.values()}
-        return payments, {payment.id for payment in payments.values() if payment.id not in new}
+        return payments | before, {payment.id for payment in before.values() if payment.id not in new}
 
     async def _ask_provider(self, payments: Sequence[Payment], known: set[UUID]) -> dict[UUID, Answer]:
         open_ = [payment for payment in payments if _is_open(payment)]
@@ -87,20 +89,25 @@ class AuthorizePayments:
         new_answers = await self._provider.authorize(to_ask)
         return answers | {payment.id: answer for payment, answer in zip(to_ask, new_answers, strict=True)}
 
-    async def _write_outcomes(self, answers: Mapping[UUID, Answer]) -> dict[UUID, Payment]:
+    async def _write_outcomes(self, payments: Iterable[Payment], answers: Mapping[UUID, Answer]) -> dict[UUID, Payment]:
         """What the payments are now, by order; nothing when that could not be written, which makes them unknown."""
         definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | provider.Declined)}
         if not definite:
             return {}
+        expected = [(payment, _change(payment, definite[payment.id])) for payment in payments if payment.id in definite]
 
-        async def work(connection: Connection) -> list[Change]:
-            payments = await store.lock(connection, list(definite))
-            changes = [_change(payment, definite[id_]) for id_, payment in payments.items()]
+        async def decide_again(connection: Connection) -> list[Change]:
+            now = await store.lock(connection, overtaken)
+            changes = [_change(payment, definite[id_]) for id_, payment in now.items()]
             await record_changes(connection, [change for change in changes if change.facts])
             return changes
 
         try:
-            changes = await self._database.run(work)
+            written = await self._database.run_statement(lambda connection: record_if_same(connection, expected))
+            changes = [change for payment, change in expected if payment.id in written]
+            overtaken = [payment.id for payment, _ in expected if payment.id not in written]
+            if overtaken:
+                changes += await self._database.run(decide_again)
         except Unavailable as refusal:
             _log.warning("the provider's answers could not be written", count=len(definite), reason=str(refusal))
             return {}

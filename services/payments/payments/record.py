@@ -4,6 +4,7 @@ Every change of a payment goes through here, so none is without its event and no
 """
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import structlog
 from uuid_utils.compat import uuid7
@@ -13,6 +14,7 @@ from chassis.database import Connection
 from chassis.journal import Event
 from chassis.money import money
 from payments import ledger, metrics, store, store_ledger, store_refunds
+from payments.ledger import Entry
 from payments.messages import PaymentChanged, PaymentRefunded
 from payments.payment import Change, Fact, Payment
 from payments.store_refunds import Refund
@@ -30,15 +32,24 @@ async def record_changes(connection: Connection, changes: Sequence[Change], *, a
     refunds = [_refund_of_cancelled(change) for change in changes if change.refund_minor]
     if refunds:
         await store_refunds.add(connection, refunds)
-    entries = [
-        entry
-        for change in changes
-        if Fact.CAPTURED in change.facts and change.payment.amount_minor
-        for entry in ledger.entries_of_capture(change.payment.id, change.payment.amount_minor, change.payment.currency)
-    ]
+    entries = _entries(changes)
     if entries:
         await store_ledger.book(connection, entries)
-    await journal.append(connection, [_event(change.payment, fact) for change in changes for fact in change.facts])
+    await journal.append(connection, _events(changes))
+
+
+async def record_if_same(connection: Connection, changes: Sequence[tuple[Payment, Change]]) -> set[UUID]:
+    """Write changes of payments that nothing else has happened to since they were read; answers which those were.
+
+    That is one statement, where to lock them, look, and write takes three and a transaction around them. What is not
+    written has to be decided again under the lock, as is what asks for a refund.
+    """
+    simple = [(before, change) for before, change in changes if change.facts and not change.refund_minor]
+    if not simple:
+        return set()
+    made = [change for _, change in simple]
+    pairs = [(before, change.payment) for before, change in simple]
+    return await store.record_if_same(connection, pairs, _entries(made), _events(made))
 
 
 async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment, Refund]]) -> None:
@@ -86,6 +97,19 @@ def _refund_of_cancelled(change: Change) -> Refund:
         correlation_id=payment.correlation_id,
         traceparent=payment.traceparent,
     )
+
+
+def _entries(changes: Sequence[Change]) -> list[Entry]:
+    return [
+        entry
+        for change in changes
+        if Fact.CAPTURED in change.facts and change.payment.amount_minor
+        for entry in ledger.entries_of_capture(change.payment.id, change.payment.amount_minor, change.payment.currency)
+    ]
+
+
+def _events(changes: Sequence[Change]) -> list[Event]:
+    return [_event(change.payment, fact) for change in changes for fact in change.facts]
 
 
 def _event(payment: Payment, fact: Fact) -> Event:

@@ -47,41 +47,34 @@ class Sandbox:
         return None if behaviour is None else behaviour.card
 
     async def authorize(self, holds: Sequence[Hold]) -> list[Answer]:
-        behaviours = {hold.payment_id: TOKENS.get(hold.token) for hold in holds}
-
-        async def work(connection: Connection) -> list[Answer]:
-            heard = [(hold, behaviour) for hold in holds if (behaviour := behaviours[hold.payment_id]) is not None]
-            new = await store_sandbox.add(
+        heard = [(hold, behaviour) for hold in holds if (behaviour := TOKENS.get(hold.token)) is not None]
+        new = await self._database.run_statement(
+            lambda connection: store_sandbox.add(
                 connection,
                 [hold for hold, _ in heard],
                 [_first_standing(behaviour) for _, behaviour in heard],
                 [behaviour.failures for _, behaviour in heard],
             )
-            answers: dict[UUID, Answer] = {
-                hold.payment_id: _first_answer(behaviour)
-                for hold, behaviour in heard
-                if hold.payment_id in new and not behaviour.failures
-            }
-            again = [hold.payment_id for hold, _ in heard if hold.payment_id not in answers]
-            if again:
-                answers |= await _authorize_again(connection, again)
-            return [answers.get(hold.payment_id, Declined("unknown_payment_method")) for hold in holds]
-
-        return await self._database.run(work)
+        )
+        answers: dict[UUID, Answer] = {
+            hold.payment_id: _first_answer(behaviour)
+            for hold, behaviour in heard
+            if hold.payment_id in new and not behaviour.failures
+        }
+        again = [hold.payment_id for hold, _ in heard if hold.payment_id not in answers]
+        if again:
+            answers |= await self._database.run(lambda connection: _authorize_again(connection, again))
+        return [answers.get(hold.payment_id, Declined("unknown_payment_method")) for hold in holds]
 
     async def capture(self, holds: Sequence[Hold]) -> list[Answer]:
-        async def work(connection: Connection) -> list[Answer]:
-            record = await store_sandbox.lock(connection, [hold.payment_id for hold in holds])
-            states = {hold.payment_id: record[hold.payment_id]["state"] for hold in holds if hold.payment_id in record}
-            held = [payment_id for payment_id, state in states.items() if state == "authorized"]
-            await store_sandbox.set_states(connection, dict.fromkeys(held, "captured"))
-            return [
-                Approved() if (state := states.get(hold.payment_id)) in {"authorized", "captured"}
-                else Declined("voided" if state == "voided" else "not_authorized")
-                for hold in holds
-            ]  # fmt: skip
-
-        return await self._database.run(work)
+        payment_ids = [hold.payment_id for hold in holds]
+        taken = await self._database.run_statement(lambda connection: store_sandbox.take(connection, payment_ids))
+        others = [payment_id for payment_id in payment_ids if payment_id not in taken]
+        record = await self._database.read(lambda c: store_sandbox.read_standings(c, others)) if others else {}
+        return [
+            Approved() if payment_id in taken else _answer_to_capture(record.get(payment_id))
+            for payment_id in payment_ids
+        ]
 
     async def void(self, payment_ids: Sequence[UUID]) -> list[Answer]:
         async def work(connection: Connection) -> list[Answer]:
@@ -141,6 +134,17 @@ async def _authorize_again(connection: Connection, payment_ids: Sequence[UUID]) 
         else:
             answers[payment_id] = Approved()
     return answers
+
+
+def _answer_to_capture(standing: Standing | None) -> Answer:
+    """Of what is not held: taken before, or never to be taken."""
+    match standing:
+        case Standing(state="captured"):
+            return Approved()
+        case Standing(state="voided"):
+            return Declined("voided")
+        case _:
+            return Declined("not_authorized")
 
 
 def _first_standing(behaviour: Behaviour) -> Standing:

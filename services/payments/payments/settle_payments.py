@@ -15,7 +15,7 @@ from payments import store
 from payments.payment import Change, Payment, Wanted, capture_refused, captured, voided
 from payments.provider import Answer, Approved, Declined
 from payments.provider_calls import ProviderCalls
-from payments.record import record_changes, tell
+from payments.record import record_changes, record_if_same, tell
 
 BATCH_MAX = 256
 RETRY_S_MIN = 0.2
@@ -56,28 +56,39 @@ class SettlePayments:
             for wanted, group, answers in ((Wanted.CAPTURE, to_capture, captures), (Wanted.GIVE_BACK, to_void, voids))
             for payment, answer in zip(group, answers, strict=True)
         }
-        changes = await self._database.run(lambda connection: _write(connection, asked))
+        changes = await self._write(payments, asked)
         self._wake_relay()
         self._wake_refunds()
         tell(changes)
 
+    async def _write(self, payments: Sequence[Payment], asked: Mapping[UUID, Asked]) -> list[Change]:
+        expected = [
+            (payment, _change(payment, *asked[payment.id])) for payment in payments if _is_definite(asked[payment.id])
+        ]
+        written = await self._database.run_statement(lambda connection: record_if_same(connection, expected))
+        changes = [change for payment, change in expected if payment.id in written]
+        rest = {id_: answer for id_, answer in asked.items() if id_ not in written}
+        if rest:
+            changes += await self._database.run(lambda connection: _write_locked(connection, rest))
+        return changes
 
-async def _write(connection: Connection, asked: Mapping[UUID, Asked]) -> list[Change]:
+
+async def _write_locked(connection: Connection, asked: Mapping[UUID, Asked]) -> list[Change]:
     payments = await store.lock(connection, list(asked))
-    changes = [
-        _change(payment, *asked[id_])
-        for id_, payment in payments.items()
-        if isinstance(asked[id_][1], Approved | Declined)
-    ]
+    changes = [_change(payment, *asked[id_]) for id_, payment in payments.items() if _is_definite(asked[id_])]
     await record_changes(connection, [change for change in changes if change.facts])
     open_ = {
         id_: retry_delay_s(payment.attempts)
         for id_, payment in payments.items()
-        if payment.wanted is not None and not isinstance(asked[id_][1], Approved | Declined)
+        if payment.wanted is not None and not _is_definite(asked[id_])
     }
     if open_:
         await store.try_again_in(connection, open_)
     return changes
+
+
+def _is_definite(asked: Asked) -> bool:
+    return isinstance(asked[1], Approved | Declined)
 
 
 def _change(payment: Payment, wanted: Wanted, answer: Answer) -> Change:

@@ -8,17 +8,25 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from chassis import journal
 from chassis.database import Connection, Row
+from chassis.journal import Event
+from payments import store_ledger
+from payments.ledger import Entry
 from payments.payment import NO_CURRENCY, Payment, State, Wanted
 from payments.provider import Card
 
+_COLUMNS = """
+    id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
+    refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+"""
 LEASE_S = 15.0
 """How long a taken payment is left to who took it: longer than a call to the provider and writing its outcome."""
 
 
-async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> None:
-    """Write the intents, but for orders that have a payment or a tombstone already."""
-    await connection.execute(
+async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> set[UUID]:
+    """Write the intents, but for orders that have a payment or a tombstone already; answers the others' orders."""
+    rows = await connection.fetch(
         """
         INSERT INTO payments (
             id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
@@ -35,6 +43,7 @@ async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, C
         )
         ORDER BY order_id
         ON CONFLICT (order_id) DO NOTHING
+        RETURNING order_id
         """,
         [payment.id for payment, _ in intents],
         [payment.order_id for payment, _ in intents],
@@ -47,6 +56,7 @@ async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, C
         [payment.correlation_id for payment, _ in intents],
         [payment.traceparent for payment, _ in intents],
     )
+    return {row["order_id"] for row in rows}
 
 
 async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, str]) -> set[UUID]:
@@ -71,17 +81,25 @@ async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, 
     return {row["order_id"] for row in rows}
 
 
+async def of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+    """The payments and tombstones of these orders, by order."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM payments WHERE order_id = ANY ($1::uuid[])",  # noqa: S608
+        order_ids,
+    )
+    return {row["order_id"]: _payment(row) for row in rows}
+
+
 async def lock_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """The payments and tombstones of these orders, by order, locked until the transaction ends."""
     rows = await connection.fetch(
-        """
-        SELECT id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-               refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+        f"""
+        SELECT {_COLUMNS}
         FROM payments
         WHERE order_id = ANY ($1::uuid[])
         ORDER BY order_id
         FOR UPDATE
-        """,
+        """,  # noqa: S608
         order_ids,
     )
     return {row["order_id"]: _payment(row) for row in rows}
@@ -90,14 +108,13 @@ async def lock_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> d
 async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """These payments, by id, locked until the transaction ends."""
     rows = await connection.fetch(
-        """
-        SELECT id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-               refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+        f"""
+        SELECT {_COLUMNS}
         FROM payments
         WHERE id = ANY ($1::uuid[])
         ORDER BY order_id
         FOR UPDATE
-        """,
+        """,  # noqa: S608
         payment_ids,
     )
     return {row["id"]: _payment(row) for row in rows}
@@ -142,6 +159,58 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
         [payment.traceparent for payment in payments],
         attempt_in_s,
     )
+
+
+_UPDATE_IF_SAME = """
+    UPDATE payments
+    SET state         = changed.state,
+        wanted        = changed.wanted,
+        code          = changed.code,
+        authorized_at = CASE changed.state WHEN 'authorized' THEN now() ELSE payments.authorized_at END,
+        captured_at   = CASE changed.state WHEN 'captured' THEN now() ELSE payments.captured_at END,
+        voided_at     = CASE changed.state WHEN 'voided' THEN now() ELSE payments.voided_at END
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+         AS changed (id, state, wanted, code, state_before, wanted_before)
+    WHERE payments.id = changed.id
+      AND payments.state = changed.state_before
+      AND payments.wanted IS NOT DISTINCT FROM changed.wanted_before
+    RETURNING payments.id
+"""
+_BOOK = """
+    , booked AS (
+        INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)
+        SELECT transaction_id, account, payment_id, amount_minor, currency
+        FROM unnest($7::uuid[], $8::text[], $9::uuid[], $10::bigint[], $11::text[])
+             AS entry (transaction_id, account, payment_id, amount_minor, currency)
+        JOIN changed ON changed.id = entry.payment_id
+    )
+"""
+_RECORD_IF_SAME = journal.with_events(_UPDATE_IF_SAME, subject="id", parameters=11, also=_BOOK)
+
+
+async def record_if_same(
+    connection: Connection,
+    changes: Sequence[tuple[Payment, Payment]],
+    entries: Sequence[Entry],
+    events: Sequence[Event],
+) -> set[UUID]:
+    """Write what became of payments that are still in the state, and wanted as, they were when they were read; answers
+    the ids of those. A change of the state of each, its entries and its events: one statement, and so one transaction.
+    """
+    # In the order in which everybody locks them.
+    changes = sorted(changes, key=lambda change: change[0].order_id)
+    rows = await connection.fetch(
+        _RECORD_IF_SAME,
+        [after.id for _, after in changes],
+        [after.state for _, after in changes],
+        [after.wanted for _, after in changes],
+        [after.code for _, after in changes],
+        [before.state for before, _ in changes],
+        [before.wanted for before, _ in changes],
+        *store_ledger.columns_of(entries),
+        *journal.columns_of(events),
+    )
+    return {row["id"] for row in rows}
 
 
 async def take_due(connection: Connection, limit: int) -> list[Payment]:

@@ -7,9 +7,20 @@ from chassis.database import Connection, Row
 from payments.ledger import Entry
 
 
+def columns_of(entries: Sequence[Entry]) -> tuple[list[UUID], list[str], list[UUID], list[int], list[str]]:
+    """The entries as parameters of a statement."""
+    assert sum(entry.amount_minor for entry in entries) == 0, "every transaction sums to zero"
+    return (
+        [entry.transaction_id for entry in entries],
+        [entry.account for entry in entries],
+        [entry.payment_id for entry in entries],
+        [entry.amount_minor for entry in entries],
+        [entry.currency for entry in entries],
+    )
+
+
 async def book(connection: Connection, entries: Sequence[Entry]) -> None:
     """Add the entries. The same transaction a second time is an error, and ends the database's transaction."""
-    assert sum(entry.amount_minor for entry in entries) == 0, "every transaction sums to zero"
     await connection.execute(
         """
         INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)
@@ -17,11 +28,7 @@ async def book(connection: Connection, entries: Sequence[Entry]) -> None:
         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[])
              AS entry (transaction_id, account, payment_id, amount_minor, currency)
         """,
-        [entry.transaction_id for entry in entries],
-        [entry.account for entry in entries],
-        [entry.payment_id for entry in entries],
-        [entry.amount_minor for entry in entries],
-        [entry.currency for entry in entries],
+        *columns_of(entries),
     )
 
 

@@ -47,6 +47,21 @@ async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID
     return {row["payment_id"]: row for row in rows}
 
 
+async def take(connection: Connection, payment_ids: Sequence[UUID]) -> set[UUID]:
+    """Capture those of these payments that are held; answers which those were."""
+    rows = await connection.fetch(
+        """
+        UPDATE sandbox_payments
+        SET state = 'captured'
+        FROM unnest($1::uuid[]) AS asked (payment_id)
+        WHERE sandbox_payments.payment_id = asked.payment_id AND state = 'authorized'
+        RETURNING sandbox_payments.payment_id
+        """,
+        sorted(payment_ids),
+    )
+    return {row["payment_id"] for row in rows}
+
+
 async def set_states(connection: Connection, states: Mapping[UUID, str]) -> None:
     await connection.execute(
         """

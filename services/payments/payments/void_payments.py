@@ -36,7 +36,7 @@ class VoidPayments:
         if wanted:
             try:
                 await self._settlement.settle(wanted)
-                payments = await self._database.run(lambda connection: store.lock_of_orders(connection, order_ids))
+                payments = await self._database.read(lambda connection: store.of_orders(connection, order_ids))
             except Unavailable as refusal:
                 # It is written that they are to be voided: the loop goes on with them.
                 _log.warning("voids could not be ended at once", count=len(wanted), reason=str(refusal))

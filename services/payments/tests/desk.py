@@ -91,7 +91,7 @@ class Desk:
         await self.refunds.turn()
 
     async def payment(self, order_id: UUID) -> Payment:
-        found = await self.database.run(lambda connection: store.lock_of_orders(connection, [order_id]))
+        found = await self.database.read(lambda connection: store.of_orders(connection, [order_id]))
         return found[order_id]
 
     async def leases_run_out(self) -> None:

@@ -304,7 +304,7 @@ async def test_an_authorization_that_cannot_be_written_down_is_unknown(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = uuid7()
-    run, runs = desk.database.run, 0
+    run, runs = desk.database.run_statement, 0
 
     async def fails_at_the_outcome(work: object) -> object:
         nonlocal runs
@@ -313,7 +313,7 @@ async def test_an_authorization_that_cannot_be_written_down_is_unknown(
             raise Unavailable
         return await run(work)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(desk.database, "run", fails_at_the_outcome)
+    monkeypatch.setattr(desk.database, "run_statement", fails_at_the_outcome)
     [answer] = await desk.authorization.authorize([an_item(order_id)])
     monkeypatch.undo()
     assert isinstance(answer, NotKnownYet)
