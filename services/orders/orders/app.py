@@ -44,7 +44,7 @@ def build(settings: Settings) -> Litestar:
     payments_client = ServiceClient("payments", settings.payments_url, tokens)
     users, catalog, payments = Users(users_client), Catalog(catalog_client), Payments(payments_client)
 
-    purchases, cancellations = Waiting(), Waiting()
+    purchases, cancellations = Waiting(settings.wait_s), Waiting(settings.wait_s)
 
     def ended(order: Order) -> None:
         relay.wake()
@@ -73,9 +73,7 @@ def build(settings: Settings) -> Litestar:
             deadline_s=settings.deadline_s,
             wait_s=settings.wait_s,
         ),
-        "order_canceller": OrderCanceller(
-            database, runner, cancellations, relay, lease_s=settings.lease_s, wait_s=settings.wait_s
-        ),
+        "order_canceller": OrderCanceller(database, runner, cancellations, relay, lease_s=settings.lease_s),
         "order_follower": OrderFollower(database, streams_max=settings.streams_max),
     }
     return application(

@@ -30,17 +30,15 @@ class OrderCanceller:
         relay: Relay,
         *,
         lease_s: float,
-        wait_s: float,
     ) -> None:
         self._database = database
         self._runner = runner
         self._waiting = waiting
         self._relay = relay
         self._lease_s = lease_s
-        self._wait_s = wait_s
 
     async def cancel(self, user_id: UUID, order_id: UUID) -> Order:
-        """Cancel, and wait for the end, `wait_s` at the most; it may still be cancelling then. The same again is fine.
+        """Cancel, and wait for the end, as long as `waiting` does; it may be cancelling then. The same again is fine.
 
         Raises `OrderNotFound` (also for another user's), `OrderShipped` or `OrderRefused`.
         """
@@ -80,7 +78,7 @@ class OrderCanceller:
 
     async def _undo(self, order: Order) -> Order:
         self._runner.start(order)
-        ended = await self._waiting.end_of(order.id, self._wait_s)
+        ended = await self._waiting.end_of(order.id)
         if ended is not None:
             return ended
         (order,) = await self._database.read(lambda connection: store.reread(connection, [order]))

@@ -77,7 +77,7 @@ class OrderPlacer:
         self._runner.start(order)
         if answer_later:
             return order
-        ended = await self._waiting.end_of(order.id, self._wait_s)
+        ended = await self._waiting.end_of(order.id)
         if ended is None:
             # As it is kept, and so will be read: not with what this process has learnt since.
             ended = await self._database.run(lambda connection: store.as_settled(connection, order))

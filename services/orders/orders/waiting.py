@@ -11,29 +11,51 @@ from orders.order import Order
 
 
 class Waiting:
-    """Several requests may wait for the same order."""
+    """Several requests may wait for the same order, each up to `seconds`.
 
-    def __init__(self) -> None:
-        self._ends: dict[UUID, tuple[asyncio.Future[Order], int]] = {}
+    All wait equally long, so whoever came first is done first, and one timer serves for all: one for each request is a
+    tenth of what a purchase costs this process.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[UUID, list[asyncio.Future[Order | None]]] = {}
+        self._deadlines: dict[asyncio.Future[Order | None], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def is_awaited(self, order_id: UUID) -> bool:
-        return order_id in self._ends
+        return order_id in self._waiting
 
     def ended(self, order: Order) -> None:
         """Tell all who wait for it."""
-        if order.id in self._ends and not self._ends[order.id][0].done():
-            self._ends[order.id][0].set_result(order)
+        for future in self._waiting.get(order.id, ()):
+            if not future.done():
+                future.set_result(order)
 
-    async def end_of(self, order_id: UUID, seconds: float) -> Order | None:
+    async def end_of(self, order_id: UUID) -> Order | None:
         """The order once its saga has ended, or None when it has not within `seconds`."""
-        future, waiters = self._ends.get(order_id) or (asyncio.get_running_loop().create_future(), 0)
-        self._ends[order_id] = (future, waiters + 1)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Order | None] = loop.create_future()
+        self._waiting.setdefault(order_id, []).append(future)
+        self._deadlines[future] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._give_up)
         try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(future)
-        except TimeoutError:
-            return None
+            return await future
         finally:
-            future, waiters = self._ends.pop(order_id)
-            if waiters > 1:
-                self._ends[order_id] = (future, waiters - 1)
+            del self._deadlines[future]
+            self._waiting[order_id].remove(future)
+            if not self._waiting[order_id]:
+                del self._waiting[order_id]
+
+    def _give_up(self) -> None:
+        """Let go of those who have waited long enough, and come back for the next."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._timer = None
+        for future, deadline in self._deadlines.items():
+            if deadline > now:
+                self._timer = loop.call_at(deadline, self._give_up)
+                return
+            if not future.done():
+                future.set_result(None)

@@ -276,7 +276,7 @@ class Replica:
         self.database = database = SimulatedDatabase(world, self)
         catalog = Catalog(SimulatedClient(world, self))  # type: ignore[arg-type]
         payments = Payments(SimulatedClient(world, self))  # type: ignore[arg-type]
-        purchases, cancellations = Waiting(), Waiting()
+        purchases, cancellations = Waiting(WAIT_S), Waiting(WAIT_S)
 
         def ended(order: Order) -> None:
             purchases.ended(order)
@@ -295,7 +295,7 @@ class Replica:
             deadline_s=DEADLINE_S,
             wait_s=WAIT_S,
         )
-        self.canceller = OrderCanceller(database, runner, cancellations, RELAY, lease_s=LEASE_S, wait_s=WAIT_S)  # type: ignore[arg-type]
+        self.canceller = OrderCanceller(database, runner, cancellations, RELAY, lease_s=LEASE_S)  # type: ignore[arg-type]
 
 
 class SimulatedDatabase:
