@@ -4,8 +4,9 @@ import re
 from datetime import datetime
 from email.header import Header
 from email.mime.text import MIMEText
-from email.policy import compat32
+from email.policy import Compat32
 from email.utils import format_datetime, parseaddr, quote
+from typing import Any
 from uuid import UUID
 
 ADDRESS_LENGTH_MAX = 254
@@ -16,8 +17,21 @@ _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _DOMAIN = re.compile(r"(?!-)[^\W_]([\w-]{0,61}[^\W_])?(\.[^\W_]([\w-]{0,61}[^\W_])?)*")
 
 
-_WIRE = compat32.clone(linesep="\r\n")
-"""The policy that parses no header when it is set: ours are made here, and parsing them costs most of a mail."""
+class _Wire(Compat32):
+    """Parses no header when it is set, and looks for a place to break only those that are long or not plain.
+
+    Ours are made here, and to parse, wrap and encode each of them costs most of a mail.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        if isinstance(value, str) and len(name) + len(value) < _LINE_LENGTH_MAX and _PLAIN.fullmatch(value):
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+_LINE_LENGTH_MAX = 76
+_PLAIN = re.compile(r"[\x20-\x7e]+")
+_WIRE = _Wire(linesep="\r\n")
 _PLAIN_LINES = re.compile(r"(?:[\t\x20-\x7e]{0,900}\n)*[\t\x20-\x7e]{0,900}")
 
 
@@ -71,6 +85,8 @@ def _as_utf8(text: str) -> str:
     return text.encode().decode("ascii", "surrogateescape")
 
 
-def _subject(text: str) -> Header:
+def _subject(text: str) -> str | Header:
+    if len(text) < _LINE_LENGTH_MAX - len("Subject") and _PLAIN.fullmatch(text):
+        return text
     as_it_stands = text.isascii() and text.isprintable() and all(len(word) < 60 for word in text.split())
     return Header(text, "us-ascii" if as_it_stands else "utf-8", header_name="Subject")
