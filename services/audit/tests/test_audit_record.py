@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
-from chassis import context
 from chassis.database import Connection, Database
 
 
@@ -32,15 +31,11 @@ async def test_writers_at_once_make_one_chain_without_gaps(database: Database, m
 
 
 async def test_each_entry_is_logged_under_the_correlation_id_of_its_event(database: Database, make_event: Any) -> None:
-    with capture_logs([merge_correlation_id]) as lines:
+    with capture_logs() as lines:
         await record(database, [make_event(correlationid="purchase-1"), make_event("order.confirmed")])
     told = [(line["event"], line["event_type"], line["position"]) for line in lines]
     assert told == [("event recorded", "order.placed", 1), ("event recorded", "order.confirmed", 2)]
     assert lines[0]["correlation_id"] == "purchase-1" != lines[1]["correlation_id"]
-
-
-def merge_correlation_id(_logger: Any, _method: str, event: Any) -> Any:
-    return {**event, "correlation_id": context.correlation_id()}
 
 
 async def test_an_empty_journal_is_intact(database: Database) -> None:
