@@ -45,7 +45,7 @@ class ServiceSettings(StatelessSettings, frozen=True, kw_only=True):
 
     database_url: str
     events_url: str
-    database_pool_size_max: int = 10
+    database_pool_size_max: int = 6
 
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)

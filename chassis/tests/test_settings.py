@@ -18,7 +18,7 @@ COMPLETE = {
 
 def test_settings_are_read_and_typed() -> None:
     settings = read_settings(ServiceSettings, {**COMPLETE, "UNRELATED": "1"})
-    assert (settings.port, settings.host, settings.database_pool_size_max) == (8011, "127.0.0.1", 10)
+    assert (settings.port, settings.host, settings.database_pool_size_max) == (8011, "127.0.0.1", 6)
 
 
 def test_a_setting_may_be_given_as_a_file(tmp_path: Path) -> None:
