@@ -51,6 +51,11 @@ class SharedServers(LoadScopeScheduling):
         return "the system" if file.startswith("tests/e2e/") and file not in WITH_OWN_SYSTEM else file
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: most tests wait, for servers and for clocks, longer than they compute."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedServers:
     return SharedServers(config, log)
 
