@@ -65,7 +65,7 @@ class DatabaseUnavailable(Unavailable):
 class Database:
     """A pool of connections to one database, and its migrations."""
 
-    def __init__(self, url: str, *, migrations: Path, pool_size_max: int) -> None:
+    def __init__(self, url: str, *, migrations: Path, pool_size_max: int = 6) -> None:
         self._url = url
         self._migrations = migrations
         self._pool_size_max = pool_size_max

@@ -95,6 +95,21 @@ async def test_a_commit_whose_answer_was_lost_is_settled_by_a_repetition(databas
     assert [rows_affected(answer) for answer in answers] == [1, 0]
 
 
+async def test_a_statement_by_itself_takes_effect_and_is_repeated_when_its_answer_was_lost(database: Database) -> None:
+    id_ = uuid4()
+    losses = [asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")]
+    answers: list[str] = []
+
+    async def statement(connection: Connection) -> None:
+        assert not connection.is_in_transaction()
+        answers.append(await connection.execute("INSERT INTO inbox (event_id) VALUES ($1) ON CONFLICT DO NOTHING", id_))
+        if losses:
+            raise losses.pop()
+
+    await database.run_statement(statement)
+    assert [rows_affected(answer) for answer in answers] == [1, 0]
+
+
 @pytest.mark.parametrize(
     "error",
     [asyncpg.SerializationError("victim"), asyncpg.DeadlockDetectedError("victim")],

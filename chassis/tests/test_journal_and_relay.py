@@ -104,6 +104,43 @@ async def test_an_event_keeps_what_it_belongs_to(database: Database, record: Rec
     assert record.published[0].type == "order.placed"
 
 
+_RENAME = journal.with_events(
+    """
+    UPDATE effect
+    SET name = new
+    FROM unnest($1::text[], $2::text[]) AS renamed (old, new)
+    WHERE name = old
+    RETURNING name
+    """,
+    subject="name",
+    parameters=2,
+    also=", noted AS (INSERT INTO inbox (event_id) SELECT gen_random_uuid() FROM changed)",
+)
+
+
+async def test_one_statement_changes_and_says_so_of_what_it_has_changed_alone(
+    database: Database, record: Record
+) -> None:
+    await database.run(lambda connection: connection.execute("INSERT INTO effect VALUES ('a'), ('b')"))
+    events = [_event("A"), _event("B"), _event("C")]
+    changed = await database.run_statement(
+        lambda connection: connection.fetch(_RENAME, ["a", "c"], ["A", "C"], *journal.columns_of(events))
+    )
+    assert [row["name"] for row in changed] == ["A"]
+    await Relay("orders", database, record)._turn()
+    assert record.names == ["A"]
+    assert await database.read(lambda connection: connection.fetchval("SELECT count(*) FROM inbox")) == 1
+
+
+async def test_a_statement_that_cannot_say_what_it_changed_has_changed_nothing(database: Database) -> None:
+    await database.run(lambda connection: connection.execute("INSERT INTO effect VALUES ('a')"))
+    columns = list(journal.columns_of([_event("A")]))
+    columns[-1] = ["no JSON"]
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await database.run_statement(lambda connection: connection.fetch(_RENAME, ["a"], ["A"], *columns))
+    assert await database.read(lambda connection: connection.fetchval("SELECT name FROM effect")) == "a"
+
+
 async def test_the_history_of_one_thing_is_told_in_order(database: Database) -> None:
     await _place(database, "a", "b")
     await _place(database, "a")
