@@ -1,6 +1,5 @@
 """Puts the catalog service together."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="catalog",
         description="Products, categories, prices, stock and reservations.",
-        version=version("cartwright-catalog"),
+        version="0.1.0",
         routes=[
             *http_products.ROUTES,
             *http_reservations.ROUTES,

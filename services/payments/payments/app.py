@@ -1,6 +1,5 @@
 """Puts the payments service together."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="payments",
         description="Payment methods, payments, refunds and the ledger.",
-        version=version("cartwright-payments"),
+        version="0.1.0",
         routes=[
             *http_internal.routes(authorization, VoidPayments(database, settle_payments)),
             *http_payments.routes(
