@@ -18,8 +18,20 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Runs a whole Cartwright system."
 )
 
-Data = Annotated[Path, typer.Option("--data", help="The data folder of the system.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="CARTWRIGHT_SYSTEM",
+        help="The data folder of the system, or a file that tells of one elsewhere.",
+    ),
+]
 DATA_DEFAULT = Path(".cartwright")
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="The gateway of a system elsewhere, of which secrets/system.json tells, or --data."),
+]
+SECRETS_DEFAULT = Path("secrets")
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
 orders = typer.Typer(no_args_is_help=True, help="See and mend orders that are stuck.")
@@ -88,20 +100,31 @@ def logs(
 def token(
     email: Annotated[str, typer.Option(help="The account's e-mail address; it is made when there is none.")],
     data: Data = DATA_DEFAULT,
+    url: Url = None,
     admin: Annotated[bool, typer.Option("--admin", help="Make it an administrator's.")] = False,
 ) -> None:
     """Print an access token, for scripts."""
     from cartwright.token import token as make_token
 
-    print(make_token(data, email, admin=admin))
+    print(make_token(_place(data, url), email, admin=admin, url=url))
 
 
 @app.command()
-def demo(data: Data = DATA_DEFAULT) -> None:
+def demo(data: Data = DATA_DEFAULT, url: Url = None) -> None:
     """Buy something on the running system, and tell each step. Exit code 1 when one is not as promised."""
     from cartwright.demo import demo as show_demo
 
-    show_demo(data)
+    show_demo(_place(data, url), url)
+
+
+@app.command()
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Where to; for its owner alone.")] = SECRETS_DEFAULT,
+) -> None:
+    """Make the secrets of a system under Docker Compose, as far as they are missing."""
+    from cartwright.compose.secrets import make_secrets
+
+    make_secrets(folder)
 
 
 @app.command()
@@ -188,6 +211,11 @@ def replay_events(
     from cartwright import operate
 
     print(operate.replay_events(data, since, why))
+
+
+def _place(data: Path, url: str | None) -> Path:
+    """Where to read of the system: of one elsewhere, beside its secrets, unless it is said otherwise."""
+    return SECRETS_DEFAULT / "system.json" if url is not None and data == DATA_DEFAULT else data
 
 
 def _parse_rate_limit(text: str) -> int | None:

@@ -10,6 +10,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from cartwright.elsewhere import Elsewhere, read_elsewhere
 from cartwright.embedded import processes
 from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.system import System, open_system
@@ -96,7 +97,17 @@ class Api:
         return Api(self.url, str(answer.json["access_token"]))
 
 
-def open_running(data: Path) -> System:
+def open_running(data: Path, url: str | None = None) -> System | Elsewhere:
+    """The system that runs at this data folder, or the one that this file tells of, with its gateway at `url`.
+
+    Raises NoSuchSystem where none does, and CannotGoOn for a file that tells of none.
+    """
+    if url is not None or data.is_file():
+        return read_elsewhere(data, url)
+    return open_running_here(data)
+
+
+def open_running_here(data: Path) -> System:
     """The system that runs at this data folder. Raises NoSuchSystem where none does."""
     system = open_system(data)
     if not processes.is_supervised(system.layout.data):
@@ -104,14 +115,15 @@ def open_running(data: Path) -> System:
     return system
 
 
-def gateway(system: System) -> Api:
-    return Api(f"http://{LOOPBACK}:{system.ports.gateway}/api")
+def gateway(system: System | Elsewhere) -> Api:
+    # Not by a name: `localhost` may be an address on which nobody listens.
+    url = system.gateway_url if isinstance(system, Elsewhere) else f"http://{LOOPBACK}:{system.ports.gateway}"
+    return Api(f"{url}/api")
 
 
-def administrator(system: System) -> Api:
+def administrator(system: System | Elsewhere) -> Api:
     """The first administrator, signed in with the password that the start has made."""
-    credentials = system.credentials
-    return gateway(system).signed_in(credentials.administrator_email, credentials.administrator)
+    return gateway(system).signed_in(system.administrator_email, system.administrator_password)
 
 
 def require(answer: Answer, what: str) -> None:

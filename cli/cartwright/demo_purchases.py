@@ -9,6 +9,7 @@ from typing import Any
 from cartwright import api
 from cartwright.api import Api
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
+from cartwright.elsewhere import Elsewhere
 from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
 
@@ -95,7 +96,7 @@ def find_products(story: Story, customer: Api) -> list[Product]:
     return found
 
 
-def restock(story: Story, system: System, products: Sequence[Product]) -> None:
+def restock(story: Story, system: System | Elsewhere, products: Sequence[Product]) -> None:
     """Sees to it that there is enough for the demo, however often it was shown before."""
     scarce = [product for product in products if product.stock < STOCK_NEEDED]
     if not scarce:

@@ -6,6 +6,7 @@ from cartwright import api
 from cartwright.api import Answer, Api
 from cartwright.demo_purchases import Buyer, Purchase
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
+from cartwright.elsewhere import Elsewhere
 from cartwright.embedded.system import System
 from cartwright.logs import Line, SystemLogs, of_correlation
 
@@ -61,7 +62,7 @@ def read_mail(story: Story, system: System, buyer: Buyer, purchase: Purchase) ->
     story.show_text(found[0].strip())
 
 
-def find_audit_record(story: Story, system: System, purchase: Purchase) -> None:
+def find_audit_record(story: Story, system: System | Elsewhere, purchase: Purchase) -> None:
     story.step("The administrator finds the whole purchase in the audit record, by its correlation id.")
     administrator = api.administrator(system)
     path = f"/audit/events?correlation_id={purchase.correlation_id}&limit=100"

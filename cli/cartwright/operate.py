@@ -1,7 +1,7 @@
 """What an operator sees and mends by hand: orders that are stuck, dead letters, a broker that lost its store.
 
-The gateway has no routes to these: the services are asked on loopback, with the token of the administrator who acts.
-Each act is recorded by audit, with who and why.
+The gateway has no routes to these: the services are asked at their own addresses, with the token of the administrator
+who acts. Each act is recorded by audit, with who and why.
 """
 
 import urllib.parse
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from cartwright import api
 from cartwright.api import Api, require
+from cartwright.elsewhere import Elsewhere
 from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
 
@@ -74,9 +75,9 @@ def replay_events(data: Path, since: datetime, why: str) -> str:
     return f"{sum(counts.values())} events are published again: {told}. Whoever had one already leaves it at that."
 
 
-def _service(system: System, name: str, token: str | None = None) -> Api:
+def _service(system: System | Elsewhere, name: str, token: str | None = None) -> Api:
     """A replica of the service, asked as the first administrator: one that is ready, if any is."""
-    replicas = [Api(system.service_url(name, replica)) for replica in system.replicas]
+    replicas = [Api(url) for url in system.service_urls(name)]
     asked = next((replica for replica in replicas if _is_ready(replica)), replicas[0])
     return Api(asked.url, token or api.administrator(system).access_token)
 

@@ -1,6 +1,7 @@
 """`cartwright token`: an access token for scripts, of an account that is made when there is none.
 
-The passwords of the accounts made here are kept in the data folder, so that it works a second time.
+The passwords of the accounts made here are kept in the data folder, so that it works a second time. Those of a system
+elsewhere follow from what this machine knows of it.
 """
 
 import json
@@ -11,6 +12,7 @@ import msgspec
 
 from cartwright import api
 from cartwright.api import Api, require
+from cartwright.elsewhere import Elsewhere
 from cartwright.embedded.layout import Layout
 from cartwright.embedded.lock import only_one
 from cartwright.embedded.private_files import write_private
@@ -18,13 +20,15 @@ from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
 
 
-def token(data: Path, email: str, *, admin: bool) -> str:
-    """An access token of the account with this e-mail address, which becomes an administrator's with `admin`."""
-    system = api.open_running(data)
-    if email == system.credentials.administrator_email:
+def token(data: Path, email: str, *, admin: bool, url: str | None = None) -> str:
+    """An access token of the account with this e-mail address, which becomes an administrator's with `admin`.
+
+    With `url`, `data` is the file that tells of the system whose gateway is there.
+    """
+    system = api.open_running(data, url)
+    if email == system.administrator_email:
         return _token_of(api.administrator(system))
-    with only_one(system.layout):
-        password = _password(system, email)
+    password = _password_elsewhere(system, email) if isinstance(system, Elsewhere) else _password_here(system, email)
     account = api.gateway(system).signed_in(email, password)
     if admin:
         _make_administrator(system, account)
@@ -33,14 +37,23 @@ def token(data: Path, email: str, *, admin: bool) -> str:
     return _token_of(account)
 
 
-def _password(system: System, email: str) -> str:
-    accounts = _accounts(system.layout)
-    if email not in accounts:
-        password = secrets.token_urlsafe(18)
+def _password_here(system: System, email: str) -> str:
+    with only_one(system.layout):
+        accounts = _accounts(system.layout)
+        if email not in accounts:
+            password = secrets.token_urlsafe(18)
+            _register(api.gateway(system), email, password)
+            write_private(system.layout.accounts, json.dumps(accounts | {email: password}))
+            return password
+        return accounts[email]
+
+
+def _password_elsewhere(system: Elsewhere, email: str) -> str:
+    password = system.password_of(email)
+    answer = api.gateway(system).ask_for_tokens(grant_type="password", username=email, password=password)
+    if answer.status == 401:
         _register(api.gateway(system), email, password)
-        write_private(system.layout.accounts, json.dumps(accounts | {email: password}))
-        return password
-    return accounts[email]
+    return password
 
 
 def _accounts(layout: Layout) -> dict[str, str]:
@@ -57,7 +70,7 @@ def _register(gateway: Api, email: str, password: str) -> None:
     require(answer, f"An account for {email} could not be made")
 
 
-def _make_administrator(system: System, account: Api) -> None:
+def _make_administrator(system: System | Elsewhere, account: Api) -> None:
     profile = account.get("/users/me")
     require(profile, "The account could not be read")
     answer = api.administrator(system).call(

@@ -172,7 +172,7 @@ def page(mailbox: Mailbox) -> web.Application:
     return application
 
 
-async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
+async def serve(folder: Path, smtp_port: int, http_port: int, host: str = LOOPBACK) -> None:
     """Serves until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -181,11 +181,11 @@ async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
     mailbox = Mailbox(folder)
     # The name is given because aiosmtpd would otherwise ask the resolver for it, which may take long.
     smtp = await loop.create_server(
-        lambda: SMTP(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), LOOPBACK, smtp_port
+        lambda: SMTP(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), host, smtp_port
     )
     runner = web.AppRunner(page(mailbox), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, http_port).start()
+    await web.TCPSite(runner, host, http_port).start()
     await stopped.wait()
     smtp.close()
     await runner.cleanup()
@@ -193,9 +193,10 @@ async def serve(folder: Path, smtp_port: int, http_port: int) -> None:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
+    arguments.add_argument("--host", default=LOOPBACK)
     arguments.add_argument("--smtp-port", type=int, required=True)
     arguments.add_argument("--http-port", type=int, required=True)
     arguments.add_argument("--folder", type=Path, required=True)
     given = arguments.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(given.folder, given.smtp_port, given.http_port))
+        uvloop.run(serve(given.folder, given.smtp_port, given.http_port, given.host))

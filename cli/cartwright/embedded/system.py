@@ -71,6 +71,18 @@ class System:
     def service_url(self, service: str, replica: int = 1) -> str:
         return f"http://{LOOPBACK}:{self.ports.service(service, replica)}"
 
+    def service_urls(self, service: str) -> list[str]:
+        """The address of each replica."""
+        return [self.service_url(service, replica) for replica in self.replicas]
+
+    @property
+    def administrator_email(self) -> str:
+        return self.credentials.administrator_email
+
+    @property
+    def administrator_password(self) -> str:
+        return self.credentials.administrator
+
     def service_ports(self, caller: str, service: str) -> list[int]:
         """The port of each replica, as `caller` finds it."""
         return [

@@ -1,0 +1,84 @@
+"""Makes the secrets of a system under Compose: a file each, which compose.yaml hands to those who need it.
+
+What is there is kept; what is missing, for a service added later too, is made. The folder is for its owner alone, and
+that is what protects the files: they are readable by all, since the users inside the containers have to read them, who
+are given single files and never the folder.
+"""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from cartwright.compose import names
+from cartwright.elsewhere import Elsewhere
+from cartwright.embedded import keys
+from cartwright.embedded.credentials import ADMINISTRATOR_EMAIL
+from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, STREAM
+from cartwright.embedded.private_files import make_private_folder, write_private
+
+READABLE_BY_ALL = 0o444
+BROKER_LOGIN = "cartwright"
+LOGIN_OF_BROKER = """\
+default_user = {login}
+default_pass = {password}
+"""
+
+
+def make_secrets(folder: Path) -> None:
+    """Makes in `folder` what is missing, and what follows from the rest. Raises OSError where it cannot be written."""
+    make_private_folder(folder)
+    # Whoever made it: all that is in it rests on this.
+    folder.chmod(0o700)
+    for service in SERVICES:
+        make_private_folder(folder / service)
+    service_keys = [
+        _kept(folder / service / "service-key.jwk", partial(keys.make_key, service)) for service in SERVICES
+    ]
+    _follows(folder / "service-keys.jwks", keys.public_keys(service_keys))
+    readers = {service: _make_database_secrets(folder / service, service) for service in SERVICES_WITH_DATABASE}
+    broker = _kept(folder / "broker-password", _password)
+    _follows(folder / "rabbitmq-login.conf", LOGIN_OF_BROKER.format(login=BROKER_LOGIN, password=broker))
+    _follows(folder / "events-url", f"amqp://{BROKER_LOGIN}:{broker}@{names.BROKER}/{STREAM}")
+    system = Elsewhere(
+        gateway_url=names.GATEWAY_URL,
+        services={service: names.service_url(service) for service in SERVICES},
+        readers=readers,
+        administrator_email=ADMINISTRATOR_EMAIL,
+        administrator_password=_kept(folder / "administrator-password", _password),
+    )
+    _follows(folder / "system.json", msgspec.json.format(msgspec.json.encode(system)).decode())
+
+
+def _make_database_secrets(folder: Path, service: str) -> str:
+    """The address for a login that reads all of the service's database and changes nothing."""
+    _kept(folder / "superuser-password", _password)
+    password = _kept(folder / "database-password", _password)
+    reader_password = _kept(folder / "reader-password", _password)
+    database = f"{names.database(service)}/{service}"
+    _follows(folder / "database-url", f"postgresql://{service}:{password}@{database}")
+    return f"postgresql://{service}_reader:{reader_password}@{database}"
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """What the file holds, made when there is none."""
+    if not path.exists():
+        _write(path, make())
+    return path.read_text().strip()
+
+
+def _follows(path: Path, text: str) -> None:
+    # Left alone when it is right: a container sees the file that it was given, and not the one that takes its place.
+    if not path.exists() or path.read_text() != text:
+        _write(path, text)
+
+
+def _write(path: Path, text: str) -> None:
+    write_private(path, text)
+    path.chmod(READABLE_BY_ALL)
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
