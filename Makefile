@@ -6,16 +6,21 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 PARTS := chassis cli $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 INSTALLED := .venv/installed-$(VERSION)
 
+# Asked only where it is used: not everybody has Docker.
+COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
+TAG = $(or $(CARTWRIGHT_VERSION),latest)
+BUILD_ARGS = $(if $(PYTHON_VERSION),--build-arg PYTHON_VERSION=$(PYTHON_VERSION))
+
 # A .venv whose interpreter is gone has to be made anew.
 ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test chaos crash-test bench lint
+.PHONY: help setup up down test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(INSTALLED) ## make .venv as requirements.lock says; nothing to do when it is current
 
@@ -37,6 +42,23 @@ chaos: setup ## simulate the checkout thoroughly, then break a system under load
 
 bench: setup ## measure a system of its own beside pgbench. ARGS="--seconds 5 --clients 64,256" for a short one
 	@.venv/bin/cartwright bench $(ARGS)
+
+docker-secrets: ## make the secrets of a system under Docker, as far as they are missing, in secrets/
+	@docker build --quiet --file deploy/tools.Dockerfile $(BUILD_ARGS) --tag cartwright/tools:$(TAG) . >/dev/null
+	@mkdir -p secrets
+	@docker run --rm --network none --user "$$(id -u):$$(id -g)" --volume "$(CURDIR)/secrets:/secrets" \
+		cartwright/tools:$(TAG) secrets /secrets
+
+docker-up: docker-secrets ## build everything, start it under Docker, and return once it is ready
+	@$(COMPOSE) up --detach --build
+	@$(COMPOSE) exec -T gateway timeout 60 bash -c 'until exec 3<>/dev/tcp/127.0.0.1/8080; do sleep 0.2; done' 2>/dev/null
+	@echo "Cartwright is ready at http://localhost:$${GATEWAY_PORT:-8080}"
+
+docker-down: ## stop what docker-up started; the data stays. ARGS=--volumes removes it
+	@$(COMPOSE) down --remove-orphans $(ARGS)
+
+docker-verify: ## check every promise on the data of the system under Docker
+	@$(COMPOSE) run --rm tools verify $(ARGS)
 
 lint: setup ## check format, rules, types and the direction of imports
 	.venv/bin/ruff format --check
