@@ -87,14 +87,14 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceClient:
-    """A `Part`: calls one peer, at the address of each of its replicas, separated by commas.
+    """A `Part`: calls one peer, at the address of each of its replicas, separated by commas, or by a name for all.
 
     Each replica has a breaker, which opens after five failures in a row and tries again after two seconds.
     """
 
     def __init__(self, target: str, base_urls: str, tokens: ServiceTokens | None) -> None:
         self._target = target
-        self._addresses = Addresses(base_urls, self._is_ready)
+        self._addresses = Addresses(base_urls, self._is_ready, tell=self._note_replicas)
         self._tokens = tokens
         self._session: aiohttp.ClientSession | None = None
         self._breakers = AsyncCircuitBreakerFactory(
@@ -104,8 +104,7 @@ class ServiceClient:
             exclude=[RefusedByPeer, asyncio.CancelledError],
         )
         self._breakers.add_listener(self._note_breaker)
-        for address in self._addresses.all:
-            metrics.BREAKER_OPEN.labels(target, address).set(0)
+        self._note_replicas(set(), set(self._addresses.all))
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -113,6 +112,7 @@ class ServiceClient:
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S_MAX),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        await self._addresses.start()
 
     async def stop(self) -> None:
         await self._addresses.stop()
@@ -267,8 +267,14 @@ class ServiceClient:
             headers["authorization"] = f"Bearer {self._tokens.token_for(self._target)}"
         return headers
 
+    def _note_replicas(self, gone: set[str], come: set[str]) -> None:
+        for address in come:
+            metrics.BREAKER_OPEN.labels(self._target, address).set(0)
+        for address in gone:
+            metrics.BREAKER_OPEN.remove(self._target, address)
+
     def _note_breaker(self, address: str, kind: str, event: Any) -> None:
-        if kind == "state_changed":
+        if kind == "state_changed" and address in self._addresses.all:
             metrics.BREAKER_OPEN.labels(self._target, address).set(1 if event.state == "opened" else 0)
             _log.warning("the circuit breaker changed", target=self._target, address=address, state=event.state)
 
