@@ -51,7 +51,8 @@ def _password_here(system: System, email: str) -> str:
 def _password_elsewhere(system: Elsewhere, email: str) -> str:
     password = system.password_of(email)
     answer = api.gateway(system).ask_for_tokens(grant_type="password", username=email, password=password)
-    if answer.status == 401:
+    # The answer to a wrong password and to an account that is not there: OAuth 2 has 400 for both.
+    if answer.status == 400:
         _register(api.gateway(system), email, password)
     return password
 

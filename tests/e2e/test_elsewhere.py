@@ -1,0 +1,84 @@
+"""Commands that speak to a system which was started otherwise, such as under Docker Compose: a file tells of it."""
+
+import secrets
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cartwright.elsewhere import Elsewhere
+from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.embedded.scratch_system import ScratchSystem
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+def told_of(system: ScratchSystem, gateway_url: str) -> Elsewhere:
+    opened = system.opened()
+    return Elsewhere(
+        gateway_url=gateway_url,
+        services={service: opened.service_url(service) for service in SERVICES},
+        readers={service: opened.reader_url(service) for service in SERVICES_WITH_DATABASE},
+        administrator_email=opened.administrator_email,
+        administrator_password=opened.administrator_password,
+    )
+
+
+def written(path: Path, elsewhere: Elsewhere) -> Path:
+    path.write_bytes(msgspec.json.encode(elsewhere))
+    return path
+
+
+@pytest.fixture
+def elsewhere(system: ScratchSystem, tmp_path: Path) -> ScratchSystem:
+    """The shared system, as somebody reads of it who did not start it."""
+    file = written(tmp_path / "system.json", told_of(system, system.opened().gateway_url))
+    return ScratchSystem(file, system.port)
+
+
+def test_the_demo_comes_out_as_promised_elsewhere_too(elsewhere: ScratchSystem) -> None:
+    assert "All of it came out as promised" in elsewhere.run("demo").stdout
+
+
+def test_every_promise_is_checked_elsewhere_too(elsewhere: ScratchSystem) -> None:
+    assert "All promises hold." in elsewhere.run("verify").stdout
+
+
+def test_an_operator_asks_the_services_elsewhere_too(elsewhere: ScratchSystem) -> None:
+    assert "There are no dead letters." in elsewhere.run("dead-letters", "list").stdout
+
+
+def test_a_token_is_an_account_s_and_stays_so_with_nothing_kept(elsewhere: ScratchSystem) -> None:
+    email = f"ada-{secrets.token_hex(4)}@example.com"
+    first = elsewhere.token(email, admin=True)
+    second = elsewhere.token(email)
+
+    assert first.count(".") == second.count(".") == 2
+    assert [path.name for path in elsewhere.data.parent.iterdir()] == ["system.json"]
+
+
+def test_an_account_with_a_password_of_its_own_is_left_alone(elsewhere: ScratchSystem, system: ScratchSystem) -> None:
+    email = f"ada-{secrets.token_hex(4)}@example.com"
+    system.token(email)
+    refused = elsewhere.attempt("token", "--email", email)
+
+    assert refused.returncode == 1
+    assert f"{email} has an account that was not made by this command" in refused.stderr
+
+
+def test_the_gateway_is_where_url_says(system: ScratchSystem, tmp_path: Path) -> None:
+    inside = ScratchSystem(written(tmp_path / "system.json", told_of(system, NOWHERE)), system.port)
+    email = f"ada-{secrets.token_hex(4)}@example.com"
+
+    assert inside.attempt("token", "--email", email).returncode == 1
+    assert inside.run("token", "--email", email, "--url", system.opened().gateway_url).stdout.count(".") == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"gateway_url": 1}'])
+def test_a_file_that_tells_of_no_system_is_refused(system: ScratchSystem, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "system.json"
+    file.write_text(text)
+    refused = ScratchSystem(file, system.port).attempt("verify")
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"cartwright: {file} does not tell of a system")
