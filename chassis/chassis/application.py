@@ -132,6 +132,9 @@ def application(
             raise Malformed("The request body is empty.")
         return None
 
+    async def is_ready() -> bool:
+        return running.ready.is_set() and await is_healthy()
+
     @get("/health", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
     def health() -> dict[str, str]:
         return {"status": "alive", "service": name, "version": version}
@@ -140,12 +143,13 @@ def application(
     async def ready() -> Response[dict[str, str]]:
         if running.failure is not None:
             return Response({"status": "failed", "reason": str(running.failure)}, status_code=503)
-        if not running.ready.is_set() or not await is_healthy():
+        if not await is_ready():
             return Response({"status": "not ready"}, status_code=503)
         return Response({"status": "ready"})
 
-    @get("/metrics", guards=[access.anyone], include_in_schema=False, sync_to_thread=False)
-    def show_metrics() -> Response[bytes]:
+    @get("/metrics", guards=[access.anyone], include_in_schema=False)
+    async def show_metrics() -> Response[bytes]:
+        metrics.READY.set(await is_ready())
         return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     app = Litestar(

@@ -28,6 +28,8 @@ ATTEMPTS_MAX = 5
 GATHER_S = 0.1
 """Nobody waits for the effect of an event, and a transaction for many costs little more than one for each."""
 RETURN_DELAY_S = 1.0
+WATCH_S = 5.0
+"""Between two looks at how much waits, which is for the metrics alone."""
 _log = structlog.get_logger()
 
 Letter: TypeAlias = tuple[Delivery, Sequence[Envelope]]
@@ -58,12 +60,15 @@ class Consumer:
         self._after_commit = after_commit
         self._subscription: Subscription | None = None
         self._loop = Loop(f"consumer {group}", self._turn, rest_s=0.0, gather_s=GATHER_S)
+        self._watch = Loop(f"watch of {group}", self._look, rest_s=WATCH_S)
 
     async def start(self) -> None:
         # The subscription is made in the loop: a service is ready to serve while its broker is still away.
         await self._loop.start()
+        await self._watch.start()
 
     async def stop(self) -> None:
+        await self._watch.stop()
         await self._loop.stop()
 
     async def redrive(self, event_id: UUID, also: Callable[[Connection], Awaitable[None]]) -> bool:
@@ -95,6 +100,12 @@ class Consumer:
             await self._take(deliveries)
         # An empty fetch has waited already.
         return not deliveries or len(deliveries) == MESSAGES_MAX
+
+    async def _look(self) -> bool:
+        metrics.DEAD_LETTERS_KEPT.labels(self._group).set(await self._database.read(inbox.count_dead_letters))
+        if self._subscription is not None:
+            metrics.MESSAGES_WAITING.labels(self._group).set(await self._subscription.pending())
+        return False
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
         rest = [(delivery, self._read(delivery)) for delivery in deliveries]

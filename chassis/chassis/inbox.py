@@ -90,6 +90,10 @@ async def read_dead_letters(connection: Connection, after: UUID | None, limit: i
     return [DeadLetter(*row) for row in rows]
 
 
+async def count_dead_letters(connection: Connection) -> int:
+    return int(await connection.fetchval("SELECT count(*) FROM dead_letters"))
+
+
 async def take_dead_letter(connection: Connection, event_id: UUID) -> bytes | None:
     """Remove a dead letter and answer its envelope; the removal is undone unless what follows succeeds."""
     text = await connection.fetchval("DELETE FROM dead_letters WHERE event_id = $1 RETURNING envelope", event_id)

@@ -10,11 +10,19 @@ REQUEST_SECONDS = Histogram(
 BATCH_SIZE = Histogram(
     "cartwright_batch_size", "Items that went together.", ["batcher"], buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
-JOURNAL_LAG = Gauge("cartwright_journal_lag_events", "Events in the journal that the broker does not have yet.")
+READY = Gauge("cartwright_ready", "1 while the service may get traffic, else 0; asked at each scrape.")
+JOURNAL_LAG = Gauge(
+    "cartwright_journal_lag_events",
+    "Events in the journal that the broker does not have yet, as far as one batch goes.",
+)
 JOURNAL_OLDEST = Gauge("cartwright_journal_oldest_unpublished_seconds", "Age of the oldest unpublished event.")
 EVENTS_PUBLISHED = Counter("cartwright_events_published_total", "Events that the broker has confirmed.")
 EVENTS_HANDLED = Counter("cartwright_events_handled_total", "Events whose effect is committed.", ["group", "type"])
 EVENTS_REPEATED = Counter("cartwright_events_repeated_total", "Deliveries that were known already.", ["group"])
+MESSAGES_WAITING = Gauge(
+    "cartwright_messages_waiting", "Messages, of one event or many, that wait for the group at the broker.", ["group"]
+)
+DEAD_LETTERS_KEPT = Gauge("cartwright_dead_letters_kept", "Dead letters that nobody has redriven yet.", ["group"])
 DEAD_LETTERS = Counter("cartwright_dead_letters_total", "Events that failed for good.", ["group", "type"])
 BREAKER_OPEN = Gauge(
     "cartwright_breaker_open", "1 while calls to this replica are held back, else 0.", ["target", "address"]

@@ -179,8 +179,10 @@ async def test_a_service_whose_database_is_away_is_alive_but_not_ready(verifier:
     async with AsyncTestClient(_build(verifier, gate, lambda: healthy[0])) as client:
         await _answers(client, "/things", 200)
         assert (await client.get("/ready")).status_code == 503
+        assert "\ncartwright_ready 0.0\n" in (await client.get("/metrics")).text
         healthy[0] = True
         assert (await client.get("/ready")).status_code == 200
+        assert "\ncartwright_ready 1.0\n" in (await client.get("/metrics")).text
 
 
 async def test_a_start_that_failed_for_good_says_why(verifier: TokenVerifier) -> None:

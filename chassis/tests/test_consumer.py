@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
@@ -52,6 +53,7 @@ class Queue:
     def __init__(self) -> None:
         self.batches: list[list[Handed]] = []
         self.away = 0
+        self.waiting = 0
 
     async def start(self) -> None: ...
 
@@ -72,7 +74,7 @@ class Queue:
         return []
 
     async def pending(self) -> int:
-        return 0
+        return self.waiting
 
 
 class Effects:
@@ -340,6 +342,26 @@ async def test_what_the_absence_of_another_made_fail_is_handed_back_and_never_bu
         assert {delivery.fate for delivery in deliveries} == {"returned"}
     assert await _names(database) == []
     assert await _dead(database) == []
+
+
+async def test_how_much_waits_and_how_much_is_dead_is_told_in_the_metrics_until_it_is_mended(
+    database: Database, queue: Queue, effects: Effects, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.consumer.WATCH_S", 0.02)
+    consumer = Consumer(group="watched", types=["*"], broker=queue, database=database, handle=effects)
+
+    async def told() -> tuple[float | None, ...]:
+        names = ("cartwright_messages_waiting", "cartwright_dead_letters_kept")
+        return tuple(REGISTRY.get_sample_value(name, {"group": "watched"}) for name in names)
+
+    queue.batches = [[Handed(_body("odd", data={"name": 7}))]]
+    queue.waiting = 3
+    await consumer.start()
+    await eventually(lambda: _equals(told(), (3, 1)), "three messages wait and one is dead")
+    await database.run(lambda connection: connection.execute("DELETE FROM dead_letters"))
+    queue.waiting = 0
+    await eventually(lambda: _equals(told(), (0, 0)), "nothing waits and nothing is dead")
+    await consumer.stop()
 
 
 async def test_an_effect_is_told_only_once_it_is_committed(database: Database, queue: Queue, effects: Effects) -> None:

@@ -20,10 +20,12 @@ from notifications.send_notifications import SendNotifications
 from notifications.settings import Settings
 from notifications.templates import Templates
 from notifications.users import Users
+from notifications.watch_backlog import WatchBacklog
 from notifications.write_notifications import TYPES, WriteNotifications
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 POLL_S = 0.5
+WATCH_S = 5.0
 
 
 def build(settings: Settings) -> Litestar:
@@ -33,6 +35,7 @@ def build(settings: Settings) -> Litestar:
     broker = broker_for(settings.events_url, "notifications")
     relay = Relay("notifications", database, broker)
     sender = SendNotifications(database, MailServer(settings), relay.wake)
+    watch = Loop("watch backlog", WatchBacklog(database), rest_s=WATCH_S)
     finder = Loop("find addresses", FindAddresses(database, users), rest_s=POLL_S)
     consumer = Consumer(
         group="notifications",
@@ -47,7 +50,7 @@ def build(settings: Settings) -> Litestar:
         description="Who was told what, by mail.",
         version="1.0.0",
         routes=[*routes(database, relay.wake), *operations.routes(database, relay=relay, consumer=consumer)],
-        parts=[client, database, broker, relay, sender, finder, consumer],
+        parts=[client, database, broker, relay, sender, finder, watch, consumer],
         verifier=TokenVerifier(
             service="notifications",
             issuer=settings.token_issuer,

@@ -14,7 +14,7 @@ from chassis import context, journal
 from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.lifecycle import Loop
-from notifications import store_notifications
+from notifications import metrics, store_notifications
 from notifications.mail_server import Delayed, MailServer, Outcome, Refused, Taken, Untried
 from notifications.messages import NotificationEnded
 from notifications.notification import ATTEMPTS_MAX, Notification, State, retry_delay_s
@@ -119,8 +119,11 @@ def _tell(settled: Settled) -> None:
             details = {"notification_id": str(notification.id), "kind": notification.kind}
             match outcome:
                 case Taken():
+                    metrics.MAILS.labels("sent").inc()
                     _log.info("mail sent", **details)
                 case Refused(code):
+                    metrics.MAILS.labels("given_up").inc()
                     _log.warning("mail given up", code=code, **details)
                 case Delayed(code):
+                    metrics.MAILS.labels("put_off").inc()
                     _log.info("mail put off", code=code, attempts=notification.attempts, **details)

@@ -134,6 +134,19 @@ async def give_back(connection: Connection, notifications: Sequence[Notification
     )
 
 
+async def backlog(connection: Connection) -> tuple[int, float]:
+    """How many have yet to be sent, and the age of the oldest of them in seconds."""
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
+        FROM notifications
+        WHERE state = 'pending' AND toaddr <> ''
+        """
+    )
+    assert row is not None, "an aggregate answers a row"
+    return row["pending"], row["oldest_s"]
+
+
 async def users_without_address(connection: Connection, limit: int) -> list[UUID]:
     """People whom a message waits for that has no address yet."""
     rows = await connection.fetch(

@@ -6,12 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from uuid_utils.compat import uuid7
 
 from notifications import mail_server, send_notifications, store_notifications
 from notifications.mail_server import MailServer
 from notifications.notification import ATTEMPTS_MAX, Kind, Notification, State
 from notifications.send_notifications import SendNotifications
+from notifications.watch_backlog import WatchBacklog
 
 
 @pytest.fixture
@@ -153,6 +155,22 @@ async def test_after_the_last_attempt_a_message_is_given_up(
     await sender.turn()
     assert await states(query) == {"later@example.com": ("failed", "attempts_exhausted")}
     assert [event["code"] for event in await journal(query)] == ["attempts_exhausted"]
+
+
+async def test_what_becomes_of_mails_and_how_long_they_wait_is_told_in_the_metrics(
+    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    def count(outcome: str) -> float:
+        return REGISTRY.get_sample_value("cartwright_mails_total", {"outcome": outcome}) or 0.0
+
+    before = [count(outcome) for outcome in ("sent", "put_off", "given_up")]
+    await put("ada@example.com", "later@example.com", "refused@example.com")
+    await query("UPDATE notifications SET created_at = created_at - interval '2 h' WHERE toaddr LIKE 'later%'")
+    await sender.turn()
+    await WatchBacklog(database)()
+    assert [count(outcome) for outcome in ("sent", "put_off", "given_up")] == [number + 1 for number in before]
+    assert REGISTRY.get_sample_value("cartwright_mails_pending") == 1
+    assert 7200 < (REGISTRY.get_sample_value("cartwright_mails_oldest_pending_seconds") or 0) < 7300
 
 
 async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(

@@ -51,6 +51,20 @@ async def test_a_stuck_order_is_listed_with_its_trouble(stuck_order: str, operat
     assert listed["items"] == []
 
 
+async def test_the_age_of_an_order_that_is_stuck_is_told_in_the_metrics(
+    stuck_order: str, buyer: Buyer, rows: Rows, until: Callable[..., Awaitable[None]]
+) -> None:
+    await rows("UPDATE orders SET created_at = created_at - interval '90 s'")
+
+    async def is_told() -> bool:
+        async with buyer.session.get(f"{buyer.base_url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        age_s = next(float(line.split()[1]) for line in lines if line.startswith("cartwright_orders_oldest_pending"))
+        return age_s > 90 and "cartwright_orders_pending 1.0" in lines
+
+    await until(is_told, "the age is in the metrics")
+
+
 async def test_a_retried_order_does_not_wait_for_its_next_attempt(
     stuck_order: str, operator: Buyer, buyer: Buyer, payments: FakePayments, rows: Rows
 ) -> None:
