@@ -79,18 +79,12 @@ class RequestContext(ASGIMiddleware):
                         )
                 await send(message)
 
-            await next_app(scope, receive, answer)
+            # Probes and scrapes come every second, and tell nothing by the way that they take.
+            span = tracing.request(method, correlation) if scope["path"] not in _UNGUARDED_PATHS else tracing.NOT_TRACED
+            with span as tell_answer:
+                await next_app(scope, receive, answer)
+                tell_answer(scope.get("path_template"), status)
             metrics.observe_request(method, scope.get("path_template"), status, time.perf_counter() - started_at)
-
-
-class Traced(ASGIMiddleware):
-    """A span around each request, named for its route."""
-
-    scopes = (ScopeType.HTTP,)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        with tracing.span(f"{scope.get('method', '')} {scope['path_template']}", "server"):
-            await next_app(scope, receive, send)
 
 
 _CONTEXT_HEADERS = frozenset({b"x-request-id", b"traceparent", b"x-deadline-ms"})
@@ -160,10 +154,7 @@ def application(
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,  # The framework's own would take the place of `logs.configure`, and is no JSON.
         plugins=[problems.plugin()],
-        middleware=[
-            Traced(),
-            access.Authentication(verifier),
-        ],
+        middleware=[access.Authentication(verifier)],
         openapi_config=OpenAPIConfig(
             title=f"Cartwright {name}",
             version=version,

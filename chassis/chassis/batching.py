@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from chassis import context, metrics
+from chassis import context, metrics, tracing
 from chassis.problems import Overloaded
 
 ItemT = TypeVar("ItemT")
@@ -37,7 +37,7 @@ class Batcher(Generic[ItemT, AnswerT]):
         self._work = work
         self._size_max = size_max
         self._queue_max = queue_max
-        self._waiting: OrderedDict[asyncio.Future[AnswerT], ItemT] = OrderedDict()
+        self._waiting: OrderedDict[asyncio.Future[AnswerT], tuple[ItemT, str | None]] = OrderedDict()
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, item: ItemT) -> AnswerT:
@@ -48,7 +48,7 @@ class Batcher(Generic[ItemT, AnswerT]):
         if len(self._waiting) >= self._queue_max:
             raise Overloaded
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        self._waiting[future] = item
+        self._waiting[future] = (item, context.traceparent())
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run(), name=f"batches of {self._name}")
         try:
@@ -59,9 +59,13 @@ class Batcher(Generic[ItemT, AnswerT]):
     async def _run(self) -> None:
         while self._waiting:
             size = min(len(self._waiting), self._size_max)
+            batch = [self._waiting.popitem(last=False) for _ in range(size)]
             # A batch belongs to no one of its items: neither to the id of the first, nor to its deadline.
-            with context.working_on(None):
-                await self._run_batch([self._waiting.popitem(last=False) for _ in range(size)])
+            with (
+                context.working_on(None),
+                tracing.together("internal", ((self._name, trace) for _, (_, trace) in batch)),
+            ):
+                await self._run_batch([(future, item) for future, (item, _) in batch])
 
     async def _run_batch(self, batch: list[tuple[asyncio.Future[AnswerT], ItemT]]) -> None:
         metrics.BATCH_SIZE.labels(self._name).observe(len(batch))

@@ -17,7 +17,7 @@ import structlog
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
-from chassis import context, crash, metrics
+from chassis import context, crash, metrics, tracing
 from chassis.addresses import Addresses
 from chassis.problems import OutcomeUnknown, Refusal, Unavailable
 from chassis.retry import retried
@@ -152,7 +152,8 @@ class ServiceClient:
         )
         label = (self._target, route or path)
         crash.point(label, "before call")
-        with metrics.CALL_SECONDS.labels(*label).time():
+        span = tracing.span(f"{method} {route or path}", "client", {"peer.service": self._target})
+        with span, metrics.CALL_SECONDS.labels(*label).time():
             try:
                 answer = await self._repeated(request, result, idempotent=idempotent, attempts=attempts)
             except (PeerUnavailable, OutcomeUnknown, RefusedByPeer) as error:

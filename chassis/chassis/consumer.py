@@ -6,13 +6,14 @@ good goes to the dead letters with its reason; what a dependency's absence made 
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from chassis import context, crash, envelope, inbox, metrics
+from chassis import context, crash, envelope, inbox, metrics, tracing
 from chassis.broker import Broker, BrokerUnavailable, Delivery, Subscription
 from chassis.database import Connection, Database
 from chassis.envelope import Envelope
@@ -82,7 +83,7 @@ class Consumer:
             if body is None:
                 return False
             event = envelope.decode(body)
-            with context.working_on(event.correlationid, event.traceparent):
+            with context.working_on(event.correlationid, event.traceparent), _spans_of([event]):
                 await self._handle(connection, [event])
             await also(connection)
             return True
@@ -174,8 +175,7 @@ class Consumer:
                     crash.point(event.type, "before commit")
             return taken
 
-        first = events[0]
-        with context.working_on(first.correlationid, first.traceparent):
+        with context.working_on(events[0].correlationid, events[0].traceparent), _spans_of(events):
             taken = await self._database.run(work)
         metrics.EVENTS_REPEATED.labels(self._group).inc(len(events) - len(taken))
         for type_, count in Counter(event.type for event in taken).items():
@@ -209,6 +209,10 @@ class Consumer:
                 await delivery.return_later(RETURN_DELAY_S)
             except BrokerUnavailable:
                 return  # The broker hands them out again by itself once their time is up.
+
+
+def _spans_of(events: Sequence[Envelope]) -> AbstractContextManager[object]:
+    return tracing.together("consumer", ((f"consume {event.type}", event.traceparent) for event in events))
 
 
 async def _acknowledge(delivery: Delivery, events: Sequence[Envelope]) -> None:

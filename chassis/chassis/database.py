@@ -17,7 +17,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
 
-from chassis import crash
+from chassis import crash, tracing
 from chassis.lifecycle import keep_trying
 from chassis.problems import Invalid, Unavailable
 from chassis.retry import retried
@@ -33,6 +33,7 @@ RETRY_S_MAX = 5.0
 IDLE_IN_TRANSACTION_S_MAX = 3.0
 """Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
 that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
+_SPAN_ATTRIBUTES = {"db.system.name": "postgresql"}
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
 
 _log = structlog.get_logger()
@@ -166,9 +167,10 @@ class Database:
                 return result
 
         try:
-            return await retried(
-                attempt, on=_may_succeed_next_time, attempts=4, timeout_s=RETRY_S_MAX, pause_s=0.02, pause_s_max=0.5
-            )
+            with tracing.span("transaction" if in_transaction else "read", "client", _SPAN_ATTRIBUTES):
+                return await retried(
+                    attempt, on=_may_succeed_next_time, attempts=4, timeout_s=RETRY_S_MAX, pause_s=0.02, pause_s_max=0.5
+                )
         except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
             raise Invalid("Text must not hold the character U+0000.") from error
         except Exception as error:

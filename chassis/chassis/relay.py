@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis import crash, envelope, journal, metrics
+from chassis import crash, envelope, journal, metrics, tracing
 from chassis.broker import Broker, BrokerUnavailable, Message
 from chassis.database import Connection, Database, rows_affected
 from chassis.lifecycle import Loop
@@ -80,7 +81,12 @@ class Relay:
 
     async def _publish(self, entries: Sequence[journal.Entry]) -> None:
         try:
-            await self._broker.publish([self._message(batch) for batch in together(entries)])
+            with tracing.together(
+                "producer", ((f"publish {entry.type}", entry.traceparent) for entry in entries)
+            ) as own:
+                # Whoever hears of it continues from here, so that a trace shows the way over the broker.
+                said = _retraced(entries, own) if own else entries
+                await self._broker.publish([self._message(batch) for batch in together(said)])
         except BrokerUnavailable:
             # Another replica may still reach it.
             self._held_until = float("-inf")
@@ -135,6 +141,10 @@ class Relay:
             last.transaction_id,
             last.position,
         )
+
+
+def _retraced(entries: Sequence[journal.Entry], traces: Sequence[str | None]) -> list[journal.Entry]:
+    return [msgspec.structs.replace(entry, traceparent=trace) for entry, trace in zip(entries, traces, strict=True)]
 
 
 def together(entries: Sequence[journal.Entry]) -> list[list[journal.Entry]]:

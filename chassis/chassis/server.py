@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -24,7 +25,12 @@ def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Lites
         sys.exit(f"{service}: {error}")
     logs.configure(service, settings.log_level)
     crash.arm(service, settings)
-    end_tracing = tracing.configure(service, settings.otel_exporter_otlp_endpoint)
+    end_tracing = tracing.configure(
+        service,
+        settings.otel_exporter_otlp_endpoint,
+        settings.otel_traces_sampler_arg,
+        instance=f"{socket.gethostname()}:{settings.port}",
+    )
     # uvicorn drains on SIGTERM and then raises it again, to die of it; whoever stops us in order shall see a zero.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

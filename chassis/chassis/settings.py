@@ -6,7 +6,7 @@ secrets. Both at once is refused, since nobody could tell which one was meant.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -32,6 +32,9 @@ class StatelessSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     environment: str = "development"
     otel_exporter_otlp_endpoint: str = ""
+    """Where traces go, by OTLP over HTTP: `http://localhost:4318`. Empty: there are none."""
+    otel_traces_sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    """The share of requests that are traced, unless whoever sends one has decided it already."""
     crash_folder: str = ""
     """Where tests say at which place the process dies (`chassis.crash`); empty: nowhere."""
 

@@ -38,7 +38,7 @@ from catalog.messages import (
 from catalog.reservation import Outcome, RefusalCode, Refused, Reservation, Settlement, Wanted, WantedLine
 from catalog.reservation_desk import ReservationDesk
 from catalog.settle_reservations import Settled
-from chassis import access, context
+from chassis import access, context, tracing
 from chassis.application import INTERNAL_BODY_BYTES_MAX
 from chassis.database import Database
 from chassis.money import Money, money
@@ -64,7 +64,8 @@ async def reserve_for_orders(
     data: JSONBody[ReservationRequests], desk: NamedDependency[ReservationDesk]
 ) -> ReservationAnswers:
     """Reserve for each order all of its lines or none, first come first served; the same again for a known order."""
-    outcomes = await desk.reserve([_wanted(item) for item in data.items])
+    with tracing.together("server", (("reserve stock", item.traceparent) for item in data.items)):
+        outcomes = await desk.reserve([_wanted(item) for item in data.items])
     for item, outcome in zip(data.items, outcomes, strict=True):
         with context.working_on(item.correlation_id, item.traceparent):
             if isinstance(outcome, Refused):
@@ -79,9 +80,9 @@ async def reserve_for_orders(
 @post("/reservations/release", status_code=200, request_max_body_size=INTERNAL_BODY_BYTES_MAX)
 async def release_for_orders(data: JSONBody[ReleaseRequests], desk: NamedDependency[ReservationDesk]) -> ReleaseAnswers:
     """Give back what the orders hold. An order that holds nothing yet will get nothing later either."""
-    reservations = await desk.release(
-        [Settled(item.order_id, Settlement.UNDO, item.correlation_id, item.traceparent) for item in data.items]
-    )
+    undone = [Settled(item.order_id, Settlement.UNDO, item.correlation_id, item.traceparent) for item in data.items]
+    with tracing.together("server", (("release stock", item.traceparent) for item in data.items)):
+        reservations = await desk.release(undone)
     for item, reservation in zip(data.items, reservations, strict=True):
         with context.working_on(item.correlation_id, item.traceparent):
             _log.info("stock released", order_id=str(item.order_id), outcome=reservation.state)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import structlog
 
-from chassis import context, journal
+from chassis import context, journal, tracing
 from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.lifecycle import Loop
@@ -58,7 +58,8 @@ class SendNotifications:
             claimed = await self._database.run(lambda c: store_notifications.claim_due(c, BATCH_MAX, LEASE_S))
             if not claimed:
                 return False
-            self._unsettled = await self._deliver(claimed)
+            with tracing.together("client", (("send mail", mail.traceparent) for mail in claimed)):
+                self._unsettled = await self._deliver(claimed)
         settled = self._unsettled
         await self._database.run(lambda connection: _settle(connection, settled))
         self._unsettled = []

@@ -4,7 +4,7 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from chassis import access
+from chassis import access, tracing
 from chassis.application import INTERNAL_BODY_BYTES_MAX
 from payments.authorize_payments import AuthorizePayments
 from payments.messages import AuthorizeAnswers, AuthorizeBatch, VoidAnswers, VoidBatch
@@ -23,7 +23,8 @@ def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTP
         summary="Authorize the payments of orders",
     )
     async def authorize(data: JSONBody[AuthorizeBatch]) -> AuthorizeAnswers:
-        return AuthorizeAnswers(await authorization.authorize(data.items))
+        with tracing.together("server", (("authorize payment", item.traceparent) for item in data.items)):
+            return AuthorizeAnswers(await authorization.authorize(data.items))
 
     @post(
         "/payments/void",
@@ -34,6 +35,7 @@ def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTP
         summary="Void the payments of orders",
     )
     async def void(data: JSONBody[VoidBatch]) -> VoidAnswers:
-        return VoidAnswers(await voiding.void(data.items))
+        with tracing.together("server", (("void payment", item.traceparent) for item in data.items)):
+            return VoidAnswers(await voiding.void(data.items))
 
     return [authorize, void]

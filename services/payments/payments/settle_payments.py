@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
+from chassis import tracing
 from chassis.database import Connection, Database
 from payments import store
 from payments.payment import Change, Payment, Wanted, capture_refused, captured, voided
@@ -50,13 +51,17 @@ class SettlePayments:
             return
         to_capture = [payment for payment in payments if payment.wanted is Wanted.CAPTURE]
         to_void = [payment for payment in payments if payment.wanted is Wanted.GIVE_BACK]
-        captures, voids = await asyncio.gather(self._provider.capture(to_capture), self._provider.void(to_void))
-        asked: dict[UUID, Asked] = {
-            payment.id: (wanted, answer)
-            for wanted, group, answers in ((Wanted.CAPTURE, to_capture, captures), (Wanted.GIVE_BACK, to_void, voids))
-            for payment, answer in zip(group, answers, strict=True)
-        }
-        changes = await self._write(payments, asked)
+        with tracing.together("internal", (("settle payment", payment.traceparent) for payment in payments)):
+            captures, voids = await asyncio.gather(self._provider.capture(to_capture), self._provider.void(to_void))
+            asked: dict[UUID, Asked] = {
+                payment.id: (wanted, answer)
+                for wanted, group, answers in (
+                    (Wanted.CAPTURE, to_capture, captures),
+                    (Wanted.GIVE_BACK, to_void, voids),
+                )
+                for payment, answer in zip(group, answers, strict=True)
+            }
+            changes = await self._write(payments, asked)
         self._wake_relay()
         self._wake_refunds()
         tell(changes)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis import context
+from chassis import context, tracing
 from chassis.database import Connection, Database
 from payments import store, store_refunds
 from payments.payment import Payment, refund_refused, refunded
@@ -41,21 +41,21 @@ class SettleRefunds:
     async def _settle(self, refunds: Sequence[Refund]) -> None:
         if not refunds:
             return
-        answers = await self._provider.refund(
-            [
-                GiveBack(
-                    refund_id=refund.id,
-                    payment_id=refund.payment_id,
-                    amount_minor=refund.amount_minor,
-                    currency=refund.currency,
-                )
-                for refund in refunds
-            ]
-        )
-        answered = {refund.id: answer for refund, answer in zip(refunds, answers, strict=True)}
-        ended = await self._database.run(lambda connection: _write(connection, refunds, answered))
+        with tracing.together("internal", (("settle refund", refund.traceparent) for refund in refunds)):
+            answers = await self._provider.refund([_give_back(refund) for refund in refunds])
+            answered = {refund.id: answer for refund, answer in zip(refunds, answers, strict=True)}
+            ended = await self._database.run(lambda connection: _write(connection, refunds, answered))
         self._wake_relay()
         _tell([refund for refund in refunds if refund.id in ended], answered)
+
+
+def _give_back(refund: Refund) -> GiveBack:
+    return GiveBack(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
 
 
 async def _write(connection: Connection, refunds: Sequence[Refund], answers: Mapping[UUID, Answer]) -> set[UUID]:
