@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from cartwright.embedded.envoy import SERVICES, Address, ConfigurationRefused, Gateway, command, render, validate
+from cartwright.embedded.envoy import (
+    SERVICES,
+    Address,
+    ConfigurationRefused,
+    Gateway,
+    Traces,
+    command,
+    render,
+    validate,
+)
 
 EMBEDDED = Gateway(
     listen=Address("127.0.0.1", 8080),
@@ -27,7 +36,7 @@ FORMS = {
     "containers": CONTAINERS,
     "replicas": REPLICAS,
     "without rate limits": replace(EMBEDDED, rate_limit=None),
-    "with traces": replace(EMBEDDED, trace_collector=Address("collector", 4318)),
+    "with traces": replace(EMBEDDED, traces=Traces(Address("collector", 4318), ratio=0.1)),
     "IPv6": replace(EMBEDDED, listen=Address("::1", 8080)),
 }
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cartwright.embedded.envoy import Address
+from cartwright.embedded.envoy import Address, Traces
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -166,7 +166,7 @@ def test_a_refusal_carries_the_id_of_its_request(gateway):
 
 def test_tracing_leaves_the_request_id_alone_and_tells_the_services(start_gateway, start_fake, eventually):
     collector = start_fake("collector")
-    gateway = start_gateway(trace_collector=Address("127.0.0.1", collector.port))
+    gateway = start_gateway(traces=Traces(Address("127.0.0.1", collector.port)))
     given = "7a9f5b1c-3d2e-4f60-8a1b-2c3d4e5f6071"
     answer = gateway.ask("GET", "/api/products", x_request_id=given)
 
@@ -178,6 +178,21 @@ def test_tracing_leaves_the_request_id_alone_and_tells_the_services(start_gatewa
         gateway.ask("GET", "/api/products")
     eventually(lambda: collector.requests)
     assert collector.requests[0]["path"] == "/v1/traces"
+    collector.stop()
+
+
+@pytest.mark.parametrize(("ratio", "flag"), [(0.0, "00"), (1.0, "01")])
+def test_the_share_decides_what_is_traced_unless_the_client_has(start_gateway, start_fake, ratio, flag):
+    collector = start_fake("collector")
+    gateway = start_gateway(traces=Traces(Address("127.0.0.1", collector.port), ratio=ratio))
+
+    def flag_of(**headers):
+        return gateway.ask("GET", "/api/products", **headers).json["headers"]["traceparent"][-2:]
+
+    assert flag_of() == flag
+    assert flag_of(x_client_trace_id="7", x_envoy_force_trace="true") == flag
+    for decided in ("00", "01"):
+        assert flag_of(traceparent=f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{decided}") == decided
     collector.stop()
 
 

@@ -54,6 +54,18 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Traces:
+    """Where OTLP over HTTP is taken, without TLS, and the share of requests that are traced: 0 to 1.
+
+    A client that sends a `traceparent` has decided for itself.
+    """
+
+    collector: Address
+    path: str = "/v1/traces"
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
 class Gateway:
     """What differs between the ways to run: addresses, and what is switched on."""
 
@@ -64,8 +76,7 @@ class Gateway:
     rate_limit: int | None = 50
     """Requests per second and user; None switches off every rate limit, that on sign-in too."""
     issuer: str = "cartwright"
-    trace_collector: Address | None = None
-    """Where OTLP over HTTP is taken (port 4318 as a rule)."""
+    traces: Traces | None = None
     limits: Limits = field(default_factory=Limits)
 
 

@@ -67,7 +67,6 @@ def _start_postgres(system: System, supervised: "subprocess.Popen[bytes]") -> No
 
 
 def _gateway(system: System) -> envoy.Gateway:
-    collector = urlsplit(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
     return envoy.Gateway(
         listen=envoy.Address(LOOPBACK, system.ports.gateway),
         admin=envoy.Address(LOOPBACK, system.ports.envoy_admin),
@@ -75,5 +74,26 @@ def _gateway(system: System) -> envoy.Gateway:
             name: [envoy.Address(LOOPBACK, port) for port in system.service_ports("gateway", name)] for name in SERVICES
         },
         rate_limit=system.rate_limit,
-        trace_collector=envoy.Address(collector.hostname, collector.port or 4318) if collector.hostname else None,
+        traces=_traces(
+            os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""), os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1")
+        ),
     )
+
+
+def _traces(endpoint: str, ratio: str) -> envoy.Traces | None:
+    """Where the gateway sends its spans; the services read the same two variables."""
+    if not endpoint:
+        return None
+    collector = urlsplit(endpoint)
+    if collector.scheme != "http" or not collector.hostname:
+        raise StartFailed(
+            "OTEL_EXPORTER_OTLP_ENDPOINT has to be http://HOST:PORT. For https put a collector in between."
+        )
+    try:
+        share = float(ratio)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise StartFailed("OTEL_TRACES_SAMPLER_ARG has to be a share from 0 to 1.")
+    address = envoy.Address(collector.hostname, collector.port or 80)
+    return envoy.Traces(address, f"{collector.path.rstrip('/')}/v1/traces", share)
