@@ -136,13 +136,13 @@ class Database:
 
     async def read(self, query: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run statements that only read, outside any transaction. Raises `DatabaseUnavailable`."""
-        return await self._repeated(query, in_transaction=False)
+        return await self._repeated("read", query, in_transaction=False)
 
     async def run_statement(self, statement: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """As `run`, for work that is one statement: PostgreSQL commits it by itself, so that the round trips of BEGIN
         and COMMIT are saved, which are most of the time of a change that nobody else is in the way of.
         """
-        return await self._repeated(statement, in_transaction=crash.is_armed())
+        return await self._repeated("statement", statement, in_transaction=crash.is_armed())
 
     async def run(self, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run `work` in one transaction, and the whole of it again when the connection was lost or it was a victim.
@@ -150,9 +150,11 @@ class Database:
         So `work` has to be idempotent, a lost COMMIT included: key what it inserts. Raises `DatabaseUnavailable`,
         after which the outcome is unknown.
         """
-        return await self._repeated(work, in_transaction=True)
+        return await self._repeated("transaction", work, in_transaction=True)
 
-    async def _repeated(self, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool) -> ResultT:
+    async def _repeated(
+        self, name: str, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool
+    ) -> ResultT:
         async def attempt() -> ResultT:
             async with self._connection() as connection:
                 if not in_transaction:
@@ -167,7 +169,7 @@ class Database:
                 return result
 
         try:
-            with tracing.span("transaction" if in_transaction else "read", "client", _SPAN_ATTRIBUTES):
+            with tracing.span(name, "client", _SPAN_ATTRIBUTES):
                 return await retried(
                     attempt, on=_may_succeed_next_time, attempts=4, timeout_s=RETRY_S_MAX, pause_s=0.02, pause_s_max=0.5
                 )
