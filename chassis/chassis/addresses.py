@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ REST_S = 0.5
 LOOK_S = 1.0
 """Between two looks at who stands behind a name: replicas come and go with their addresses."""
 LOOKUP_S_MAX = 2.0
+KEPT_S_MAX = 10.0
+"""For so long the last addresses serve when a name cannot be looked up. It may be the trouble of a moment, but some
+platforms answer no otherwise for a name that is gone, and its address may be somebody else's before long."""
 _log = structlog.get_logger()
 
 LookUp = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -46,6 +50,7 @@ class Addresses:
         self._tell = tell
         self._look_up = look_up or _addresses_behind
         self._behind: dict[str, tuple[str, ...]] = {url: (url,) for url in self._given}
+        self._found_at: dict[str, float] = {}
         self.all = self._given
         self._in_turn = deque(self.all)
         self._resting: dict[str, asyncio.Task[None]] = {}
@@ -91,11 +96,11 @@ class Addresses:
         try:
             async with asyncio.timeout(LOOKUP_S_MAX):
                 found = await self._look_up(parts.hostname, parts.port or 80)
-        except socket.gaierror as error:
-            # Who is not known by that name any more may have left its address to somebody else.
-            return self._behind[url] if error.errno == socket.EAI_AGAIN else (url,)
-        except (OSError, TimeoutError):
-            return self._behind[url]
+        except (OSError, TimeoutError) as error:
+            is_gone = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+            is_old = time.monotonic() - self._found_at.get(url, -KEPT_S_MAX) > KEPT_S_MAX
+            return (url,) if is_gone or is_old else self._behind[url]
+        self._found_at[url] = time.monotonic()
         hosts = (f"[{address}]" if ":" in address else address for address in sorted(found))
         return tuple(f"http://{host}:{parts.port or 80}{parts.path}" for host in hosts) or (url,)
 

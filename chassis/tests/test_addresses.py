@@ -183,6 +183,18 @@ async def test_while_names_cannot_be_looked_up_the_last_addresses_serve(
     assert by_name.all == ("http://10.0.0.2:8080",)
 
 
+async def test_addresses_that_could_not_be_confirmed_for_long_are_not_used_any_more(
+    by_name: Addresses, names: Names, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_S_MAX", 0.1)
+    names.behind = ["10.0.0.2"]
+    await by_name.start()
+    await _come_to_be(by_name, ("http://10.0.0.2:8080",), eventually)
+    names.behind = socket.gaierror(socket.EAI_AGAIN, "later")
+
+    await _come_to_be(by_name, ("http://orders:8080",), eventually)
+
+
 async def test_an_address_whose_name_is_gone_is_not_used_any_more(
     by_name: Addresses, names: Names, eventually: Eventually
 ) -> None:
