@@ -43,6 +43,13 @@ chaos: setup ## simulate the checkout thoroughly, then break a system under load
 bench: setup ## measure a system of its own beside pgbench. ARGS="--seconds 5 --clients 64,256" for a short one
 	@.venv/bin/cartwright bench $(ARGS)
 
+# With TRACED=1, which `docker-down` has to be told as well, all parts send their traces to Jaeger.
+ifdef TRACED
+export COMPOSE_PROFILES = tracing
+export GATEWAY_CONFIGURATION = envoy-traced.yaml
+export OTEL_EXPORTER_OTLP_ENDPOINT = http://jaeger:4318
+endif
+
 docker-secrets: ## make the secrets of a system under Docker, as far as they are missing, in secrets/
 	@docker build --quiet --file deploy/tools.Dockerfile $(BUILD_ARGS) --tag cartwright/tools:$(TAG) . >/dev/null
 	@mkdir -p secrets

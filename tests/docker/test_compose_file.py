@@ -22,6 +22,8 @@ RIGHTS_TO_STEP_DOWN = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
 PUBLISHED = {
     "gateway": ["${GATEWAY_PORT:-8080}:8080"],
     "mailpit": ["127.0.0.1:${MAILBOX_PORT:-8087}:8025"],
+    "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
+    "jaeger": ["127.0.0.1:${JAEGER_PORT:-16686}:16686"],
 }
 
 
@@ -63,7 +65,7 @@ def test_a_part_that_dies_comes_back_and_says_how_it_is(name):
     assert "start_interval" not in part["healthcheck"], "docker-compose 1.29 refuses it"
 
 
-def test_nothing_is_published_but_the_gateway_and_on_loopback_the_mailbox():
+def test_nothing_is_published_but_the_gateway_and_on_loopback_the_pages_for_people():
     assert {name: part["ports"] for name, part in PARTS.items() if "ports" in part} == PUBLISHED
     assert not any("network_mode" in part or "expose" in part for part in PARTS.values())
 
@@ -77,14 +79,17 @@ def test_a_database_is_reached_by_its_service_and_by_who_checks_it(service):
     assert COMPOSE["networks"][f"{service}-data"] == {"internal": True}
 
 
-def test_only_the_gateway_and_the_mailbox_have_a_way_out():
+def test_only_the_gateway_and_the_pages_for_people_have_a_way_out():
     ways_out = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
 
-    assert {name: members(name) for name in ways_out} == {"entry": {"gateway"}, "pages": {"mailpit"}}
+    assert {name: members(name) for name in ways_out} == {
+        "entry": {"gateway"},
+        "pages": {"mailpit", "prometheus", "jaeger"},
+    }
 
 
-def test_the_broker_is_reached_by_those_who_publish_or_listen():
-    assert members("events") == {"rabbitmq", *SERVICES_WITH_DATABASE}
+def test_the_broker_is_reached_by_those_who_publish_or_listen_and_by_who_watches_it():
+    assert members("events") == {"rabbitmq", *SERVICES_WITH_DATABASE, "prometheus"}
     assert set(PUBLISHERS) < members("events")
 
 
@@ -159,8 +164,30 @@ def test_the_gateway_is_of_the_version_that_its_tests_run():
     assert PARTS["gateway"]["image"] == f"envoyproxy/envoy:v{pinned[1]}"
 
 
-def test_the_gateways_configuration_is_what_the_template_says():
-    assert gateway.CONFIGURATION.read_text() == gateway.configuration(), "run: python -m cartwright.compose.gateway"
+@pytest.mark.parametrize(("file", "traces"), gateway.CONFIGURATIONS.items())
+def test_the_gateways_configuration_is_what_the_template_says(file, traces):
+    assert file.read_text() == gateway.configuration(traces), "run: python -m cartwright.compose.gateway"
+
+
+def test_traces_go_to_a_part_that_is_there_only_when_asked_for():
+    (given,) = [traces for traces in gateway.CONFIGURATIONS.values() if traces is not None]
+
+    assert given.collector.host in PARTS
+    assert PARTS[given.collector.host]["profiles"] == ["tracing"]
+    assert (
+        f"OTEL_EXPORTER_OTLP_ENDPOINT = http://{given.collector.host}:{given.collector.port}"
+        in (ROOT / "Makefile").read_text()
+    )
+    for service in SERVICES:
+        assert PARTS[service]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "${OTEL_EXPORTER_OTLP_ENDPOINT:-}"
+
+
+def test_prometheus_finds_every_part_where_it_listens():
+    configuration = yaml.safe_load((ROOT / "deploy" / "observability" / "prometheus.yml").read_text())
+    ports = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in configuration["scrape_configs"]}
+
+    assert ports == dict.fromkeys(SERVICES, names.PORT) | {"gateway": gateway.ADMIN_PORT, "rabbitmq": 15692}
+    assert all(set(PARTS[part]["networks"]) & set(PARTS["prometheus"]["networks"]) for part in ports)
 
 
 def test_parts_are_called_what_the_command_calls_them():
