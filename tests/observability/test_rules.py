@@ -41,6 +41,8 @@ class Case:
     raised_by: dict[str, str]
     silent_with: dict[str, str]
     at: str = "20m"
+    times: int = 1
+    """How many alerts are raised."""
 
 
 def requests(status: int, rate: int, path: str = "/orders", method: str = "POST") -> str:
@@ -86,7 +88,7 @@ def mails(sent: int, put_off: int, given_up: int, pending: int) -> dict[str, str
 
 
 def gauge(name: str, raised: float, silent: float, **labels: str) -> Case:
-    inside = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    inside = ",".join(f'{label}="{value}"' for label, value in ({"instance": "1"} | labels).items())
     return Case({f"{name}{{{inside}}}": f"{raised}x100"}, {f"{name}{{{inside}}}": f"{silent}x100"})
 
 
@@ -94,15 +96,18 @@ EVERYTHING_UP = {f'up{{job="{part}",instance="1"}}': "1x100" for part in PARTS}
 
 CASES = {
     "PartGone": Case(
-        {name: values for name, values in EVERYTHING_UP.items() if "orders" not in name},
+        # One has no address any more, the other has one and does not answer there.
+        {name: values for name, values in EVERYTHING_UP.items() if "orders" not in name}
+        | {'up{job="audit",instance="1"}': "0x100"},
         # One of two replicas is enough.
         EVERYTHING_UP | {'up{job="orders",instance="2"}': "0x100"},
+        times=2,
     ),
     "ReplicaDown": gauge("up", 0, 1, job="orders", instance="2"),
     "NotReady": gauge("cartwright_ready", 0, 1, job="orders"),
     "Restarting": Case(
-        {'process_start_time_seconds{job="orders"}': "1x20 2x10 3x10 4x60"},
-        {'process_start_time_seconds{job="orders"}': "1x20 2x80"},
+        {'process_start_time_seconds{job="orders",instance="1"}': "1x20 2x10 3x10 4x60"},
+        {'process_start_time_seconds{job="orders",instance="1"}': "1x20 2x80"},
     ),
     "GatewayErrors": Case(gateway(failing=20), gateway(failing=5)),
     "ServiceErrors": Case(
@@ -152,6 +157,9 @@ def checked(*command: str) -> None:
 
 def looked_at(promtool: str, folder: Path, alert: str, case: Case, given: dict[str, str], *, raised: bool) -> None:
     """Has promtool tell whether, with these series, the alert is raised."""
+    # With every label that its texts name: what is not there would be a gap in them.
+    named = re.findall(r"\$labels\.(\w+)", str(ALERTS[alert]["annotations"]))
+    there = "".join(f',{label}!=""' for label in sorted(set(named)))
     test = {
         "rule_files": [str(FOLDER / "alerts.yml")],
         "tests": [
@@ -160,9 +168,9 @@ def looked_at(promtool: str, folder: Path, alert: str, case: Case, given: dict[s
                 "input_series": [{"series": name, "values": values} for name, values in given.items()],
                 "promql_expr_test": [
                     {
-                        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+                        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"{there}}})',
                         "eval_time": case.at,
-                        "exp_samples": [{"labels": "{}", "value": 1}] if raised else [],
+                        "exp_samples": [{"labels": "{}", "value": case.times}] if raised else [],
                     }
                 ],
             }
