@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
+    ConsumerInfo,
     DeliverPolicy,
     DiscardPolicy,
     PubAck,
@@ -24,7 +25,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
 from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Delivery, Message
 from chassis.lifecycle import keep_trying
@@ -36,6 +37,7 @@ ACK_PENDING_MAX = 2_000
 _SILENT_FETCHES_MAX = 40
 _PUBLISH_AT_ONCE = 256
 _PUBLISH_PENDING_MAX = 4_000
+_STREAM_FULL = 10077
 _FAULTS = (NatsError, OSError, TimeoutError, asyncio.InvalidStateError)
 _log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ class NatsBroker:
         self._jetstream: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._last_fault = ""
+        self._unconfirmed: set[asyncio.Future[PubAck]] = set()
 
     async def start(self) -> None:
         self._connecting = asyncio.create_task(
@@ -84,6 +87,11 @@ class NatsBroker:
         _log.info("connected to the broker")
 
     async def _note_fault(self, error: Exception) -> None:
+        if isinstance(error, APIError):
+            # A message was refused. nats-py 2.16 tells it here, and lets those who wait for confirmations wait on.
+            for confirmation in self._unconfirmed:
+                if not confirmation.done():
+                    confirmation.set_exception(error)
         # The client tries four times a second; an outage is told once.
         fault = f"{type(error).__name__}: {error}"
         if fault != self._last_fault:
@@ -129,6 +137,8 @@ class NatsBroker:
         except _FAULTS as error:
             if isinstance(error, NoStreamResponseError):
                 await self._mend_stream(jetstream)
+            elif isinstance(error, APIError) and error.err_code == _STREAM_FULL:
+                await self._make_room(jetstream)
             raise BrokerUnavailable(f"publishing was not confirmed: {type(error).__name__}") from error
 
     async def _publish_together(self, jetstream: JetStreamContext, messages: Sequence[Message]) -> None:
@@ -139,11 +149,13 @@ class NatsBroker:
                     f"{self._stream}.{message.type}", message.body, headers={"Nats-Msg-Id": message.id}
                 )
                 confirmations.append(confirmation)
+                self._unconfirmed.add(confirmation)
             await asyncio.gather(*confirmations)
         finally:
             # One that is left to wait for its answer holds a place among the client's pending ones for ever.
             for confirmation in confirmations:
                 confirmation.cancel()
+            self._unconfirmed.difference_update(confirmations)
 
     async def _mend_stream(self, jetstream: JetStreamContext) -> None:
         _log.warning("the broker has no stream any more; it is made again")
@@ -151,6 +163,18 @@ class NatsBroker:
             await self._ensure_stream(jetstream)
         except _FAULTS as fault:
             _log.warning("the stream could not be made", error=str(fault))
+
+    async def _make_room(self, jetstream: JetStreamContext) -> None:
+        """Remove what every group has acknowledged: a stream keeps what was consumed too, until it is full."""
+        try:
+            last = (await jetstream.stream_info(self._stream)).state.last_seq
+            groups = await jetstream.consumers_info(self._stream)
+            done = min((_done_up_to(group, last) for group in groups), default=0)
+            if done > 0:
+                await jetstream.purge_stream(self._stream, seq=done + 1)
+            _log.warning("the stream is full; what every group has acknowledged was removed", up_to=done)
+        except _FAULTS as fault:
+            _log.warning("no room could be made in the stream", error=str(fault))
 
     async def subscribe(self, group: str, types: Sequence[str]) -> "NatsSubscription":
         subscription = NatsSubscription(self, group, [f"{self._stream}.{_subject(type_)}" for type_ in types])
@@ -243,6 +267,8 @@ class NatsDelivery:
         self._message = message
         self.body: bytes = message.data
         self.attempt: int = message.metadata.num_delivered or 1
+        self.given_up = False
+        """JetStream counts what is handed back like what nobody answered, so that it cannot be told."""
 
     async def acknowledge(self) -> None:
         try:
@@ -255,6 +281,13 @@ class NatsDelivery:
             await self._message.nak(delay=delay_s)
         except _FAULTS as error:
             raise BrokerUnavailable(str(error)) from error
+
+
+def _done_up_to(group: ConsumerInfo, last: int) -> int:
+    """The number of the last message before which nothing is left to do for the group; `last` is the stream's own."""
+    if not group.num_pending and not group.num_ack_pending:
+        return last  # Its own count stands at the last message that was of its concern.
+    return group.ack_floor.stream_seq if group.ack_floor is not None else 0
 
 
 def _subject(type_: str) -> str:
