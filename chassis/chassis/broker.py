@@ -1,7 +1,8 @@
 """What a broker has to do for us, whichever it is. It carries events; it is not trusted to keep them.
 
-`EVENTS_URL` picks the broker by its scheme. The path of the address names the stream (the exchange), so that several
-systems can share one broker.
+`EVENTS_URL` picks the broker by its scheme: `nats://login:password@host:4222/<stream>`, or
+`amqp://login:password@host:5672/<exchange>?vhost=<virtual host>` (`amqps://` with TLS; the virtual host is `/` unless
+given). The path names the stream (the exchange), so that several systems can share one broker.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,14 @@ class Delivery(Protocol):
     """A message that was handed out and waits for an acknowledgement."""
 
     body: bytes
-    attempt: int
-    """1 for the first delivery."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first delivery."""
+
+    @property
+    def given_up(self) -> bool:
+        """Whoever took it ended before answering, again and again: keep it, and do not try it any more."""
 
     async def acknowledge(self) -> None:
         """It is done with; never hand it out again."""
@@ -71,11 +78,20 @@ class Broker(Protocol):
         """
 
 
+def is_among(type_: str, types: Sequence[str]) -> bool:
+    """Whether a group that asked for `types` wants an event of `type_`."""
+    return any(type_.startswith(wanted[:-1]) if wanted.endswith("*") else type_ == wanted for wanted in types)
+
+
 def broker_for(events_url: str, client: str) -> Broker:
-    """The broker that `events_url` names. Raises `ValueError` for a scheme that is none of nats and amqp."""
+    """The broker that `events_url` names. Raises `ValueError` for a scheme that is none of nats, amqp and amqps."""
     scheme = urlsplit(events_url).scheme
     if scheme == "nats":
         from chassis.nats_broker import NatsBroker
 
         return NatsBroker(events_url, client)
-    raise ValueError(f"EVENTS_URL has to start with nats://, not {scheme}://.")
+    if scheme in ("amqp", "amqps"):
+        from chassis.rabbit_broker import RabbitBroker
+
+        return RabbitBroker(events_url, client)
+    raise ValueError(f"EVENTS_URL has to start with nats://, amqp:// or amqps://, not {scheme}://.")

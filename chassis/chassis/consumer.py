@@ -40,6 +40,10 @@ Handle: TypeAlias = Callable[[Connection, Sequence[Envelope]], Awaitable[None]]
 arrival, which need not be that of their happening."""
 
 
+class NobodySurvives(Exception):
+    """The reason of a dead letter that was given up by the broker, and not by its handler."""
+
+
 class Consumer:
     """A `Part`. `after_commit` is called when a batch took effect, to wake whoever works on what it left."""
 
@@ -109,7 +113,13 @@ class Consumer:
         return False
 
     async def _take(self, deliveries: Sequence[Delivery]) -> None:
-        rest = [(delivery, self._read(delivery)) for delivery in deliveries]
+        rest: list[Letter] = []
+        for delivery in deliveries:
+            letter = (delivery, self._read(delivery))
+            if delivery.given_up:
+                await self._keep(*letter)
+            else:
+                rest.append(letter)
         while rest:
             count, batch = 0, list[Letter]()
             while rest and count < EVENTS_MAX:
@@ -158,6 +168,12 @@ class Consumer:
         else:
             await self._return([(delivery, events)], try_again)
 
+    async def _keep(self, delivery: Delivery, events: Sequence[Envelope]) -> None:
+        """Put what nobody survives among the dead letters, without another try."""
+        for event in events:
+            await self._bury(delivery, event, NobodySurvives("whoever took it ended before answering"))
+        await _acknowledge(delivery, events)
+
     async def _give_effect(self, events: Sequence[Envelope]) -> None:
         if not events:
             return
@@ -186,11 +202,14 @@ class Consumer:
     async def _bury(self, delivery: Delivery, event: Envelope, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
 
-        async def work(connection: Connection) -> None:
-            await inbox.take_new(connection, [event.id])
+        async def work(connection: Connection) -> bool:
+            if not await inbox.take_new(connection, [event.id]):
+                return False  # It had its effect, at another time or by another replica.
             await inbox.bury(connection, event, event.body, reason=reason, attempts=delivery.attempt)
+            return True
 
-        await self._database.run(work)
+        if not await self._database.run(work):
+            return
         metrics.DEAD_LETTERS.labels(self._group, event.type).inc()
         _log.error(
             "an event failed for good and is a dead letter now",

@@ -53,6 +53,8 @@ def configure(service: str, level: str = "info") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    # The client of RabbitMQ tells of each attempt to connect; an outage is told once, by who connects.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 class _Output:

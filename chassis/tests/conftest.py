@@ -3,15 +3,24 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import structlog
 
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.embedded import rabbitmq
+from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
 from chassis import inbox, journal
+from chassis.broker import Broker, broker_for
 from chassis.database import Connection, Database
 
+SERVERS: dict[str, Callable[[LastWill], AbstractContextManager[ScratchNats | ScratchRabbit]]] = {
+    "nats": running_nats,
+    "rabbitmq": running_rabbit,
+}
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
 
@@ -68,6 +77,29 @@ async def _empty(connection: Connection) -> None:
         SET transaction_id = '0', position = 0, holder = NULL, leased_until = '-infinity';
         """
     )
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, last_will: LastWill) -> Iterator[ScratchNats | ScratchRabbit]:
+    """Each broker that there is, for the tests of one module to kill and to start again."""
+    if request.param == "rabbitmq" and rabbitmq.program() is None:
+        pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
+    with SERVERS[request.param](last_will) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: ScratchNats | ScratchRabbit) -> str:
+    """An EVENTS_URL with a stream or an exchange of its own."""
+    return server.url(f"test-{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+async def broker(url: str) -> AsyncIterator[Broker]:
+    broker = broker_for(url, "test")
+    await broker.start()
+    yield broker
+    await broker.stop()
 
 
 @pytest.fixture

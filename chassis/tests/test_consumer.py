@@ -36,8 +36,8 @@ class Placed(msgspec.Struct):
 class Handed:
     """A delivery, which remembers what became of it."""
 
-    def __init__(self, body: bytes, attempt: int = 1) -> None:
-        self.body, self.attempt = body, attempt
+    def __init__(self, body: bytes, attempt: int = 1, *, given_up: bool = False) -> None:
+        self.body, self.attempt, self.given_up = body, attempt, given_up
         self.fate = "none"
 
     async def acknowledge(self) -> None:
@@ -237,6 +237,27 @@ async def test_an_event_that_is_twice_in_a_batch_has_one_effect(consumer: Consum
     await consumer._take([delivery, twin])
     assert await _names(database) == ["a"]
     assert (delivery.fate, twin.fate) == ("acknowledged", "acknowledged")
+
+
+async def test_what_nobody_survives_is_kept_without_another_try(
+    consumer: Consumer, database: Database, effects: Effects
+) -> None:
+    killer = Handed(b"[" + _body("a") + b"," + _body("b") + b"]", 14, given_up=True)
+    await consumer._take([killer, *_deliveries("c")])
+    assert (effects.batches, killer.fate) == ([["c"]], "acknowledged")
+    reason = "NobodySurvives: whoever took it ended before answering"
+    assert await _dead(database) == [("a", reason, 14), ("b", reason, 14)]
+
+
+async def test_what_had_its_effect_before_it_was_given_up_is_no_dead_letter(
+    consumer: Consumer, database: Database
+) -> None:
+    (delivery,) = _deliveries("a")
+    await consumer._take([delivery])
+    killer = Handed(b"[" + delivery.body + b"," + _body("b") + b"]", 14, given_up=True)
+    await consumer._take([killer])
+    assert await _names(database) == ["a"]
+    assert [subject for subject, _, _ in await _dead(database)] == ["b"]
 
 
 async def test_replicas_that_get_the_same_events_at_once_give_them_one_effect(

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and NATS servers for tests: quick to start, safe to kill, and thrown away afterwards.
+"""Real PostgreSQL, NATS and RabbitMQ servers for tests: quick to start, safe to kill, and thrown away afterwards.
 
 The same programs and settings as the embedded system, except that nothing is synced to disk: a test kills processes,
 not machines.
@@ -13,23 +13,32 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cartwright.embedded import nats, postgres
+from cartwright.embedded import nats, postgres, rabbitmq
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import LOOPBACK
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
 POLL_SECONDS = 0.02
+RABBIT_SETTLE_SECONDS = 1.5
 
 
 class ScratchServer:
     """A server process that a test may kill and start again on the same port with the same data."""
 
-    def __init__(self, command: list[str], folder: Path, will: LastWill, user: str | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        folder: Path,
+        will: LastWill,
+        user: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = command
+        self._environment = environment or {"PATH": "/usr/bin:/bin"}
         self.folder = folder
         self._log = folder / "server.log"
         self._will = will
@@ -50,7 +59,7 @@ class ScratchServer:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin"},
+                env=self._environment,
                 start_new_session=True,
                 user=self._user,
                 group=None if self._user is None else postgres.server_group(self._user),
@@ -141,11 +150,17 @@ class ScratchNats(ScratchServer):
         self.monitor_port = free_port()
         self._password = secrets.token_urlsafe(12)
         configuration = folder / "nats.conf"
+        self._store = folder / "nats"
         # Every test has streams of its own, each with the reservation of a real one.
         nats.write_configuration(
-            configuration, folder / "nats", self.port, self.monitor_port, self._password, file_store_max="100TB"
+            configuration, self._store, self.port, self.monitor_port, self._password, file_store_max="100TB"
         )
         super().__init__(nats.server_command(configuration), folder, will)
+
+    def lose_store(self) -> None:
+        """Has it forget everything, between a kill and a start."""
+        shutil.rmtree(self._store)
+        self._store.mkdir(mode=0o700)
 
     def url(self, stream: str) -> str:
         return f"nats://{nats.USER}:{self._password}@{self.host}:{self.port}/{stream}"
@@ -154,6 +169,54 @@ class ScratchNats(ScratchServer):
         health = f"http://{self.host}:{self.monitor_port}/healthz"
         with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=1) as answer:
             return bool(answer.status == 200)
+        return False
+
+
+class ScratchRabbit(ScratchServer):
+    """`url(exchange)` is what a service takes as EVENTS_URL. Only where `rabbitmq.program()` finds one."""
+
+    def __init__(self, folder: Path, will: LastWill) -> None:
+        program = rabbitmq.program()
+        assert program is not None, rabbitmq.INSTALL
+        self._ports = rabbitmq.NodePorts(free_port(), free_port(), free_port())
+        self._password = secrets.token_urlsafe(12)
+        self._names: subprocess.Popen[bytes] | None = None
+        rabbitmq.write_configuration(folder, self._ports, self._password)
+        super().__init__([program], folder, will, environment=rabbitmq.server_environment(folder, self._ports))
+
+    def start(self) -> None:
+        if self._names is None:
+            self._names = subprocess.Popen(
+                rabbitmq.names_command(self._ports), stdin=subprocess.DEVNULL, cwd="/", start_new_session=True
+            )
+            self._will.stop_process(self._names.pid)
+        super().start()
+
+    def kill(self) -> None:
+        # A queue that is younger than that when its node is killed never works again (RabbitMQ 3.10): the node keeps
+        # the names of its queues in a file that it writes half a second later.
+        time.sleep(RABBIT_SETTLE_SECONDS)
+        super().kill()
+
+    def end(self) -> None:
+        """Kills it, and what it needed, for good."""
+        super().kill()
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait(STOP_SECONDS_MAX)
+            self._names = None
+
+    def lose_store(self) -> None:
+        """Has it forget everything, between a kill and a start."""
+        shutil.rmtree(rabbitmq.store(self.folder))
+
+    def url(self, exchange: str) -> str:
+        return f"amqp://{rabbitmq.USER}:{self._password}@{LOOPBACK}:{self._ports.amqp}/{exchange}"
+
+    def is_ready(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self._ports.amqp), timeout=1) as probe:
+            probe.sendall(b"AMQP\x00\x00\x09\x01")
+            return bool(probe.recv(8))
         return False
 
 
@@ -178,6 +241,17 @@ def running_nats(will: LastWill) -> Iterator[ScratchNats]:
             yield server
         finally:
             server.kill()
+
+
+@contextlib.contextmanager
+def running_rabbit(will: LastWill) -> Iterator[ScratchRabbit]:
+    with scratch_folder(will) as folder:
+        server = ScratchRabbit(folder, will)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end()
 
 
 @contextlib.contextmanager
