@@ -33,7 +33,7 @@ settings.register_profile("ordinary")
 settings.register_profile("thorough", max_examples=10 * settings.default.max_examples)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
-WITH_OWN_SYSTEM = {"tests/e2e/test_running.py", "tests/e2e/test_traces.py"}
+WITH_OWN_SYSTEM = {"tests/e2e/test_running.py", "tests/e2e/test_traces.py", "tests/e2e/test_rabbitmq.py"}
 EACH_WITH_OWN_SYSTEM = {"tests/chaos/test_crash_matrix.py"}
 """Worth a system on every worker, since each of their tests takes a minute or more."""
 

@@ -53,12 +53,20 @@ def up(
         RATE_LIMIT_DEFAULT
     ),
     replicas: Annotated[int, typer.Option(min=1, max=REPLICAS_MAX, help="How many of each service run.")] = 1,
+    events_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CARTWRIGHT_EVENTS_URL",
+            metavar="amqp://...",
+            help="A RabbitMQ (or a NATS) of your own, which then takes the place of the one that comes along.",
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
 ) -> None:
     """Start everything. Ctrl-C stops it, unless detached."""
     from cartwright.up import up as bring_up
 
-    bring_up(data, port, _parse_rate_limit(rate_limit), replicas, detach=detach)
+    bring_up(data, port, _parse_rate_limit(rate_limit), replicas, _parse_events_url(events_url), detach=detach)
 
 
 @app.command()
@@ -224,6 +232,12 @@ def _parse_rate_limit(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise typer.BadParameter("a number of requests per second, or off", param_hint="--rate-limit")
     return int(text)
+
+
+def _parse_events_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("amqp://", "amqps://", "nats://")):
+        raise typer.BadParameter("an address that starts with amqp://, amqps:// or nats://", param_hint="--events-url")
+    return url
 
 
 def main() -> None:

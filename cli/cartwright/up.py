@@ -21,13 +21,21 @@ from cartwright.part_table import PartView, part_table
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(data: Path, port: int, rate_limit: int | None, replicas: int = 1, *, detach: bool) -> None:
+def up(
+    data: Path,
+    port: int,
+    rate_limit: int | None,
+    replicas: int = 1,
+    events_url: str | None = None,
+    *,
+    detach: bool,
+) -> None:
     """Starts the system at `data`. With `detach` returns once all is ready, else when it has been stopped.
 
     A start that fails, or is interrupted, leaves nothing running. Raises AlreadyRunning, PortInUse, StartFailed.
     """
     console = Console(highlight=False, soft_wrap=True)
-    system = _start(data, port, rate_limit, replicas, console, detach=detach)
+    system = _start(data, port, rate_limit, replicas, events_url, console, detach=detach)
     try:
         asyncio.run(_wait(system, console) if detach else _show(system, console))
     except SystemGone:
@@ -45,7 +53,16 @@ def up(data: Path, port: int, rate_limit: int | None, replicas: int = 1, *, deta
             raise StartFailed("The start was interrupted; nothing runs.") from None
 
 
-def _start(data: Path, port: int, rate_limit: int | None, replicas: int, console: Console, *, detach: bool) -> System:
+def _start(
+    data: Path,
+    port: int,
+    rate_limit: int | None,
+    replicas: int,
+    events_url: str | None,
+    console: Console,
+    *,
+    detach: bool,
+) -> System:
     layout = make_data_folder(data)
     with only_one(layout):
         if processes.is_supervised(layout.data):
@@ -60,7 +77,7 @@ def _start(data: Path, port: int, rate_limit: int | None, replicas: int, console
             return system
         stop_orphans(layout.data)
         listening.require_free_ports(Ports(port, replicas))
-        system = make_system(layout, port, rate_limit, replicas)
+        system = make_system(layout, port, rate_limit, replicas, events_url)
         try:
             launch(system, console.print)
         except KeyboardInterrupt:

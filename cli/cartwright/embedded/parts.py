@@ -54,15 +54,7 @@ def all_parts(system: System) -> list[Part]:
             stop_seconds_max=30,
             user=postgres.server_user(),
         ),
-        Part(
-            name="nats",
-            group="stores",
-            command=nats.server_command(system.layout.nats_configuration),
-            address=f"{LOOPBACK}:{ports.nats}",
-            # For the collector of garbage, which lets the heap double otherwise. It is no limit to what can be had.
-            environment={"GOMEMLIMIT": "40MiB"},
-            stop_seconds_max=10,
-        ),
+        *([_nats(system)] if system.broker_elsewhere is None else []),
         Part(
             name="mail",
             group="stores",
@@ -82,6 +74,18 @@ def all_parts(system: System) -> list[Part]:
             address=system.gateway_url,
         ),
     ]
+
+
+def _nats(system: System) -> Part:
+    return Part(
+        name="nats",
+        group="stores",
+        command=nats.server_command(system.layout.nats_configuration),
+        address=f"{LOOPBACK}:{system.ports.nats}",
+        # For the collector of garbage, which lets the heap double otherwise. It is no limit to what can be had.
+        environment={"GOMEMLIMIT": "40MiB"},
+        stop_seconds_max=10,
+    )
 
 
 def _service(system: System, name: str, replica: int) -> Part:

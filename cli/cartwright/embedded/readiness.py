@@ -22,7 +22,7 @@ class Probes:
         self._has_gateway_the_keys = False
         self._probes: Mapping[str, Callable[[], Awaitable[bool]]] = {
             "postgres": self._postgres_takes_logins,
-            "nats": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.nats_monitor}/healthz"),
+            **({"nats": self._nats_is_healthy} if system.broker_elsewhere is None else {}),
             "mail": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.mailbox}/health"),
             "gateway": self._gateway_passes_requests,
             **{
@@ -55,6 +55,9 @@ class Probes:
     async def _answers_200(self, url: str) -> bool:
         async with self._http.get(url) as answer:
             return answer.status == 200
+
+    async def _nats_is_healthy(self) -> bool:
+        return await self._answers_200(f"http://{LOOPBACK}:{self._system.ports.nats_monitor}/healthz")
 
     async def _postgres_takes_logins(self) -> bool:
         connection = await asyncpg.connect(self._system.superuser_url, timeout=PROBE_SECONDS_MAX)

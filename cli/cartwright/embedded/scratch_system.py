@@ -20,11 +20,15 @@ PORTS_FROM, PORTS_TO = 20_000, 30_000
 
 @dataclass(frozen=True)
 class ScratchSystem:
-    """`data` is its folder, `port` its base port, `replicas` how many of each service run."""
+    """`data` is its folder, `port` its base port, `replicas` how many of each service run.
+
+    `events_url` is that of a broker which is no part of it.
+    """
 
     data: Path
     port: int
     replicas: int = 1
+    events_url: str | None = None
 
     @property
     def gateway(self) -> str:
@@ -39,7 +43,11 @@ class ScratchSystem:
         return self.run("token", "--email", email, *(["--admin"] if admin else [])).stdout.strip()
 
     def start(self) -> None:
-        self.run(*("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas)))
+        broker = [] if self.events_url is None else ["--events-url", self.events_url]
+        self.run(
+            *("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas)),
+            *broker,
+        )
 
     def stop(self) -> None:
         self.run("down")
@@ -65,10 +73,12 @@ class ScratchSystem:
 
 
 @contextlib.contextmanager
-def running_system(data: Path, last_will: LastWill, replicas: int = 1) -> Iterator[ScratchSystem]:
+def running_system(
+    data: Path, last_will: LastWill, replicas: int = 1, events_url: str | None = None
+) -> Iterator[ScratchSystem]:
     """A started system without rate limits, erased afterwards however this ends."""
     start = random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS)  # noqa: S311
-    system = ScratchSystem(data, listening.free_base(start, replicas), replicas)
+    system = ScratchSystem(data, listening.free_base(start, replicas), replicas, events_url)
     last_will.run_command(system.command_line("down", "--erase"), while_exists=data)
     try:
         system.start()

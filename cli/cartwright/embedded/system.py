@@ -22,11 +22,15 @@ CHARACTERS_REFUSED = "\"'\\;#\n\r"
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """What a person chose at the last start. `rate_limit` is in requests per second and user; None is off."""
+    """What a person chose at the last start. `rate_limit` is in requests per second and user; None is off.
+
+    `events_url` is that of a broker of their own; None is the NATS that comes with the system.
+    """
 
     port: int
     rate_limit: int | None
     replicas: int = 1
+    events_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class System:
     rate_limit: int | None = RATE_LIMIT_DEFAULT
     detours: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """The port of a proxy, by who calls and which part: for `cartwright chaos`, which has connections fail."""
+    broker_elsewhere: str | None = None
+    """The EVENTS_URL of a broker that is no part of this system."""
 
     def port(self, caller: str, part: str, port: int) -> int:
         """Where `caller` finds the part that listens at `port`."""
@@ -56,6 +62,8 @@ class System:
         return f"http://localhost:{self.ports.mailbox}"
 
     def events_url(self, service: str) -> str:
+        if self.broker_elsewhere is not None:
+            return self.broker_elsewhere
         port = self.port(service, "nats", self.ports.nats)
         return f"nats://{nats.USER}:{self.credentials.broker}@{LOOPBACK}:{port}/{STREAM}"
 
@@ -116,7 +124,7 @@ def open_system(data: Path) -> System:
         raise CannotGoOn(f"{data} belongs to another user. Run this as the user who started the system.") from error
     if kept is None or choices is None:
         raise NoSuchSystem(f"There is no system at {data}. Start one: cartwright up --data {data}")
-    return System(layout, Ports(choices.port, choices.replicas), kept, choices.rate_limit)
+    return _system(layout, kept, choices)
 
 
 def make_data_folder(data: Path) -> Layout:
@@ -135,11 +143,19 @@ def make_data_folder(data: Path) -> Layout:
     return layout
 
 
-def make_system(layout: Layout, port: int, rate_limit: int | None, replicas: int = 1) -> System:
+def make_system(
+    layout: Layout, port: int, rate_limit: int | None, replicas: int = 1, events_url: str | None = None
+) -> System:
     """Makes the credentials that are missing, and notes these choices for the commands that come later."""
-    system = System(layout, Ports(port, replicas), credentials.load_or_make(layout), rate_limit)
-    write_private(layout.choices, msgspec.json.encode(Choices(port, rate_limit, replicas)).decode())
+    choices = Choices(port, rate_limit, replicas, events_url)
+    system = _system(layout, credentials.load_or_make(layout), choices)
+    write_private(layout.choices, msgspec.json.encode(choices).decode())
     return system
+
+
+def _system(layout: Layout, kept: Credentials, choices: Choices) -> System:
+    ports = Ports(choices.port, choices.replicas)
+    return System(layout, ports, kept, choices.rate_limit, broker_elsewhere=choices.events_url)
 
 
 def write_what_services_may_know(system: System) -> None:
