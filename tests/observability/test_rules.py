@@ -87,6 +87,11 @@ def mails(sent: int, put_off: int, given_up: int, pending: int) -> dict[str, str
     )
 
 
+def queues(group: int, history: int) -> dict[str, str]:
+    start = 'rabbitmq_queue_messages_ready{job="rabbitmq",vhost="/",queue='
+    return series(f'{start}"cartwright.audit"}} {group}x100', f'{start}"cartwright"}} {history}x100')
+
+
 def gauge(name: str, raised: float, silent: float, **labels: str) -> Case:
     inside = ",".join(f'{label}="{value}"' for label, value in ({"instance": "1"} | labels).items())
     return Case({f"{name}{{{inside}}}": f"{raised}x100"}, {f"{name}{{{inside}}}": f"{silent}x100"})
@@ -139,7 +144,7 @@ CASES = {
     "MailWaits": gauge("cartwright_mails_oldest_pending_seconds", 3700, 3000, job="notifications"),
     "MailsGivenUp": Case(mails(80, 0, 20, pending=0), mails(99, 5, 1, pending=0), at="70m"),
     "BrokerBlocksPublishers": gauge("rabbitmq_alarms_free_disk_space_watermark", 1, 0, job="rabbitmq"),
-    "QueueDeep": gauge("rabbitmq_queue_messages_ready", 10001, 9000, job="rabbitmq"),
+    "QueueDeep": Case(queues(group=10_001, history=0), queues(group=9_000, history=1_000_000)),
 }
 
 
