@@ -56,6 +56,20 @@ def growth(plan: GrowthPlan, *, as_json: bool) -> bool:
     return report.holds
 
 
+def brokers(seconds: float, *, as_json: bool) -> None:
+    """Runs and tells. Raises CannotGoOn when it could not be run to its end."""
+    # By these alone the command needs the chassis, which is not where only the command is.
+    from cartwright.bench.broker_table import tell_brokers
+    from cartwright.bench.brokers import compare_brokers
+
+    with _progress() as say:
+        report = compare_brokers(seconds, say)
+    if as_json:
+        _print_json(report)
+    else:
+        tell_brokers(report, _console())
+
+
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Steps with their time, on stderr: what programs read goes to stdout."""

@@ -59,6 +59,17 @@ def growth(
         raise typer.Exit(1)
 
 
+@bench.command()
+def brokers(
+    seconds: Annotated[float, typer.Option(min=0.1, help="For how long is published in each way.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how many events a second go by NATS and by RabbitMQ, where that is installed."""
+    from cartwright.bench import command
+
+    command.brokers(seconds, as_json=as_json)
+
+
 def _sound(parse: Callable[[], PlanT]) -> PlanT:
     try:
         return parse()
