@@ -123,6 +123,8 @@ async def test_a_broker_stops_at_whatever_moment_of_its_start(rabbit: ScratchRab
         await asyncio.sleep(milliseconds / 1000)
         async with asyncio.timeout(4):
             await broker.stop()
+    left = [task for task in asyncio.all_tasks() if task.get_name().startswith("connect to the broker")]
+    assert not left
 
 
 async def test_what_ends_its_taker_again_and_again_is_set_apart_and_then_given_up(new_broker: NewBroker) -> None:
