@@ -59,9 +59,13 @@ def growth(plan: GrowthPlan, *, as_json: bool) -> bool:
 def brokers(seconds: float, *, as_json: bool) -> None:
     """Runs and tells. Raises CannotGoOn when it could not be run to its end."""
     # By these alone the command needs the chassis, which is not where only the command is.
+    import structlog
+
     from cartwright.bench.broker_table import tell_brokers
     from cartwright.bench.brokers import compare_brokers
 
+    # What programs read goes to stdout, and nothing else.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with _progress() as say:
         report = compare_brokers(seconds, say)
     if as_json:
