@@ -30,12 +30,20 @@ async def test_writers_at_once_make_one_chain_without_gaps(database: Database, m
     assert verification.entries == 100
 
 
-async def test_each_entry_is_logged_under_the_correlation_id_of_its_event(database: Database, make_event: Any) -> None:
+async def test_what_is_recorded_is_logged_under_the_correlation_id_of_its_work(
+    database: Database, make_event: Any
+) -> None:
+    events = [
+        make_event(correlationid="purchase-1"),
+        make_event(correlationid="purchase-2"),
+        make_event("order.confirmed", correlationid="purchase-1"),
+    ]
     with capture_logs() as lines:
-        await record(database, [make_event(correlationid="purchase-1"), make_event("order.confirmed")])
-    told = [(line["event"], line["event_type"], line["position"]) for line in lines]
-    assert told == [("event recorded", "order.placed", 1), ("event recorded", "order.confirmed", 2)]
-    assert lines[0]["correlation_id"] == "purchase-1" != lines[1]["correlation_id"]
+        await record(database, events)
+    assert [(line["event"], line["correlation_id"], line["event_types"], line["up_to"]) for line in lines] == [
+        ("events recorded", "purchase-1", ["order.placed", "order.confirmed"], 3),
+        ("events recorded", "purchase-2", ["order.placed"], 3),
+    ]
 
 
 async def test_an_empty_journal_is_intact(database: Database) -> None:
