@@ -16,7 +16,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify
+.PHONY: help setup up down test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify docker-test
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -65,7 +65,10 @@ docker-down: ## stop what docker-up started; the data stays. ARGS=--volumes remo
 	@$(COMPOSE) down --remove-orphans $(ARGS)
 
 docker-verify: ## check every promise on the data of the system under Docker
-	@$(COMPOSE) run --rm tools verify $(ARGS)
+	@$(COMPOSE) run --rm -T tools verify $(ARGS)
+
+docker-test: setup ## build and start all under Docker, buy, kill each container, cut each network, upgrade; minutes
+	.venv/bin/pytest -n0 -m docker tests/docker $(ARGS)
 
 lint: setup ## check format, rules, types and the direction of imports
 	.venv/bin/ruff format --check
