@@ -38,6 +38,7 @@ class Subject(Protocol):
     correlation_id: str
     traceparent: str | None
     attempts: int
+    """How often it was taken up again, by whomever: 0 means that all that was asked for it was asked by the first."""
 
 
 SubjectT = TypeVar("SubjectT", bound=Subject)
@@ -105,7 +106,8 @@ class Record(Protocol[SubjectT, ReasonT]):
         the pivot or ended before is answered so."""
 
     async def end_undone(self, ends: Sequence[tuple[SubjectT, ReasonT | None]]) -> Sequence[SubjectT]:
-        """All is undone: the subject ends. With a reason, straight from the start, since nothing had been done."""
+        """All is undone: the subject ends. With a reason, straight from the start, since nothing had been done; unless
+        somebody else has taken it up since, and carries on."""
 
     async def put_off(self, delays: Sequence[tuple[SubjectT, float, str]]) -> None:
         """Try again after so many seconds, for that reason."""
@@ -203,12 +205,14 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
     ) -> SubjectT:
         if not steps:
             subject = await self._ends.submit((subject, reason))
-            # Somebody else may have turned it round meanwhile, and may be gone by now: then all is undone here.
+            # Somebody else may have turned it round meanwhile, and may be gone by now: then all is undone here. One
+            # that was taken up again is left to whoever has it.
             return await self._undo(subject, self._saga.steps) if self._record.has_turned(subject) else subject
         subject = await self._turns.submit((subject, reason))
         if self._record.has_ended(subject):
             return subject
-        return await self._undo(subject, steps)
+        # Whoever has taken it up before it turned round may have done any step.
+        return await self._undo(subject, steps if subject.attempts == 0 else self._saga.steps)
 
     async def _undo(self, subject: SubjectT, steps: Sequence[Step[WithT, SubjectT, ReasonT]]) -> SubjectT:
         for step in reversed(steps):

@@ -280,7 +280,7 @@ _END_AT_ONCE = """
     UPDATE orders
     SET status = new.reason::jsonb ->> 'ends_as', reason = new.reason::jsonb, ended_at = now()
     FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
-    WHERE orders.id = new.id AND orders.status = 'pending'
+    WHERE orders.id = new.id AND orders.status = 'pending' AND orders.attempts = 0
     RETURNING orders.id
 """
 _END_UNDONE = """
@@ -295,7 +295,7 @@ async def end_undone(
     connection: Connection, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
 ) -> list[Order]:
     """End orders of which nothing is left, with their events: those with a reason from pending, the others from
-    cancelling. Answers all as they now stand.
+    cancelling. One that somebody else has taken up since is not ended at once. Answers all as they now stand.
 
     `is_awaited` is asked while the rows are locked: a purchase that has ceased to wait by then gets a mail, and one
     that ceases later waits in `as_settled` for this commit, and is answered the end.
@@ -348,9 +348,7 @@ async def put_off(connection: Connection, delays: Sequence[tuple[UUID, float, st
     await connection.execute(
         """
         UPDATE orders
-        SET next_attempt_at = now() + make_interval(secs => new.delay_s),
-            attempts = orders.attempts + 1,
-            last_trouble = new.trouble
+        SET next_attempt_at = now() + make_interval(secs => new.delay_s), last_trouble = new.trouble
         FROM unnest($1::uuid[], $2::float8[], $3::text[]) AS new (id, delay_s, trouble)
         WHERE orders.id = new.id AND orders.status IN ('pending', 'cancelling')
         """,
@@ -362,7 +360,7 @@ async def put_off(connection: Connection, delays: Sequence[tuple[UUID, float, st
 
 _LEASE_DUE = f"""
     UPDATE orders
-    SET next_attempt_at = now() + make_interval(secs => $2)
+    SET next_attempt_at = now() + make_interval(secs => $2), attempts = attempts + 1
     WHERE id IN (
         SELECT id
         FROM orders

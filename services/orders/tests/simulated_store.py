@@ -122,8 +122,8 @@ async def end_undone(
     table: Table, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
 ) -> list[Order]:
     for order, reason in ends:
-        if table.with_status(order.id, Status.CANCELLING if reason is None else Status.PENDING):
-            row = table.rows[order.id]
+        row = table.rows[order.id]
+        if row.status is Status.CANCELLING if reason is None else row.status is Status.PENDING and not row.attempts:
             row.reason = row.reason if reason is None else reason
             assert row.reason is not None
             table.move(order.id, row.reason.ends_as, ended=True)
@@ -143,7 +143,6 @@ async def as_settled(table: Table, order: Order) -> Order:
 async def put_off(table: Table, delays: Sequence[tuple[UUID, float, str]]) -> None:
     for order_id, delay_s, _ in delays:
         if table.with_status(order_id, *PRESENT):
-            table.rows[order_id].attempts += 1
             table.due_at[order_id] = table.in_seconds(delay_s)
 
 
@@ -155,6 +154,7 @@ async def lease_due(table: Table, limit: int, *, lease_s: float) -> list[Order]:
     )
     for _, order_id in due[:limit]:
         table.due_at[order_id] = table.in_seconds(lease_s)
+        table.rows[order_id].attempts += 1
     return [copy(table.rows[order_id]) for _, order_id in due[:limit]]
 
 

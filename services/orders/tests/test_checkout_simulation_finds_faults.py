@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from services.orders.tests import simulated_store
+from services.orders.tests.checkout_simulation import LEASE_S
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments
 from services.orders.tests.simulated_store import Said, Table
 from services.orders.tests.test_checkout_simulation import Checkout, runs
@@ -74,8 +75,8 @@ def end_without_turning_round(plant: pytest.MonkeyPatch) -> None:
     end = simulated_store.end_undone
 
     async def end_undone(table: Table, ends: Any, is_awaited: Any) -> list[Order]:
-        pending = [(order, order.reason) for order, _ in ends if table.with_status(order.id, Status.PENDING)]
-        await end(table, pending, is_awaited)
+        turns = [(order, order.reason) for order, _ in ends if order.reason is not None]
+        await simulated_store.turn_round(table, turns, lease_s=LEASE_S)
         return await end(table, ends, is_awaited)
 
     plant.setattr(OrderRecord, "turn_round", turn_in_memory)

@@ -80,7 +80,7 @@ async def test_sweepers_share_what_was_left_and_take_up_each_order_once(
     payments.always["/payments"] = refuse_work
     await asyncio.gather(*(buyer.buy((product, 1)) for _ in range(40)))
     async with asyncio.timeout(15):
-        while (await rows("SELECT count(*) FROM orders WHERE attempts > 0"))[0]["count"] < 40:
+        while (await rows("SELECT count(*) FROM orders WHERE last_trouble IS NOT NULL"))[0]["count"] < 40:
             await asyncio.sleep(0.02)
     await rows("UPDATE orders SET next_attempt_at = now() + interval '1 second'")
     payments.always.clear()

@@ -1,7 +1,7 @@
 """The saga runner without any I/O: every step broken in every way. All of it together: test_checkout_simulation.py."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -94,14 +94,14 @@ class World:
 
     async def end_undone(self, ends: Sequence[tuple[Thing, str | None]]) -> Sequence[Thing]:
         for thing, reason in ends:
-            if thing.status == ("cancelling" if reason is None else "pending"):
+            if thing.status == "cancelling" if reason is None else thing.status == "pending" and not thing.attempts:
                 thing.status = "ended"
         return [thing for thing, _ in ends]
 
     async def put_off(self, delays: Sequence[tuple[Thing, float, str]]) -> None:
         for thing, delay_s, _ in delays:
             assert 0 < delay_s <= 6
-            thing.put_off, thing.attempts = True, thing.attempts + 1
+            thing.put_off = True
 
     async def reread(self, subjects: Sequence[Thing]) -> Sequence[Thing]:
         return subjects
@@ -129,7 +129,8 @@ class World:
 async def carry(world: World, thing: Thing, *, times: int = 1) -> None:
     """Run the saga, and again for each time that it was put off, up to `times`."""
     runner = world.runner()
-    for _ in range(times):
+    for again in range(times):
+        thing.attempts += bool(again)
         runner.start(thing)
         async with asyncio.timeout(5):
             while runner.running:
@@ -218,6 +219,30 @@ async def test_what_was_cancelled_meanwhile_is_undone_and_not_confirmed() -> Non
     world.assert_sound(thing)
 
 
+@pytest.mark.parametrize("refused", ["do reserve", "do authorize"])
+async def test_what_another_has_taken_up_since_is_not_ended_with_only_its_own_steps_undone(refused: str) -> None:
+    """The first was frozen behind its refusal. To the other, who asked later, everything was granted."""
+    world, thing = World({refused: ["refused"]}), Thing()
+
+    def take_up_before(write: Callable[..., Awaitable[Sequence[Thing]]]) -> Callable[..., Awaitable[Sequence[Thing]]]:
+        async def take_up_and_write(changes: object) -> Sequence[Thing]:
+            if not thing.attempts:
+                thing.attempts = 1
+                for held in world.held.values():
+                    held.add(thing.id)
+            return await write(changes)
+
+        return take_up_and_write
+
+    world.turn_round = take_up_before(world.turn_round)  # type: ignore[method-assign]
+    world.end_undone = take_up_before(world.end_undone)  # type: ignore[method-assign]
+
+    await carry(world, thing)
+
+    assert thing.status == ("pending" if refused == "do reserve" else "ended")
+    world.assert_sound(thing)
+
+
 async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_poison_goes_alone_in_the_end() -> None:
     world = World()
     poison = Thing()
@@ -243,6 +268,7 @@ async def run_once(runner: Runner[World, Thing, str], world: World, things: Sequ
     """Every one of `things` that has not ended takes one more attempt, all at the same time."""
     for thing in things:
         if not world.has_ended(thing):
+            thing.attempts += thing.put_off
             runner.start(thing)
     while runner.running:
         await asyncio.sleep(0)
