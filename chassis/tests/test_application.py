@@ -156,6 +156,11 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
+async def test_it_has_no_plugin_for_shapes_that_nobody_here_uses(verifier: TokenVerifier) -> None:
+    plugins = {type(plugin).__module__ for plugin in _build(verifier, Gate()).plugins}
+    assert not [module for module in plugins if "pydantic" in module]
+
+
 # Readiness
 
 
