@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
+from pogo_core.util.sql import ensure_pogo_sync, get_applied_migrations
 
 from chassis import crash, tracing
 from chassis.lifecycle import keep_trying
@@ -98,7 +99,11 @@ class Database:
         try:
             # Held by the session, so it ends with it: a replica that dies in the middle blocks nobody.
             await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
-            await apply(connection, self._migrations, schema_name="public", logger=_log)
+            await ensure_pogo_sync(connection)
+            applied = await get_applied_migrations(connection, schema_name="public")
+            # Most starts find nothing new, and reading the files would be most of what they do with the database.
+            if not {path.stem for path in self._migrations.iterdir()} <= applied:
+                await apply(connection, self._migrations, schema_name="public", logger=_log)
         finally:
             connection.terminate()
 

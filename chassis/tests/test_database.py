@@ -313,6 +313,21 @@ async def test_a_later_start_applies_only_what_is_new(database_url: str, tmp_pat
     await second.stop()
 
 
+async def test_a_start_that_finds_nothing_new_does_not_read_the_migrations(
+    database_url: str, tmp_path: Path, migrations: Path
+) -> None:
+    only = tmp_path / "0001_first.sql"
+    only.write_text(migrations.joinpath("0001_first.sql").read_text())
+    first = Database(database_url, migrations=tmp_path)
+    await first.start()
+    await first.stop()
+    only.write_text("This cannot be applied.")
+    second = Database(database_url, migrations=tmp_path)
+    async with asyncio.timeout(5):
+        await second.start()
+    await second.stop()
+
+
 async def test_a_migration_that_fails_is_told_at_once_and_leaves_nothing(database_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "migrations"
     folder.mkdir()
