@@ -26,6 +26,7 @@ from cartwright.embedded import keys, scratch_service
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.envelope import Envelope
 
 # `HYPOTHESIS_PROFILE=thorough pytest ...` tries ten times as much of everything that hypothesis thinks of.
@@ -80,6 +81,12 @@ def database_url(postgres: ScratchPostgres) -> Iterator[str]:
     url = postgres.make_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: ScratchPostgres) -> MigratedDatabases:
+    """`with migrated(MIGRATIONS) as url`: a database with the tables of a service and nothing in them."""
+    return MigratedDatabases(postgres)
 
 
 @pytest.fixture

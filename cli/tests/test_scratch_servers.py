@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet
 
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, wait_until
+from cartwright.embedded.scratch_databases import MigratedDatabases
 
 
 async def test_a_fresh_database_belongs_to_a_login_that_is_no_superuser(database_url: str) -> None:
@@ -23,6 +24,18 @@ async def test_a_fresh_database_belongs_to_a_login_that_is_no_superuser(database
     assert await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
     assert await connection.fetchval("SHOW server_version_num") >= "180000"
     await connection.close()
+
+
+async def test_a_migrated_database_is_nobody_elses(migrated: MigratedDatabases, tmp_path: Path) -> None:
+    (tmp_path / "0001_first.sql").write_text(
+        "-- Orders\n-- depends:\n\n-- migrate: apply\nCREATE TABLE orders (id int);\n"
+        "-- migrate: rollback\nDROP TABLE orders;\n"
+    )
+    with migrated(tmp_path) as one, migrated(tmp_path) as other:
+        for url in (one, other):
+            connection = await asyncpg.connect(url, timeout=5)
+            await connection.execute("ALTER TABLE orders ADD COLUMN mine int")
+            await connection.close()
 
 
 async def test_a_killed_postgres_starts_again_with_what_was_committed(own_postgres: ScratchPostgres) -> None:

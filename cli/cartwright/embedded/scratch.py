@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cartwright.embedded import nats, postgres, rabbitmq
 from cartwright.embedded.last_will import LastWill
@@ -109,13 +110,26 @@ class ScratchPostgres(ScratchServer):
 
     def make_database(self) -> str:
         """Makes an empty database, owned by a login of its own that is no superuser; answers its URL."""
-        name, password = f"test_{secrets.token_hex(6)}", secrets.token_urlsafe(12)
-        self.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
+        name, password = _new_name(), secrets.token_urlsafe(12)
+        self.execute(
+            f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
+            f"CREATE DATABASE {name} OWNER {name} STRATEGY {postgres.COPY_STRATEGY}",
+        )
         return self._url(name, password, name)
 
+    def copy_database(self, url: str) -> str:
+        """Makes a database like another one, to which nobody may be connected, with the same login; answers its URL."""
+        original, name = urlsplit(url), _new_name()
+        template = original.path.removeprefix("/")
+        self.execute(
+            f"CREATE DATABASE {name} OWNER {original.username} TEMPLATE {template} STRATEGY {postgres.COPY_STRATEGY}"
+        )
+        return original._replace(path=f"/{name}").geturl()
+
     def drop_database(self, url: str) -> None:
-        name = url.rpartition("/")[2]
-        self.execute(f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
+        """Drops it even if somebody is connected, with its login if that is its own."""
+        name, login = url.rpartition("/")[2], urlsplit(url).username
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)", *([f"DROP ROLE {name}"] if login == name else []))
 
     def execute(self, *statements: str) -> None:
         """Runs statements as the superuser, each in a transaction of its own."""
@@ -267,6 +281,10 @@ def scratch_folder(will: LastWill) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_name() -> str:
+    return f"test_{secrets.token_hex(6)}"
 
 
 def free_port() -> int:

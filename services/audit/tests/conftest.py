@@ -1,6 +1,6 @@
 """The audit service on a real database and broker; only the users service, for its public keys, is played here."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +10,15 @@ from aiohttp.test_utils import TestServer
 
 from audit.app import MIGRATIONS, build
 from audit.settings import Settings
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.database import Database
+
+
+@pytest.fixture
+def database_url(migrated: MigratedDatabases) -> Iterator[str]:
+    """A database with the service's tables, and nothing in them."""
+    with migrated(MIGRATIONS) as url:
+        yield url
 
 
 @pytest.fixture

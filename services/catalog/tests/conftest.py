@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestServer
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product
@@ -158,13 +158,12 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(
-    settings: MakeSettings, postgres: ScratchPostgres, user_jwks: str, tokens: Mapping[str, str]
+    settings: MakeSettings, migrated: MigratedDatabases, user_jwks: str, tokens: Mapping[str, str]
 ) -> AsyncIterator[Service]:
     """One service for a module: its tests take products of their own."""
-    database_url = postgres.make_database()
-    async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
-        yield service
-    postgres.drop_database(database_url)
+    with migrated(MIGRATIONS) as database_url:
+        async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
+            yield service
 
 
 @asynccontextmanager
@@ -179,12 +178,11 @@ async def opened(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def replicas(postgres: ScratchPostgres) -> AsyncIterator[tuple[Database, Database]]:
+async def replicas(migrated: MigratedDatabases) -> AsyncIterator[tuple[Database, Database]]:
     """Two pools to one database, which a module's tests share: each takes products of its own."""
-    database_url = postgres.make_database()
-    async with opened(database_url) as one, opened(database_url) as other:
-        yield one, other
-    postgres.drop_database(database_url)
+    with migrated(MIGRATIONS) as database_url:
+        async with opened(database_url) as one, opened(database_url) as other:
+            yield one, other
 
 
 @pytest.fixture

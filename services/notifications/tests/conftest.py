@@ -3,7 +3,7 @@
 import asyncio
 import email
 import email.policy
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from email.message import EmailMessage
 from typing import Any
 
@@ -13,9 +13,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.database import Connection, Database
 from notifications.app import MIGRATIONS, build
 from notifications.settings import Settings
+
+
+@pytest.fixture
+def database_url(migrated: MigratedDatabases) -> Iterator[str]:
+    """A database with the service's tables, and nothing in them."""
+    with migrated(MIGRATIONS) as url:
+        yield url
 
 
 @pytest.fixture

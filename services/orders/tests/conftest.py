@@ -15,8 +15,16 @@ import uvicorn
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
 
-from orders.app import build
+from cartwright.embedded.scratch_databases import MigratedDatabases
+from orders.app import MIGRATIONS, build
 from orders.settings import Settings
+
+
+@pytest.fixture
+def database_url(migrated: MigratedDatabases) -> Iterator[str]:
+    """A database with the service's tables, and nothing in them."""
+    with migrated(MIGRATIONS) as url:
+        yield url
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded.scratch import ScratchNats, ScratchPostgres
+from cartwright.embedded.scratch import ScratchNats
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings
@@ -27,11 +28,10 @@ WAIT_S_MAX = 15.0
 
 
 @pytest.fixture(scope="module")
-def module_database_url(postgres: ScratchPostgres) -> Iterator[str]:
+def module_database_url(migrated: MigratedDatabases) -> Iterator[str]:
     """One database for all tests of a module, which keep apart by the ids that they make."""
-    url = postgres.make_database()
-    yield url
-    postgres.drop_database(url)
+    with migrated(MIGRATIONS) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,7 +1,7 @@
 """A running users service on a real PostgreSQL, with cheap password hashes, and a person's way through it."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import ready_client, until
-from users.app import build
+from users.app import MIGRATIONS, build
 from users.settings import Settings
 
 ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}
@@ -144,12 +144,18 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(settings: MakeSettings, postgres: ScratchPostgres) -> AsyncIterator[Service]:
+async def service(settings: MakeSettings, migrated: MigratedDatabases) -> AsyncIterator[Service]:
     """One service for a module: its tests take people of their own."""
-    database_url = postgres.make_database()
-    async with running(settings(database_url)) as service:
-        yield service
-    postgres.drop_database(database_url)
+    with migrated(MIGRATIONS) as database_url:
+        async with running(settings(database_url)) as service:
+            yield service
+
+
+@pytest.fixture
+def database_url(migrated: MigratedDatabases) -> Iterator[str]:
+    """A database with the service's tables, and nothing in them."""
+    with migrated(MIGRATIONS) as url:
+        yield url
 
 
 @pytest.fixture
