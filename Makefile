@@ -6,6 +6,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 PARTS := chassis cli $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 INSTALLED := .venv/installed-$(VERSION)
 
+# What is started here is many processes of the same modules: they are compiled once, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Asked only where it is used: not everybody has Docker.
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 TAG = $(or $(CARTWRIGHT_VERSION),latest)
