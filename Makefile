@@ -19,7 +19,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify docker-test
+.PHONY: help setup up down test volume-test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify docker-test
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -35,6 +35,9 @@ down: setup ## stop what `make up ARGS=--detach` started
 
 test: setup ## run all tests
 	.venv/bin/pytest $(ARGS)
+
+volume-test: setup ## what `make test` does with thousands of events, with tens of thousands
+	.venv/bin/pytest -n0 -m matrix chassis/tests $(ARGS)
 
 crash-test: setup ## crash each service at each place on the way of an order. ARGS="-k purchase" for a part
 	.venv/bin/pytest -m matrix tests/chaos/test_crash_matrix.py $(ARGS)

@@ -29,14 +29,21 @@ from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_na
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.envelope import Envelope
 
-# `HYPOTHESIS_PROFILE=thorough pytest ...` tries ten times as much of everything that hypothesis thinks of.
+# `HYPOTHESIS_PROFILE=thorough pytest ...` tries thirty times as much of what hypothesis thinks of.
 settings.register_profile("ordinary")
-settings.register_profile("thorough", max_examples=10 * settings.default.max_examples)
+settings.register_profile("thorough", max_examples=30 * settings.default.max_examples)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
 WITH_OWN_SYSTEM = {"tests/e2e/test_running.py", "tests/e2e/test_traces.py", "tests/e2e/test_rabbitmq.py"}
 EACH_WITH_OWN_SYSTEM = {"tests/chaos/test_crash_matrix.py"}
 """Worth a system on every worker, since each of their tests takes a minute or more."""
+
+OF_THE_BROKERS = {
+    "chassis/tests/test_broker_conformance.py",
+    "chassis/tests/test_broker_conformance_events.py",
+    "chassis/tests/test_rabbit_broker.py",
+}
+"""Together, since a start of RabbitMQ takes five seconds of a processor."""
 
 
 class SharedServers(LoadScopeScheduling):
@@ -49,6 +56,8 @@ class SharedServers(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         if file in EACH_WITH_OWN_SYSTEM:
             return nodeid
+        if file in OF_THE_BROKERS:
+            return "the brokers"
         return "the system" if file.startswith("tests/e2e/") and file not in WITH_OWN_SYSTEM else file
 
 

@@ -1,15 +1,18 @@
 """A database with a journal, an inbox and one table to leave effects in, and a way to wait with a limit."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 import structlog
 
+from cartwright.chaos.proxy import Proxy
 from cartwright.embedded import rabbitmq
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
@@ -79,19 +82,58 @@ async def _empty(connection: Connection) -> None:
     )
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, last_will: LastWill) -> Iterator[ScratchNats | ScratchRabbit]:
-    """Each broker that there is, for the tests of one module to kill and to start again."""
-    if request.param == "rabbitmq" and rabbitmq.program() is None:
-        pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
-    with SERVERS[request.param](last_will) as running:
-        yield running
+@pytest.fixture(scope="session")
+def running_server(last_will: LastWill) -> Iterator[Callable[[str], ScratchNats | ScratchRabbit]]:
+    """`running_server("rabbitmq")`: the session's own, to kill and to start again. Each test leaves it running."""
+    with contextlib.ExitStack() as running:
+        started: dict[str, ScratchNats | ScratchRabbit] = {}
+
+        def start(name: str) -> ScratchNats | ScratchRabbit:
+            if name == "rabbitmq" and rabbitmq.program() is None:
+                pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
+            if name not in started:
+                started[name] = running.enter_context(SERVERS[name](last_will))
+            return started[name]
+
+        yield start
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(
+    request: pytest.FixtureRequest, running_server: Callable[[str], ScratchNats | ScratchRabbit]
+) -> ScratchNats | ScratchRabbit:
+    """Each broker that there is."""
+    return running_server(request.param)
 
 
 @pytest.fixture
 def url(server: ScratchNats | ScratchRabbit) -> str:
     """An EVENTS_URL with a stream or an exchange of its own."""
     return server.url(f"test-{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def at_port() -> Callable[[str, int], str]:
+    """`at_port(url, 1234)` is the same address on another port."""
+
+    def move(url: str, port: int) -> str:
+        address = urlsplit(url)
+        return address._replace(netloc=f"{address.netloc.rpartition(':')[0]}:{port}").geturl()
+
+    return move
+
+
+@pytest.fixture
+async def way(url: str, at_port: Callable[[str, int], str]) -> AsyncIterator[tuple[Proxy, str]]:
+    """A way to the broker, and the EVENTS_URL that leads by it.
+
+    It is cut and mended at once, where to kill a broker and to start it again takes seconds.
+    """
+    port = urlsplit(url).port
+    assert port is not None
+    proxy = Proxy(port)
+    yield proxy, at_port(url, await proxy.start())
+    await proxy.stop()
 
 
 @pytest.fixture

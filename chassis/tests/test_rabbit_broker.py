@@ -4,15 +4,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import aio_pika
 import pytest
 
-from cartwright.embedded import rabbitmq
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchRabbit, running_rabbit
+from cartwright.embedded.scratch import ScratchRabbit
 from chassis import rabbit_link, rabbit_queue
 from chassis.broker import BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.rabbit_broker import RabbitBroker
@@ -24,12 +22,11 @@ Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 NewBroker = Callable[[], Awaitable[RabbitBroker]]
 
 
-@pytest.fixture(scope="module")
-def rabbit(last_will: LastWill) -> Iterator[ScratchRabbit]:
-    if rabbitmq.program() is None:
-        pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
-    with running_rabbit(last_will) as server:
-        yield server
+@pytest.fixture
+def rabbit(running_server: Callable[[str], object]) -> ScratchRabbit:
+    server = running_server("rabbitmq")
+    assert isinstance(server, ScratchRabbit)
+    return server
 
 
 @pytest.fixture
