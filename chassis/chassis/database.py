@@ -31,6 +31,8 @@ ACQUIRE_S_MAX = 5.0
 COMMAND_S_MAX = 10.0
 CONNECT_S_MAX = 5.0
 RETRY_S_MAX = 5.0
+IDLE_S_MAX = 15.0
+"""After a rush its connections are given back, since each holds some MiB of the server's memory."""
 IDLE_IN_TRANSACTION_S_MAX = 3.0
 """Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
 that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
@@ -85,11 +87,14 @@ class Database:
             max_size=self._pool_size_max,
             timeout=CONNECT_S_MAX,
             command_timeout=COMMAND_S_MAX,
-            max_inactive_connection_lifetime=300.0,
+            max_inactive_connection_lifetime=IDLE_S_MAX,
             reset=_leave_session,
             server_settings={
                 "application_name": self._migrations.parent.name,
                 "jit": "off",
+                # A statement keeps its plan from the time when the table was empty, and it grows by millions before
+                # it is analyzed; none of ours is meant to go through a whole table where an index will do.
+                "enable_seqscan": "off",
                 "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S_MAX * 1_000)),
             },
         )
