@@ -30,7 +30,7 @@ def server(last_will: LastWill) -> Iterator[ScratchPostgres]:
         started.start()
         add_databases(started, "orders", "payments")
         yield started
-        started.kill()
+        started.end()
 
 
 @pytest.fixture

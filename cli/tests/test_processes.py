@@ -9,10 +9,17 @@ import psutil
 import pytest
 
 from cartwright.embedded import processes
-from cartwright.embedded.scratch import wait_until
+from cartwright.embedded.scratch import ScratchPostgres, wait_until
 
+SHARED_MEMORY = Path("/proc/sysvipc/shm")
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def makers_of_shared_memory() -> list[str]:
+    """The ids of the processes that made the segments there are."""
+    head, *segments = [line.split() for line in SHARED_MEMORY.read_text().splitlines()]
+    return [segment[head.index("cpid")] for segment in segments]
 
 
 def start(data: Path, code: str = SLEEP) -> "subprocess.Popen[str]":
@@ -52,3 +59,15 @@ def test_what_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
     stubborn.stdout.readline()
     processes.end(processes.find(tmp_path).everything, 0.2)
     assert not psutil.pid_exists(stubborn.pid)
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.exists(), reason="the segments are listed nowhere")
+def test_a_database_that_is_killed_leaves_no_shared_memory_behind_even_when_it_is_frozen(
+    own_postgres: ScratchPostgres,
+) -> None:
+    server = psutil.Process(own_postgres.pid)
+    assert str(server.pid) in makers_of_shared_memory()
+    server.suspend()
+    processes.kill([server])
+    assert not server.is_running()
+    assert str(server.pid) not in makers_of_shared_memory()

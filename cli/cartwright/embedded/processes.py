@@ -14,6 +14,7 @@ import psutil
 MARK = "CARTWRIGHT_DATA"
 STORES = ("postgres", "nats-server")
 SUPERVISOR_MODULE = "supervisor.supervisord"
+QUIT_SECONDS_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,20 @@ def end(processes: list[psutil.Process], seconds_max: float) -> None:
 
 
 def kill(processes: list[psutil.Process]) -> None:
+    """Ends each at once, whatever it is at, and also when it is frozen."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == "postgres":
+                # Killed, it leaves a segment of shared memory behind, of which a machine has but some thousands.
+                process.send_signal(signal.SIGQUIT)
+                process.send_signal(signal.SIGCONT)
+            else:
+                process.kill()
+    _, alive = psutil.wait_procs(processes, timeout=QUIT_SECONDS_MAX)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(processes, timeout=10)
+    psutil.wait_procs(alive, timeout=10)
 
 
 def is_store(process: psutil.Process) -> bool:
