@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import email.parser
 import email.policy
+import re
 import secrets
 import signal
 import time
@@ -118,6 +119,17 @@ class Mailbox:
         del self._ids[:surplus]
 
 
+_PLAIN_ADDRESS = re.compile(r"<([\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*)>\s*(.*)", re.ASCII)
+
+
+class PlainAddresses(SMTP):
+    """Reads a plain address at a glance. The general way makes a class for each, which is a third of a mail's cost."""
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        plain = _PLAIN_ADDRESS.fullmatch(arg)
+        return (plain[1], plain[2]) if plain is not None else super()._getaddr(arg)
+
+
 class Sink:
     """What aiosmtpd calls for each message."""
 
@@ -181,7 +193,7 @@ async def serve(folder: Path, smtp_port: int, http_port: int, host: str = LOOPBA
     mailbox = Mailbox(folder)
     # The name is given because aiosmtpd would otherwise ask the resolver for it, which may take long.
     smtp = await loop.create_server(
-        lambda: SMTP(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), host, smtp_port
+        lambda: PlainAddresses(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), host, smtp_port
     )
     runner = web.AppRunner(page(mailbox), access_log=None)
     await runner.setup()
