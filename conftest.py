@@ -66,6 +66,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no worker is left alone with it at the end; then `testpaths` in order."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in OF_THE_BROKERS)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedServers:
     return SharedServers(config, log)
 

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from audit.app import build
 from audit.settings import Settings
-from chassis import envelope
+from chassis import consumer, envelope
 from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
 from chassis.database import Database
 
@@ -84,8 +84,15 @@ async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
 
 
 async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
-    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], database: Database, until: Any
+    client: Client,
+    broker: Broker,
+    make_event: Any,
+    as_administrator: dict[str, str],
+    database: Database,
+    until: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(consumer, "RETURN_DELAY_S", 0.05)
     torn = make_event(data={"name": "?"})
     good = make_event()
     await publish(broker, envelope.decode(envelope.encode(torn).replace(b'"?"', b'"\xff"')), good)
