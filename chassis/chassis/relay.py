@@ -47,7 +47,7 @@ class Relay:
     async def stop(self) -> None:
         await self._loop.stop()
         if self._held_until > time.monotonic():
-            await self._database.run(self._give_up_lease)
+            await self._database.run_statement(self._give_up_lease)
 
     def wake(self) -> None:
         self._loop.wake()
@@ -75,7 +75,7 @@ class Relay:
         await self._publish(entries)
         for entry in entries:
             crash.point(entry.type, "after publish")
-        await self._database.run(lambda connection: self._advance(connection, cursor, entries[-1]))
+        await self._database.run_statement(lambda connection: self._advance(connection, cursor, entries[-1]))
         metrics.EVENTS_PUBLISHED.inc(len(entries))
         return len(entries) == BATCH_MAX
 
@@ -90,7 +90,7 @@ class Relay:
         except BrokerUnavailable:
             # Another replica may still reach it.
             self._held_until = float("-inf")
-            await self._database.run(self._give_up_lease)
+            await self._database.run_statement(self._give_up_lease)
             raise
 
     def _message(self, entries: Sequence[journal.Entry]) -> Message:
@@ -105,7 +105,7 @@ class Relay:
         if time.monotonic() < self._held_until - LEASE_S / 2:
             return True
         asked_at = time.monotonic()
-        if await self._database.run(self._lease):
+        if await self._database.run_statement(self._lease):
             self._held_until = asked_at + LEASE_S
             return True
         return False

@@ -55,7 +55,9 @@ class SendNotifications:
         """Send one batch. True when there may be more to send at once."""
         # What the database could not be told in the last turn comes first, or those mails would go out again.
         if not self._unsettled:
-            claimed = await self._database.run(lambda c: store_notifications.claim_due(c, BATCH_MAX, LEASE_S))
+            claimed = await self._database.run_statement(
+                lambda connection: store_notifications.claim_due(connection, BATCH_MAX, LEASE_S)
+            )
             if not claimed:
                 return False
             with tracing.together("client", (("send mail", mail.traceparent) for mail in claimed)):

@@ -30,7 +30,7 @@ class OrderRecord:
             await self._delays.submit((order.id, delay_s, why))
 
     async def _put_off(self, delays: Sequence[tuple[UUID, float, str]]) -> Sequence[None]:
-        await self._database.run(lambda connection: store.put_off(connection, delays))
+        await self._database.run_statement(lambda connection: store.put_off(connection, delays))
         return [None] * len(delays)
 
     async def reread(self, subjects: Sequence[Order]) -> Sequence[Order]:

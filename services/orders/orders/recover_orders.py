@@ -43,7 +43,9 @@ class Sweeper:
         OLDEST.set(oldest_s)
         if not waiting or self._runner.running >= RUNNING_MAX:
             return False
-        due = await self._database.run(lambda connection: store.lease_due(connection, BATCH_MAX, lease_s=self._lease_s))
+        due = await self._database.run_statement(
+            lambda connection: store.lease_due(connection, BATCH_MAX, lease_s=self._lease_s)
+        )
         for order in due:
             self._runner.start(order)
         if due:

@@ -41,7 +41,7 @@ def build(settings: Settings) -> Litestar:
 
     provider = ProviderCalls(Sandbox(database))
     settle_refunds = SettleRefunds(database, provider, relay.wake)
-    refunds_loop = Loop("refunds", settle_refunds.turn, rest_s=SETTLE_REST_S)
+    refunds_loop = Loop("refunds", settle_refunds.turn, rest_s=SETTLE_REST_S, gather_s=GATHER_S)
     settle_payments = SettlePayments(database, provider, relay.wake, refunds_loop.wake)
     payments_loop = Loop("captures and voids", settle_payments.turn, rest_s=SETTLE_REST_S, gather_s=GATHER_S)
 

@@ -41,7 +41,7 @@ class SettlePayments:
 
     async def turn(self) -> bool:
         """Settle what is due. True when there is likely more."""
-        due = await self._database.run(lambda connection: store.take_due(connection, BATCH_MAX))
+        due = await self._database.run_statement(lambda connection: store.take_due(connection, BATCH_MAX))
         await self.settle(due)
         return len(due) == BATCH_MAX
 
@@ -63,7 +63,8 @@ class SettlePayments:
             }
             changes = await self._write(payments, asked)
         self._wake_relay()
-        self._wake_refunds()
+        if any(change.refund_minor for change in changes):
+            self._wake_refunds()
         tell(changes)
 
     async def _write(self, payments: Sequence[Payment], asked: Mapping[UUID, Asked]) -> list[Change]:

@@ -28,14 +28,14 @@ class SettleRefunds:
 
     async def turn(self) -> bool:
         """Settle what is due. True when there is likely more."""
-        due = await self._database.run(lambda connection: store_refunds.take_due(connection, BATCH_MAX))
+        due = await self._database.run_statement(lambda connection: store_refunds.take_due(connection, BATCH_MAX))
         await self._settle(due)
         return len(due) == BATCH_MAX
 
     async def settle_now(self, refund_id: UUID) -> None:
         """Settle this refund, unless somebody else has it in hand."""
         await self._settle(
-            await self._database.run(lambda connection: store_refunds.take_due(connection, 1, refund_id))
+            await self._database.run_statement(lambda connection: store_refunds.take_due(connection, 1, refund_id))
         )
 
     async def _settle(self, refunds: Sequence[Refund]) -> None:
