@@ -18,7 +18,7 @@ KeyT = TypeVar("KeyT")
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=100, description="How many items at the most.")]
 Cursor = Annotated[
-    str | None, QueryParameter(name="cursor", max_length=1_000, description="`next_cursor` of the page before.")
+    str | None, QueryParameter(name="cursor", max_length=2_500, description="`next_cursor` of the page before.")
 ]
 
 

@@ -8,7 +8,6 @@ from cartwright.embedded.system import System
 
 CALL_S_MAX = 600.0
 
-# The trigrams are those of services/catalog/catalog/trigrams.py; a test compares.
 ADD = """
     WITH named AS (
         SELECT uuidv7() AS id,
@@ -17,17 +16,9 @@ ADD = """
                       ($4::text[])[1 + number / cardinality($3) % cardinality($4)], number) AS name
         FROM generate_series($1::integer, $2 - 1) AS number
     ), written AS (
-        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
-        SELECT id, sku, name, '', 4999, 'USD', '{}', grams
+        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes)
+        SELECT id, sku, name, '', 4999, 'USD', '{}'
         FROM named
-        CROSS JOIN LATERAL (
-            SELECT array_agg(DISTINCT gram ORDER BY gram) AS grams
-            FROM regexp_split_to_table(lower(name || ' ' || sku), '[^[:alnum:]]+') AS word
-            CROSS JOIN LATERAL (
-                SELECT substr('  ' || word || ' ', at, 3) AS gram FROM generate_series(1, length(word) + 1) AS at
-            ) AS cut
-            WHERE word <> ''
-        ) AS all_grams
         RETURNING id
     ), stocked AS (
         INSERT INTO stock (product_id, available)

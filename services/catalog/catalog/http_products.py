@@ -22,7 +22,7 @@ from catalog.messages import (
     Product,
     StockAdjustment,
 )
-from catalog.product_search import ProductSearch, Sort, place_in
+from catalog.product_search import ProductSearch, Sort, going_on, words_in
 from chassis import access
 from chassis.database import Database
 from chassis.idempotency import IdempotencyKey
@@ -33,7 +33,17 @@ from chassis.relay import Relay
 from chassis.tokens import Caller
 
 AdministratorRequest = Request[Caller, Any, Any]
-Query = Annotated[str | None, QueryParameter(name="q", max_length=200, description="Words, as in a web search.")]
+Query = Annotated[
+    str | None,
+    QueryParameter(
+        name="q",
+        max_length=200,
+        description=(
+            'Words, as in a web search: `"a phrase"`, `-without`, `or`. Where they find nothing, words that no product '
+            "has are taken for misspelt or half-typed."
+        ),
+    ),
+]
 CategoryFilter = Annotated[str | None, QueryParameter(name="category", max_length=80)]
 PriceMin = Annotated[
     str | None, QueryParameter(name="price_min", max_length=20, description="An amount of `currency`, as text.")
@@ -61,7 +71,7 @@ async def get_products(
     cursor: Cursor = None,
 ) -> Page[Product]:
     """The products that are on sale: by relevance when `q` is given, else by name, unless `sort` says otherwise."""
-    query = (q or "").strip() or None
+    query = words_in(q)
     if sort is Sort.RELEVANCE and query is None:
         raise Invalid("sort: relevance needs words to look for, in q.")
     order = sort or (Sort.NAME if query is None else Sort.RELEVANCE)
@@ -75,9 +85,8 @@ async def get_products(
         price_minor_max=_minor(price_max, currency),
         in_stock=in_stock,
         sort=order,
-        after=place_in(order, cursor),
     )
-    return await browse.search_products(database, search, limit)
+    return await browse.search_products(database, going_on(search, cursor), limit)
 
 
 @get("/products/{product_id:uuid}", guards=[access.public])

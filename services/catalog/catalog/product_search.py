@@ -1,9 +1,9 @@
 """What a client looks for among the products, in which order, and after which one it goes on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from chassis.pages import cursor_of, key_of
@@ -20,13 +20,17 @@ class Sort(StrEnum):
     NEWEST = "newest"
 
 
-# A cursor names its order, so that it is never taken for a place in another one; the id makes places unique.
+MINUSES_MAX = 20
+"""PostgreSQL refuses queries with 32 of them in a row."""
+
+# The id makes places unique. What precedes the place names the search: see `_name_of`.
+_Name: TypeAlias = str | list[str]
 _CURSORS: dict[Sort, Any] = {
-    Sort.RELEVANCE: tuple[Sort, float, UUID],
-    Sort.NAME: tuple[Sort, str, UUID],
-    Sort.PRICE: tuple[Sort, str, int, UUID],
-    Sort.DEAREST: tuple[Sort, str, int, UUID],
-    Sort.NEWEST: tuple[Sort, datetime, UUID],
+    Sort.RELEVANCE: tuple[_Name, float, UUID],
+    Sort.NAME: tuple[_Name, str, UUID],
+    Sort.PRICE: tuple[_Name, str, int, UUID],
+    Sort.DEAREST: tuple[_Name, str, int, UUID],
+    Sort.NEWEST: tuple[_Name, datetime, UUID],
 }
 
 
@@ -35,6 +39,8 @@ class ProductSearch:
     """Filters that are None do not filter. Prices are in minor units of `currency`."""
 
     query: str | None = None
+    strange: tuple[str, ...] | None = None
+    """Those words of `query` that stand for similar ones; None while all words mean what they say."""
     category: str | None = None
     currency: str | None = None
     price_minor_min: int | None = None
@@ -44,16 +50,40 @@ class ProductSearch:
     after: tuple[Any, ...] | None = None
 
 
-def place_in(sort: Sort, cursor: str | None) -> tuple[Any, ...] | None:
-    """The place that `cursor` stands for. Raises `Invalid` when it was given out for another order, or never."""
-    key: tuple[Any, ...] | None = key_of(cursor, _CURSORS[sort])
+def words_in(query: str | None) -> str | None:
+    """What is looked for, or None for everything. More minuses than anybody means are taken for blanks."""
+    words = query or ""
+    if words.count("-") > MINUSES_MAX:
+        words = words.replace("-", " ")
+    return words.strip() or None
+
+
+def going_on(search: ProductSearch, cursor: str | None) -> ProductSearch:
+    """The search from the place on that `cursor` stands for, and by the meaning that its words had on the page before.
+
+    Raises `Invalid` when it was given out for another order, for a search of another kind, or never.
+    """
+    key: tuple[Any, ...] | None = key_of(cursor, _CURSORS[search.sort])
     if key is None:
-        return None
-    if key[0] != sort:
-        raise Invalid("The cursor was given out for another order of the products.")
-    return key[1:]
+        return search
+    name, *place = key
+    searched = replace(search, after=tuple(place))
+    if isinstance(name, list) and name[1:2] == ["meaning"]:
+        searched = replace(searched, strange=tuple(name[2:]))
+    if name != _name_of(searched):
+        raise Invalid("The cursor was given out for another search, or for another order of the products.")
+    return searched
 
 
-def cursor_at(sort: Sort, place: tuple[Any, ...]) -> str:
-    """The cursor for going on after `place`."""
-    return cursor_of((sort, *place))
+def cursor_at(search: ProductSearch, place: tuple[Any, ...]) -> str:
+    """The cursor for going on with the search after `place`."""
+    return cursor_of((_name_of(search), *place))
+
+
+def _name_of(search: ProductSearch) -> _Name:
+    """What a cursor says of its search, so that it is never taken for a place in another one."""
+    if search.query is None:
+        return search.sort.value
+    if search.strange is None:
+        return [search.sort.value, "words"]
+    return [search.sort.value, "meaning", *search.strange]

@@ -10,16 +10,14 @@ import msgspec
 from catalog.creation import Creation
 from catalog.errors import SkuTaken
 from catalog.messages import Category, Product, ProductNow
-from catalog.product_search import ProductSearch, Sort
-from catalog.trigrams import SIMILARITY_MIN, trigrams_of
 from chassis.database import Connection, Row
 from chassis.money import Money, money
 
-_PRODUCT = """
+PRODUCT = """
     products.id, products.sku, products.name, products.description, categories.name AS category, products.price_minor,
     products.currency, products.attributes, stock.available, products.version, products.created_at, products.updated_at
 """
-_FROM_PRODUCTS = """
+FROM_PRODUCTS = """
     FROM products
     LEFT JOIN categories ON categories.id = products.category_id
     JOIN stock ON stock.product_id = products.id
@@ -39,11 +37,11 @@ async def lock_products(connection: Connection) -> None:
 async def read_product(connection: Connection, product_id: UUID, *, deleted_too: bool = False) -> Product | None:
     """The product, or None when there is none (any more)."""
     row = await connection.fetchrow(
-        f"SELECT {_PRODUCT} {_FROM_PRODUCTS} WHERE products.id = $1 AND (products.deleted_at IS NULL OR $2)",
+        f"SELECT {PRODUCT} {FROM_PRODUCTS} WHERE products.id = $1 AND (products.deleted_at IS NULL OR $2)",
         product_id,
         deleted_too,
     )
-    return None if row is None else _product(row)
+    return None if row is None else product_of(row)
 
 
 async def read_products_now(connection: Connection, product_ids: Sequence[UUID]) -> list[ProductNow]:
@@ -102,10 +100,10 @@ async def insert_product(
     added = await connection.fetchval(
         """
         INSERT INTO products (
-            id, sku, name, description, category_id, price_minor, currency, attributes, trigrams,
+            id, sku, name, description, category_id, price_minor, currency, attributes,
             created_by, idempotency_key, request_fingerprint
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT DO NOTHING
         RETURNING id
         """,
@@ -117,7 +115,6 @@ async def insert_product(
         price.minor(),
         price.currency,
         msgspec.json.encode(attributes).decode(),
-        trigrams_of(f"{name} {sku}"),
         creation.created_by,
         creation.key,
         creation.fingerprint,
@@ -140,7 +137,7 @@ async def update_product(connection: Connection, product: Product, category_id: 
             """
             UPDATE products
             SET sku = $2, name = $3, description = $4, category_id = $5, price_minor = $6, currency = $7,
-                attributes = $8, trigrams = $9, version = version + 1, updated_at = now()
+                attributes = $8, version = version + 1, updated_at = now()
             WHERE id = $1
             RETURNING version, updated_at
             """,
@@ -152,7 +149,6 @@ async def update_product(connection: Connection, product: Product, category_id: 
             product.price.minor(),
             product.price.currency,
             msgspec.json.encode(product.attributes).decode(),
-            trigrams_of(f"{product.name} {product.sku}"),
         )
     except asyncpg.UniqueViolationError:
         raise SkuTaken(f"Another product has the SKU {product.sku}.") from None
@@ -181,70 +177,6 @@ async def product_was_deleted(connection: Connection, product_id: UUID) -> bool:
             "SELECT EXISTS (SELECT FROM products WHERE id = $1 AND deleted_at IS NOT NULL)", product_id
         )
     )
-
-
-# The columns that each order goes by, with their types; the id comes last in every one.
-_RANK = "ts_rank_cd(products.search, websearch.query)::double precision + likeness.similarity"
-_ORDERS: dict[Sort, tuple[dict[str, str], str]] = {
-    Sort.RELEVANCE: ({_RANK: "double precision", "products.id": "uuid"}, "DESC"),
-    Sort.NAME: ({"lower(products.name)": "text", "products.id": "uuid"}, "ASC"),
-    Sort.PRICE: ({"products.currency": "text", "products.price_minor": "bigint", "products.id": "uuid"}, "ASC"),
-    Sort.DEAREST: ({"products.currency": "text", "products.price_minor": "bigint", "products.id": "uuid"}, "DESC"),
-    Sort.NEWEST: ({"products.created_at": "timestamptz", "products.id": "uuid"}, "DESC"),
-}
-
-
-async def search_products(
-    connection: Connection, search: ProductSearch, limit: int
-) -> list[tuple[Product, tuple[Any, ...]]]:
-    """Up to `limit` products, each with its place in the order."""
-    arguments: list[Any] = []
-
-    def given(value: Any) -> str:
-        arguments.append(value)
-        return f"${len(arguments)}"
-
-    sources, conditions = [_FROM_PRODUCTS], ["products.deleted_at IS NULL"]
-    if search.query is not None:
-        trigrams = f"{given(trigrams_of(search.query))}::text[]"
-        sources.append(
-            f"""
-            CROSS JOIN websearch_to_tsquery('english', {given(search.query)}) AS websearch (query)
-            CROSS JOIN LATERAL (
-                SELECT count(*)::double precision / greatest(cardinality({trigrams}), 1) AS similarity
-                FROM unnest(products.trigrams) AS trigram
-                WHERE trigram = ANY ({trigrams})
-            ) AS likeness
-            """  # noqa: S608 - What stands in the braces are numbers of parameters.
-        )
-        # The first condition can use the indexes, the second one says what is meant.
-        conditions.append(f"(products.search @@ websearch.query OR products.trigrams && {trigrams})")
-        conditions.append(f"(products.search @@ websearch.query OR likeness.similarity >= {SIMILARITY_MIN})")
-    if search.category is not None:
-        conditions.append(f"lower(categories.name) = lower({given(search.category)}::text)")
-    if search.currency is not None:
-        conditions.append(f"products.currency = {given(search.currency)}")
-    if search.price_minor_min is not None:
-        conditions.append(f"products.price_minor >= {given(search.price_minor_min)}")
-    if search.price_minor_max is not None:
-        conditions.append(f"products.price_minor <= {given(search.price_minor_max)}")
-    if search.in_stock is not None:
-        conditions.append("stock.available > 0" if search.in_stock else "stock.available = 0")
-    columns, direction = _ORDERS[search.sort]
-    if search.after is not None:
-        place = ", ".join(f"{given(value)}::{kind}" for value, kind in zip(search.after, columns.values(), strict=True))
-        conditions.append(f"({', '.join(columns)}) {'>' if direction == 'ASC' else '<'} ({place})")
-    rows = await connection.fetch(
-        f"""
-        SELECT {_PRODUCT}, {", ".join(f"{column} AS place_{number}" for number, column in enumerate(columns))}
-        {" ".join(sources)}
-        WHERE {" AND ".join(conditions)}
-        ORDER BY {", ".join(f"{column} {direction}" for column in columns)}
-        LIMIT {given(limit)}
-        """,
-        *arguments,
-    )
-    return [(_product(row), tuple(row[f"place_{number}"] for number in range(len(columns)))) for row in rows]
 
 
 async def find_category(connection: Connection, name: str) -> Category | None:
@@ -311,7 +243,7 @@ async def insert_category(connection: Connection, creation: Creation, name: str)
     return added is not None
 
 
-def _product(row: Row) -> Product:
+def product_of(row: Row) -> Product:
     return Product(
         id=row["id"],
         sku=row["sku"],

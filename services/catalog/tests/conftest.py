@@ -69,12 +69,18 @@ class Service:
         stock: int = (await self.client.get(f"/products/{product_id}")).json()["stock"]
         return stock
 
-    async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """One to the service's database, and not of its pool."""
         connection = await asyncpg.connect(self._database_url, timeout=5)
         try:
-            return await connection.fetch(query, *arguments)
+            yield connection
         finally:
             await connection.close()
+
+    async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(query, *arguments)
 
     async def told(self, product_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The events about a product, in order: type and data."""
@@ -164,6 +170,43 @@ async def service(
     with migrated(MIGRATIONS) as database_url:
         async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
             yield service
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(
+    settings: MakeSettings, postgres: ScratchPostgres, user_jwks: str, tokens: dict[str, str]
+) -> AsyncIterator[Service]:
+    """The demo shop."""
+    url = postgres.make_database()
+    async with (
+        fake_users(user_jwks) as users_url,
+        running(settings(url, users_url, demo_shop=str(DEMO_SHOP)), tokens) as service,
+    ):
+        yield service
+    postgres.drop_database(url)
+
+
+async def found(service: Service, **query: Any) -> list[dict[str, Any]]:
+    """The products that a search finds, up to 100."""
+    answer = await service.client.get("/products", params={"limit": 100, **query})
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def found_by_page(service: Service, limit: int, **query: Any) -> list[dict[str, Any]]:
+    """The same, one page after the other, each of which is full but the last."""
+    items: list[dict[str, Any]] = []
+    going_on: dict[str, str] = {}
+    while True:
+        answer = await service.client.get("/products", params={**query, "limit": limit, **going_on})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        assert len(page["items"]) == limit
+        going_on = {"cursor": page["next_cursor"]}
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ _STYLE_URL = f"/static/style.css?{hashlib.sha256(_STYLE).hexdigest()[:12]}"
 
 Text = Annotated[str, QueryParameter(name="q", max_length=200, description="Words to look for.")]
 Category = Annotated[str, QueryParameter(name="category", max_length=200)]
-Cursor = Annotated[str, QueryParameter(name="cursor", max_length=1_000)]
+Cursor = Annotated[str, QueryParameter(name="cursor", max_length=2_500)]
 
 
 def routes(

@@ -1,0 +1,220 @@
+"""What was misspelt or half-typed finds what is meant, and only where the words themselves find nothing."""
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services.catalog.tests.conftest import Service, found, found_by_page, opened
+from uuid_utils.compat import uuid7
+
+from catalog.app import MIGRATIONS
+from catalog.product_search import Sort
+from chassis.database import Database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+INSERT_AS_BEFORE = """
+    INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
+    VALUES ($1, $2, $3, '', 100, 'USD', '{}', '{abc}')
+"""
+"""What the version before the words wrote."""
+
+
+async def skus_of(service: Service, **query: Any) -> list[str]:
+    return [item["sku"] for item in await found(service, **query)]
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("mecanical keybord", "KEYBOARD-MECH"),
+        ("hedphones", "HEADPHONES-ANC"),
+        ("HEDPHONES", "HEADPHONES-ANC"),
+        ("keybord tactil", "KEYBOARD-MECH"),
+        ("left-handd mouse", "MOUSE-ERGO-LEFT"),
+        ("walnutt/rest", "WRIST-REST"),
+        ("thunderbol", "DOCK-TB4"),
+        ("numer", "NUMPAD-1"),
+        ("trackboll", "TRACKBALL-1"),
+        ("KEYBORD-MECH", "KEYBOARD-MECH"),
+        ("keyboard-m", "KEYBOARD-MECH"),
+        ("cable-h", "CABLE-HDMI-21"),
+    ],
+)
+async def test_what_is_misspelt_or_half_typed_finds_what_is_meant_first(shop: Service, words: str, first: str) -> None:
+    assert (await skus_of(shop, q=words))[0] == first
+
+
+async def test_a_misspelt_word_finds_the_same_as_the_right_one(shop: Service) -> None:
+    assert await skus_of(shop, q="keybord", sort="name") == await skus_of(shop, q="keyboard", sort="name")
+    assert await skus_of(shop, q="keyb", sort="name") == await skus_of(shop, q="keyboard", sort="name")
+
+
+async def test_words_that_some_product_has_are_taken_as_they_are_said(service: Service) -> None:
+    product = await service.product(name="Lamp", description="With a foot of obsidian.")
+    await service.product(name="Obsidiam lamp")
+    assert await skus_of(service, q="obsidian") == [product["sku"]]
+    assert await skus_of(service, q="obsidian lmp") == [product["sku"]]
+
+
+async def test_only_the_nearest_words_are_meant(service: Service) -> None:
+    for name in ("Zwireless", "Zwires", "Zwire"):
+        await service.product(name=name, sku=f"{name}-1")
+    assert await skus_of(service, q="zwireles") == ["Zwireless-1"]
+
+
+async def test_phrases_and_what_is_not_wanted_and_or_keep_their_meaning_though_misspelt(shop: Service) -> None:
+    mice = set(await skus_of(shop, q="mouse")) - {"MOUSE-ERGO", "MOUSE-ERGO-LEFT"}
+    assert mice
+    assert set(await skus_of(shop, q="travl mouse or numerik")) == {"MOUSE-TRAVEL", "NUMPAD-1"}
+    assert set(await skus_of(shop, q="trvel moouse -verticl")) == {"MOUSE-TRAVEL"}
+    assert set(await skus_of(shop, q='"verticl mouse"')) == {"MOUSE-ERGO", "MOUSE-ERGO-LEFT"}
+    assert await skus_of(shop, q='"mouse verticl"') == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "skus"),
+    [
+        ({"price_max": "90"}, {"KEYBOARD-QUIET"}),
+        ({"in_stock": "false"}, set()),
+        ({"currency": "EUR"}, set()),
+        ({"category": "Monitors"}, set()),
+    ],
+)
+async def test_filters_narrow_down_what_is_meant_too(shop: Service, filters: dict[str, str], skus: set[str]) -> None:
+    assert set(await skus_of(shop, q="quiett keybord", **filters)) == skus
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+@pytest.mark.parametrize("filters", [{}, {"price_max": "200", "in_stock": "true"}])
+async def test_pages_of_what_is_meant_neither_skip_nor_repeat(
+    shop: Service, sort: Sort, filters: dict[str, str]
+) -> None:
+    query = {"q": "keybord or monitr or cabel or mouze", "sort": sort.value, **filters}
+    whole = await found(shop, **query)
+    assert len(whole) > 6
+    assert len({item["id"] for item in whole}) == len(whole)
+    assert await found_by_page(shop, 3, **query) == whole
+
+
+async def test_a_second_page_goes_on_with_what_was_meant_though_the_words_find_something_by_now(
+    service: Service,
+) -> None:
+    names = ["Xylophone alto", "Xylophone bass", "Xylophone tenor"]
+    for name in names:
+        await service.product(name=name)
+    query = {"q": "xylofone", "sort": "name", "limit": 1}
+    first = (await service.client.get("/products", params=query)).json()
+    await service.product(name="Xylofone, as some say")
+    rest = (await service.client.get("/products", params={**query, "limit": 9, "cursor": first["next_cursor"]})).json()
+    assert [item["name"] for item in first["items"] + rest["items"]] == names
+    assert [item["name"] for item in await found(service, q="xylofone")] == ["Xylofone, as some say"]
+
+
+async def test_a_second_page_of_words_that_find_no_more_is_the_end(service: Service) -> None:
+    for name in ("Ocarin", "Ocarina one", "Ocarina two"):
+        product = await service.product(name=name, sku=name.replace(" ", "-"))
+    assert product["sku"] == "Ocarina-two"
+    assert await found_by_page(service, 1, q="ocarin", sort="newest") == await found(service, q="ocarin", sort="newest")
+
+
+async def test_a_mistake_in_a_name_is_meant_no_more_once_it_is_corrected(service: Service) -> None:
+    product = await service.product(name="Theremyn")
+    assert await skus_of(service, q="theremyn") == [product["sku"]]
+    await service.call("PATCH", f"/products/{product['id']}", by="admin", json={"name": "Theremin"})
+    assert await skus_of(service, q="theremyn") == [product["sku"]]
+    await service.call("DELETE", f"/products/{product['id']}", by="admin")
+    assert await skus_of(service, q="theremyn") == []
+
+
+async def test_skus_and_what_has_digits_are_no_words(service: Service) -> None:
+    await service.product(name="Harmonium WH1000 wh-1000xm4 27in to", sku="ACCORDION-77")
+    rows = await service.rows("SELECT word FROM words WHERE word ~ 'harmonium|wh|27|acc|^to$'")
+    assert [row["word"] for row in rows] == ["harmonium"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "keybord' | 'mouse",
+        "keybord:* & !(",
+        "((((keybord",
+        "keybord <-> <2> !! mouze",
+        "'':*",
+        "\\'keybord\\",
+        '"keybord',
+        "keybord \u2603 \U0001f600",
+        "\U0001f600",
+        "½ ² ﷺ",
+        "e\u0301" * 100,
+        "ab " * 66,
+        "é" * 200,
+        "x" * 200,
+        "-" * 200,
+        "- " * 100,
+        "-\u00bd" * 100,
+        '-""' * 66,
+        '-a"' * 66,
+        "." * 200,
+        "a-" * 100,
+        "or",
+        "-",
+        '"',
+        "-keybord",
+        "the",
+        "thee of",
+        "$1",
+        "%s",
+        "1e5 0x1f 1.5.7",
+        "http://keybord.example/mouze?a=b",
+    ],
+)
+async def test_nothing_that_is_typed_breaks_a_search(shop: Service, words: str) -> None:
+    whole = await found(shop, q=words)
+    assert await found_by_page(shop, 3, q=words) == whole
+
+
+async def test_the_language_of_queries_is_not_spoken_where_words_are_looked_for(shop: Service) -> None:
+    everything_else = await skus_of(shop, q="keybord' | !'zzz")
+    assert set(everything_else) <= set(await skus_of(shop, q="keyboard"))
+
+
+async def test_what_makes_no_text_is_refused_in_a_cursor_too(shop: Service) -> None:
+    answer = await shop.client.get("/products", params={"q": "keybord\x00"})
+    assert answer.status_code == 422
+
+
+async def test_products_that_were_there_before_are_found_too(database_url: str, tmp_path: Path) -> None:
+    shutil.copy(MIGRATIONS / "0001_first.sql", tmp_path)
+    before = Database(database_url, migrations=tmp_path)
+    await before.start()
+    await before.run(lambda connection: connection.execute(INSERT_AS_BEFORE, uuid7(), "ACCORDION-77", "Grand Piano 88"))
+    async with opened(database_url) as database:
+        assert await words_of(database) == ["grand", "piano"]
+        # A replica of that version still runs beside this one.
+        await before.run(lambda connection: connection.execute(INSERT_AS_BEFORE, uuid7(), "B-2", "Harpsichord"))
+        assert await words_of(database) == ["grand", "harpsichord", "piano"]
+    await before.stop()
+
+
+async def test_products_with_the_same_new_words_are_written_at_once(service: Service) -> None:
+    words = [f"{first}{second}inet" for first in "abcdefgh" for second in "klmnopqrst"]
+    dice = random.Random(1)
+
+    async def write() -> None:
+        async with service.connection() as connection:
+            for _ in range(10):
+                name = " ".join(dice.sample(words, 20))
+                # Raises what a service would be spared, which begins again after a deadlock.
+                await connection.execute(INSERT_AS_BEFORE, uuid7(), f"S-{uuid7()}", name)
+
+    await asyncio.gather(*(write() for _ in range(8)))
+    rows = await service.rows("SELECT word FROM words WHERE word LIKE '%inet' ORDER BY word")
+    assert [row["word"] for row in rows] == words
+
+
+async def words_of(database: Database) -> list[str]:
+    rows = await database.read(lambda connection: connection.fetch("SELECT word FROM words ORDER BY word"))
+    return [row["word"] for row in rows]
