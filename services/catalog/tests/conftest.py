@@ -174,16 +174,15 @@ async def service(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(
-    settings: MakeSettings, postgres: ScratchPostgres, user_jwks: str, tokens: dict[str, str]
+    settings: MakeSettings, migrated: MigratedDatabases, user_jwks: str, tokens: Mapping[str, str]
 ) -> AsyncIterator[Service]:
     """The demo shop."""
-    url = postgres.make_database()
-    async with (
-        fake_users(user_jwks) as users_url,
-        running(settings(url, users_url, demo_shop=str(DEMO_SHOP)), tokens) as service,
-    ):
-        yield service
-    postgres.drop_database(url)
+    with migrated(MIGRATIONS) as database_url:
+        async with (
+            fake_users(user_jwks) as users_url,
+            running(settings(database_url, users_url, demo_shop=str(DEMO_SHOP)), tokens) as service,
+        ):
+            yield service
 
 
 async def found(service: Service, **query: Any) -> list[dict[str, Any]]:
