@@ -20,7 +20,7 @@ NEARNESS_MIN = 0.8
 """A word has to be so near, as a share of how near the nearest is: with "wireless" at hand, nobody means "wires"."""
 MEANINGS_MAX = 5
 """So many words may be meant by one."""
-WORDS_MAX = 16
+WORDS_MAX = 8
 """So many words of a query are looked at, so that a long one is no more work than that."""
 PREFIX_LETTERS_MIN = 3
 """A word of so many letters may be half of a longer one."""
@@ -47,6 +47,13 @@ _AS_MEANT = rf"""
                   AND products.deleted_at IS NULL
             )
         END
+    ), telling AS (
+        -- Who has half of seven trigrams has one that is not at an end of the word, where many words are alike.
+        SELECT number, word, trigrams, CASE
+            WHEN cardinality(trigrams) < 7 THEN trigrams
+            ELSE ARRAY(SELECT trigram FROM unnest(trigrams) AS trigram WHERE trigram NOT LIKE '% %')
+        END AS telling
+        FROM strange
     ), meant AS (
         SELECT strange.number, plainto_tsquery('english', strange.word) AS said,
                to_tsquery('english', concat_ws(
@@ -54,7 +61,7 @@ _AS_MEANT = rf"""
                    strange.word || CASE WHEN length(strange.word) >= {PREFIX_LETTERS_MIN} THEN ':*' ELSE '' END,
                    string_agg(similar_word.word, ' | ')
                )) AS meant
-        FROM strange
+        FROM telling AS strange
         LEFT JOIN LATERAL (
             SELECT words.word, near.share, max(near.share) OVER () AS share_max
             FROM words
@@ -63,7 +70,7 @@ _AS_MEANT = rf"""
                 FROM unnest(words.trigrams) AS trigram
                 WHERE trigram = ANY (strange.trigrams)
             ) AS near
-            WHERE words.trigrams && strange.trigrams
+            WHERE words.trigrams && strange.telling
               AND words.word <> strange.word
               AND near.share >= {SIMILARITY_MIN}
             ORDER BY near.share DESC, abs(length(words.word) - length(strange.word)), words.word
