@@ -205,9 +205,13 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
     ) -> SubjectT:
         if not steps:
             subject = await self._ends.submit((subject, reason))
-            # Somebody else may have turned it round meanwhile, and may be gone by now: then all is undone here. One
-            # that was taken up again is left to whoever has it.
-            return await self._undo(subject, self._saga.steps) if self._record.has_turned(subject) else subject
+            if self._record.has_turned(subject):
+                # By somebody else, who may be gone by now: then all is undone here.
+                return await self._undo(subject, self._saga.steps)
+            if not self._record.has_ended(subject):
+                # By another replica; or by this one, which let it go again since it was on its way here.
+                raise _PutOff("it was taken up again meanwhile")
+            return subject
         subject = await self._turns.submit((subject, reason))
         if self._record.has_ended(subject):
             return subject
@@ -275,7 +279,7 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
         return act
 
     async def _put_off(self, subject: SubjectT, why: str) -> None:
-        delay_s = min(RETRY_DELAY_S_MIN * 2**subject.attempts, RETRY_DELAY_S_MAX) * random.uniform(0.8, 1.2)  # noqa: S311
+        delay_s = min(RETRY_DELAY_S_MIN * 2 ** min(subject.attempts, 10), RETRY_DELAY_S_MAX) * random.uniform(0.8, 1.2)  # noqa: S311
         try:
             await self._record.put_off([(subject, delay_s, why)])
         except Exception as error:

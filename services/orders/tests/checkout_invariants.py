@@ -72,9 +72,8 @@ def holds_what_it_should(world: World, order: Order) -> None:
         assert world.has_money(order), "a confirmed order is paid"
         assert order.total_minor is not None
         assert world.payments.amounts[id_] == f"{order.total_minor // 100}.{order.total_minor % 100:02}"
-    if (
-        id_ in world.changed_minds and order.attempts == 0
-    ) or id_ in world.catalog.cancelled | world.payments.cancelled:
+    is_first_asking = order.attempts == 0 and order.id not in world.table.put_off
+    if (id_ in world.changed_minds and is_first_asking) or id_ in world.catalog.cancelled | world.payments.cancelled:
         # Only the event order.cancelled undoes what a peer does after it had said no, and each peer hears it alone.
         return
     if order.status in CAME_TO_NOTHING and order.confirmed_at is None:

@@ -36,6 +36,8 @@ class Table:
     journal: list[Said] = field(default_factory=list)
     ways: dict[UUID, list[Status]] = field(default_factory=dict)
     """The states that each order went through."""
+    put_off: set[UUID] = field(default_factory=set)
+    """Orders that were put off at least once."""
 
     def move(self, order_id: UUID, status: Status, *, ended: bool = False) -> None:
         row = self.rows[order_id]
@@ -144,6 +146,7 @@ async def put_off(table: Table, delays: Sequence[tuple[UUID, float, str]]) -> No
     for order_id, delay_s, _ in delays:
         if table.with_status(order_id, *PRESENT):
             table.due_at[order_id] = table.in_seconds(delay_s)
+            table.put_off.add(order_id)
 
 
 async def lease_due(table: Table, limit: int, *, lease_s: float) -> list[Order]:

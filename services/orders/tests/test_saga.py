@@ -199,6 +199,14 @@ async def test_an_undo_is_repeated_until_it_is_known(name: str, fault: str) -> N
     world.assert_sound(thing)
 
 
+async def test_what_fails_for_days_is_still_put_off() -> None:
+    world, thing = World({"do reserve": ["lost before"]}), Thing(attempts=100_000)
+
+    await carry(world, thing)
+
+    assert thing.put_off
+
+
 async def test_what_was_cancelled_meanwhile_is_undone_and_not_confirmed() -> None:
     world, thing = World(), Thing()
     saga = world.saga()
@@ -240,6 +248,7 @@ async def test_what_another_has_taken_up_since_is_not_ended_with_only_its_own_st
     await carry(world, thing)
 
     assert thing.status == ("pending" if refused == "do reserve" else "ended")
+    assert thing.put_off == (refused == "do reserve"), "it is soon tried again, in case it was taken up here"
     world.assert_sound(thing)
 
 
