@@ -29,6 +29,7 @@ ResultT = TypeVar("ResultT")
 
 ACQUIRE_S_MAX = 5.0
 COMMAND_S_MAX = 10.0
+STATEMENT_S_MAX = 9.5
 CONNECT_S_MAX = 5.0
 RETRY_S_MAX = 5.0
 IDLE_S_MAX = 15.0
@@ -95,6 +96,8 @@ class Database:
                 # A statement keeps its plan from the time when the table was empty, and it grows by millions before
                 # it is analyzed; none of ours is meant to go through a whole table where an index will do.
                 "enable_seqscan": "off",
+                # A little less than the client waits: it cannot cancel what it has ceased to wait for.
+                "statement_timeout": str(int(STATEMENT_S_MAX * 1_000)),
                 "idle_in_transaction_session_timeout": str(int(IDLE_IN_TRANSACTION_S_MAX * 1_000)),
             },
         )
@@ -186,7 +189,7 @@ class Database:
         except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
             raise Invalid("Text must not hold the character U+0000.") from error
         except Exception as error:
-            if isinstance(error, TimeoutError) or _may_succeed_next_time(error):
+            if isinstance(error, TimeoutError | asyncpg.QueryCanceledError) or _may_succeed_next_time(error):
                 raise DatabaseUnavailable from error
             raise
 

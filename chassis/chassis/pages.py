@@ -6,6 +6,7 @@ while somebody reads, and a late page costs as little as the first.
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -13,6 +14,8 @@ from litestar.params import QueryParameter
 
 from chassis.problems import Invalid
 
+INTEGER_MAX = 2**63 - 1
+"""Of PostgreSQL's `bigint`."""
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
@@ -39,6 +42,17 @@ def key_of(cursor: str | None, shape: type[KeyT]) -> KeyT | None:
     if cursor is None:
         return None
     try:
-        return msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=shape)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        key = msgspec.json.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=shape)
+        _check_bounds(key)
+    except (binascii.Error, ValueError, OverflowError, msgspec.MsgspecError):
         raise Invalid("The cursor is none that was given out here.") from None
+    return key
+
+
+def _check_bounds(key: object) -> None:
+    """Raises `ValueError` or `OverflowError` for what no column can hold."""
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, int) and abs(part) > INTEGER_MAX:
+            raise ValueError
+        if isinstance(part, datetime):
+            part.astimezone(UTC)

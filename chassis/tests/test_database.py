@@ -344,6 +344,18 @@ async def test_a_migration_that_fails_is_told_at_once_and_leaves_nothing(databas
     await connection.close()
 
 
+async def test_a_statement_that_takes_too_long_is_ended_at_the_server_too(
+    database_url: str, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STATEMENT_S_MAX", 0.2)
+    hurried = Database(database_url, migrations=migrations)
+    await hurried.start()
+    async with asyncio.timeout(5):
+        with pytest.raises(DatabaseUnavailable):
+            await hurried.read(lambda connection: connection.execute("SELECT pg_sleep(60)"))
+    await hurried.stop()
+
+
 async def test_a_start_waits_for_a_server_that_comes_later(shaken_postgres: ScratchPostgres, migrations: Path) -> None:
     url = shaken_postgres.make_database()
     await asyncio.to_thread(shaken_postgres.kill)

@@ -28,6 +28,20 @@ def test_a_made_up_cursor_is_refused(cursor: str) -> None:
         key_of(cursor, Key)
 
 
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        (2**63, int),
+        (("price", -(2**64), "x"), tuple[str, int, str]),
+        ("0001-01-01T00:00:00+23:59", datetime),
+        (("newest", "9999-12-31T23:59:59-23:59"), tuple[str, datetime]),
+    ],
+)
+def test_a_cursor_that_no_column_can_hold_is_refused(key: object, shape: type[object]) -> None:
+    with pytest.raises(Invalid):
+        key_of(cursor_of(key), shape)
+
+
 def test_a_cursor_of_another_list_is_refused() -> None:
     with pytest.raises(Invalid):
         key_of(cursor_of("name"), Key)

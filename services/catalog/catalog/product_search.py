@@ -1,5 +1,6 @@
 """What a client looks for among the products, in which order, and after which one it goes on."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +23,11 @@ class Sort(StrEnum):
 
 MINUSES_MAX = 20
 """PostgreSQL refuses queries with 32 of them in a row."""
+PARTS_MAX = 12
+"""So many words, or parts of words, are looked for: each costs a look at every product that has it."""
+_PART = re.compile(r"[^\W_]+")
+_JOINT = re.compile(r"(?<=[^\W_])(?:[^\w\s\"]|_)+(?=[^\W_])")
+_JOINED_AND_UNWANTED = re.compile(r"(?<!\S)-((?:[^\W_]+(?:[^\w\s\"]|_)+)+[^\W_]+)")
 
 # The id makes places unique. What precedes the place names the search: see `_name_of`.
 _Name: TypeAlias = str | list[str]
@@ -51,11 +57,23 @@ class ProductSearch:
 
 
 def words_in(query: str | None) -> str | None:
-    """What is looked for, or None for everything. More minuses than anybody means are taken for blanks."""
+    """What is looked for, or None for everything. More minuses than anybody means are taken for blanks, and what comes
+    after the words that are looked for is left out."""
     words = query or ""
+    parts = list(_PART.finditer(words))
+    if len(parts) > PARTS_MAX:
+        words = words[: parts[PARTS_MAX - 1].end()]
     if words.count("-") > MINUSES_MAX:
         words = words.replace("-", " ")
     return words.strip() or None
+
+
+def taken_apart(query: str) -> str:
+    """The query with single words alone: what is joined by a hyphen or the like is taken apart. What is not wanted as a
+    whole stays so: `-left-handed` is `-"left handed"`."""
+    pieces = query.split('"')
+    pieces[::2] = [_JOINED_AND_UNWANTED.sub(r'-"\1"', piece) for piece in pieces[::2]]
+    return _JOINT.sub(" ", '"'.join(pieces))
 
 
 def going_on(search: ProductSearch, cursor: str | None) -> ProductSearch:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from catalog.messages import Product
-from catalog.product_search import ProductSearch, Sort
+from catalog.product_search import ProductSearch, Sort, taken_apart
 from catalog.store_products import FROM_PRODUCTS, PRODUCT, product_of
 from chassis.database import Connection
 
@@ -25,7 +25,8 @@ WORDS_MAX = 8
 PREFIX_LETTERS_MIN = 3
 """A word of so many letters may be half of a longer one."""
 
-_IS_LIKE_A_SKU = "$1 ~ '^[A-Za-z0-9][A-Za-z0-9._-]*$'"
+# Of a few parts: each may be half-typed, and then costs a look at all that begins so.
+_IS_LIKE_A_SKU = "$1 ~ '^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+){0,4}[._-]*$'"
 # SKUs are no English: of "HEADPHONES-ANC" that dictionary would make "headphon", and find nothing.
 _AS_SAID = f"""
     websearch_to_tsquery('english', $1::text) ||
@@ -35,10 +36,16 @@ _AS_SAID = f"""
 # What is put together to a query here are words out of `words_of`, which have letters and digits alone, and a SKU in
 # quotes, so nobody's input is ever read as the language of `to_tsquery`. Everything else that is said, such as that a
 # word is not wanted, stays as it is.
-_AS_MEANT = rf"""
+_AS_MEANT = f"""
     WITH RECURSIVE strange AS (
         SELECT row_number() OVER () AS number, asked.word, trigrams_of(asked.word) AS trigrams
-        FROM (SELECT word FROM words_of($1) AS word LIMIT {WORDS_MAX}) AS asked
+        FROM (
+            SELECT word
+            FROM words_of($1) AS word
+            WHERE numnode(plainto_tsquery('english', word)) > 0
+            ORDER BY word
+            LIMIT {WORDS_MAX}
+        ) AS asked
         WHERE CASE
             WHEN $2::text[] IS NOT NULL THEN asked.word = ANY ($2)
             ELSE NOT EXISTS (
@@ -71,6 +78,7 @@ _AS_MEANT = rf"""
                 WHERE trigram = ANY (strange.trigrams)
             ) AS near
             WHERE words.trigrams && strange.telling
+              AND cardinality(words.trigrams) >= {SIMILARITY_MIN} * cardinality(strange.trigrams)
               AND words.word <> strange.word
               AND near.share >= {SIMILARITY_MIN}
             ORDER BY near.share DESC, abs(length(words.word) - length(strange.word)), words.word
@@ -78,10 +86,7 @@ _AS_MEANT = rf"""
         ) AS similar_word ON similar_word.share >= {NEARNESS_MIN} * similar_word.share_max
         GROUP BY strange.number, strange.word
     ), rewritten (number, query) AS (
-        -- What is joined by a hyphen or the like is taken apart, since only single words are kept.
-        SELECT 0::bigint, websearch_to_tsquery(
-            'english', regexp_replace($1, '([[:alnum:]])[^[:alnum:][:space:]"]+(?=[[:alnum:]])', '\1 ', 'g')
-        )
+        SELECT 0::bigint, websearch_to_tsquery('english', $3)
         UNION ALL
         SELECT meant.number, ts_rewrite(rewritten.query, meant.said, meant.meant)
         FROM rewritten
@@ -119,7 +124,8 @@ async def read_meaning(
     None in place of the latter when there is nothing to ask for but what was said. On a later page `strange` are those
     words, so that they stay the same though somebody adds a product that has one.
     """
-    row = await connection.fetchrow(_AS_MEANT, query, strange)
+    # Only single words are kept, so what is joined is taken apart.
+    row = await connection.fetchrow(_AS_MEANT, query, strange, taken_apart(query))
     assert row is not None, "there is a query at the least"
     return tuple(row["strange"]), row["query"] or None
 

@@ -176,6 +176,15 @@ async def test_nothing_that_is_typed_breaks_a_search(shop: Service, words: str) 
     assert await found_by_page(shop, 3, q=words) == whole
 
 
+async def test_what_is_not_wanted_stays_so_as_a_whole(shop: Service) -> None:
+    assert set(await skus_of(shop, q="moouse -left-handed")) == {*await skus_of(shop, q="mouse")} - {"MOUSE-ERGO-LEFT"}
+    assert await skus_of(shop, q="trackball -trackball -left-handed") == []
+
+
+async def test_words_that_are_in_every_text_are_not_looked_up(shop: Service) -> None:
+    assert (await skus_of(shop, q="the and for with this from of at keybord"))[0] in await skus_of(shop, q="keyboard")
+
+
 async def test_the_language_of_queries_is_not_spoken_where_words_are_looked_for(shop: Service) -> None:
     everything_else = await skus_of(shop, q="keybord' | !'zzz")
     assert set(everything_else) <= set(await skus_of(shop, q="keyboard"))
