@@ -29,9 +29,9 @@ from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_na
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from chassis.envelope import Envelope
 
-# `HYPOTHESIS_PROFILE=thorough pytest ...` tries thirty times as much of what hypothesis thinks of.
+# `HYPOTHESIS_PROFILE=thorough pytest ...` tries six times as much of what hypothesis thinks of.
 settings.register_profile("ordinary")
-settings.register_profile("thorough", max_examples=30 * settings.default.max_examples)
+settings.register_profile("thorough", max_examples=6 * settings.default.max_examples)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
 WITH_OWN_SYSTEM = {"tests/e2e/test_running.py", "tests/e2e/test_traces.py", "tests/e2e/test_rabbitmq.py"}

@@ -187,4 +187,4 @@ def runs(count: int) -> settings:
 @pytest.mark.timeout(3_600)
 @pytest.mark.usefixtures("silence")
 def test_whatever_happens_in_whatever_order_the_promises_hold() -> None:
-    run_state_machine_as_test(Checkout, settings=runs(400))
+    run_state_machine_as_test(Checkout, settings=runs(2_000))
