@@ -16,12 +16,14 @@ from chassis.problems import Invalid
 
 INTEGER_MAX = 2**63 - 1
 """Of PostgreSQL's `bigint`."""
+CURSOR_CHARACTERS_MAX = 2_500
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=100, description="How many items at the most.")]
 Cursor = Annotated[
-    str | None, QueryParameter(name="cursor", max_length=2_500, description="`next_cursor` of the page before.")
+    str | None,
+    QueryParameter(name="cursor", max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before."),
 ]
 
 

@@ -45,10 +45,10 @@ def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memo
     share = ratio(loads, yardstick, PURCHASES, CLIENTS_MANY)
     if share is not None:
         yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench at its best", share, RATIO_MIN)
-    as_many = next((outcome for outcome in yardstick if outcome.clients == CLIENTS_MANY), None)
+    as_many = _of_as_many(yardstick, CLIENTS_MANY)
     if many is not None and as_many is not None and as_many.per_second:
-        share = round(many.outcome.per_second / as_many.per_second, 3)
-        yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench with as many", share, RATIO_MIN)
+        beside_as_many = round(many.outcome.per_second / as_many.per_second, 3)
+        yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench with as many", beside_as_many, RATIO_MIN)
     if many is not None:
         yield _at_most(
             "seconds until every event of them was consumed", many.lag.seconds_until_consumed, CONSUMED_S_MAX
@@ -58,13 +58,17 @@ def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memo
             beside = round(hot.outcome.per_second / many.outcome.per_second, 3)
             yield _at_least("purchases all of one product, of those spread", beside, NO_SLOWER)
     single = find(loads, PURCHASES, 1)
-    alone = next((outcome for outcome in yardstick if outcome.clients == 1), None)
+    alone = _of_as_many(yardstick, 1)
     if single is not None and alone is not None and alone.latency.p50:
         factor = round(single.outcome.latency.p50 / alone.latency.p50, 2)
         yield _at_most("a single client's median purchase, of pgbench's", factor, SINGLE_CLIENT_FACTOR_MAX)
     yield _at_most("MiB of services, gateway and stores after the run", memory.held_total, MEMORY_MIB_MAX)
     if starts.warm is not None:
         yield _at_most("seconds to start on the data of the run", starts.warm, WARM_START_S_MAX)
+
+
+def _of_as_many(yardstick: Sequence[Outcome], clients: int) -> Outcome | None:
+    return next((outcome for outcome in yardstick if outcome.clients == clients), None)
 
 
 def _at_least(says: str, measured: float, limit: float) -> Goal:

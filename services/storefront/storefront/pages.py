@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from chassis import access
+from chassis.pages import CURSOR_CHARACTERS_MAX
 from chassis.problems import Refusal, Unavailable
 from storefront.asyncapi import asyncapi_document
 from storefront.contracts import Contracts
@@ -41,7 +42,7 @@ _STYLE_URL = f"/static/style.css?{hashlib.sha256(_STYLE).hexdigest()[:12]}"
 
 Text = Annotated[str, QueryParameter(name="q", max_length=200, description="Words to look for.")]
 Category = Annotated[str, QueryParameter(name="category", max_length=200)]
-Cursor = Annotated[str, QueryParameter(name="cursor", max_length=2_500)]
+Cursor = Annotated[str, QueryParameter(name="cursor", max_length=CURSOR_CHARACTERS_MAX)]
 
 
 def routes(
