@@ -62,6 +62,5 @@ def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Lites
 
 def _settle() -> None:
     """Have the collector of cycles leave alone what was made at the start, and come less often: requests leave few."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS)
