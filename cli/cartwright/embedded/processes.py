@@ -13,7 +13,7 @@ import psutil
 
 MARK = "CARTWRIGHT_DATA"
 STORES = ("postgres", "nats-server")
-SUPERVISOR_MODULE = "supervisor.supervisord"
+SUPERVISOR_MODULE = "cartwright.embedded.supervisord"
 QUIT_SECONDS_MAX = 5
 
 

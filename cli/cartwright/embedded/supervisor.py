@@ -1,6 +1,5 @@
 """Runs the parts of a system under supervisord: writes its configuration, starts it, asks it, stops it."""
 
-import resource
 import shlex
 import subprocess
 import sys
@@ -26,9 +25,6 @@ START_RETRIES = 100
 # What supervisor does not start again by itself.
 STATES_AT_REST = ("STOPPING", "STOPPED", "FATAL")
 
-# Open files and connections of each part: the gateway alone holds two for every client.
-DESCRIPTORS_MAX = 65_536
-
 HEAD = """\
 [supervisord]
 nodaemon = true
@@ -38,7 +34,6 @@ logfile_maxbytes = 5MB
 logfile_backups = 1
 pidfile = {run}/supervisord.pid
 childlogdir = {run}
-minfds = {descriptors}
 {user}
 [inet_http_server]
 port = {host}:{port}
@@ -93,7 +88,6 @@ def write_configuration(system: System, without: frozenset[str] = frozenset()) -
     head = HEAD.format(
         log=_escape(str(layout.log("supervisor"))),
         run=_escape(str(layout.run)),
-        descriptors=min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], DESCRIPTORS_MAX),
         # Saying so keeps supervisord from warning about it.
         user="user = root\n" if postgres.server_user() else "",
         host=LOOPBACK,

@@ -1,0 +1,137 @@
+"""supervisord, which starts what is written in Python as forks of itself, with the libraries loaded already.
+
+To load them takes a service a second of CPU, eight times over at a start; so it is done once, and the pages are shared
+for as long as nobody writes to them. A process made this way is told apart from supervisord by its command line alone,
+and ends as if it had been executed. What is no Python, and every other way to run a service, knows nothing of this.
+"""
+
+import contextlib
+import gc
+import importlib
+import os
+import resource
+import runpy
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from setproctitle import setproctitle
+from supervisor.medusa import asyncore_25 as asyncore
+from supervisor.options import ServerOptions
+from supervisor.supervisord import Supervisor
+
+# Open files and connections of each part: the gateway alone holds two for every client.
+DESCRIPTORS_MAX = 65_536
+
+# What the services have in common, and nothing that is a thread, a connection or a number drawn by chance before it
+# is used: each fork would have the same.
+LOADED = (
+    "chassis.application",
+    "chassis.access",
+    "chassis.batching",
+    "chassis.client",
+    "chassis.consumer",
+    "chassis.database",
+    "chassis.idempotency",
+    "chassis.nats_broker",
+    "chassis.openapi",
+    "chassis.operations",
+    "chassis.pages",
+    "chassis.relay",
+    "chassis.server",
+    "jinja2",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
+)
+
+
+class ForkingOptions(ServerOptions):  # type: ignore[misc] # It comes without types.
+    """What supervisord asks of the operating system, with another answer to "execute this" for Python's modules."""
+
+    def check_execv_args(self, filename: str, argv: Sequence[str], st: Any) -> None:
+        super().check_execv_args(filename, argv, st)
+        if _module_in(argv) is not None:
+            # In supervisord, before the fork; and as late as this, so that the stores start meanwhile.
+            load()
+
+    def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """In the fork. Raises OSError where a program cannot be executed; answers never."""
+        if _module_in(argv) is None:
+            super().execve(filename, argv, env)
+        _run(argv, env)
+
+
+def load() -> None:
+    """Load what the services have in common; at once when it is loaded."""
+    if LOADED[-1] in sys.modules:
+        return
+    for name in LOADED:
+        importlib.import_module(name)
+    # Looking for cycles among them would write to their pages, which each fork would then have for itself.
+    gc.freeze()
+
+
+def _module_in(argv: Sequence[str]) -> str | None:
+    """Which module `argv` runs, if it is a call of this Python with one; with or without a `nice` before it."""
+    _, command = _niceness_and_command(argv)
+    return command[3] if list(command[:3]) == [sys.executable, "-P", "-m"] else None
+
+
+def _niceness_and_command(argv: Sequence[str]) -> tuple[int, Sequence[str]]:
+    return (int(argv[2]), argv[3:]) if list(argv[:2]) == ["nice", "-n"] else (0, argv)
+
+
+def _run(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    # What supervisord has thrown away by now and not yet freed may be a file whose number is somebody else's here.
+    gc.freeze()
+    niceness, command = _niceness_and_command(argv)
+    os.nice(niceness)
+    setproctitle(" ".join([Path(command[0]).name, *command[1:]]))
+    os.environ.clear()
+    os.environ.update(env)
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = list(command[3:])
+    status = 1
+    try:
+        runpy.run_module(command[3], run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as end:
+        status = _status(end.code)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)  # What supervisord would do at its end is none of its business.
+
+
+def _status(code: object) -> int:
+    """What `sys.exit(code)` ends a process with."""
+    if code is None or isinstance(code, int):
+        return code or 0
+    print(code, file=sys.stderr)
+    return 1
+
+
+def main() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS_MAX), hard))
+    options = ForkingOptions()
+    options.realize()
+    options.first = True
+    options.test = False
+    # Has the title keep to the place of the command line. The environment behind it is how our processes are found.
+    os.environ["SPT_NOENV"] = "1"
+    with contextlib.suppress(asyncore.ExitNow):
+        Supervisor(options).main()
+
+
+if __name__ == "__main__":
+    main()
