@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import smtplib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 
 from cartwright.embedded import mail
 from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.mail import Mailbox, PlainAddresses
+from cartwright.embedded.mail import PlainAddresses
+from cartwright.embedded.mailbox import Mailbox
 from cartwright.embedded.scratch import free_port
 
 
@@ -90,17 +93,56 @@ def test_messages_are_still_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_messages_are_kept(tmp_path: Path) -> None:
-    mailbox = Mailbox(tmp_path, messages_max=2)
-    for number in range(4):
+    mailbox = Mailbox(tmp_path, messages_max=4)
+    for number in range(7):
         mailbox.keep(["ada@example.com"], f"Subject: {number}\r\n\r\n".encode())
-    assert [summary.subject for summary in mailbox.newest(None, 10)] == ["3", "2"]
-    assert len(list(tmp_path.glob("*.eml"))) == 2
+    assert [summary.subject for summary in mailbox.newest(None, 10)] == ["6", "5", "4"]
+    assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["6", "5", "4"]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_message_cut_off_by_a_crash_is_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "1-a.unfinished").write_bytes(b"Subject: half")
-    assert Mailbox(tmp_path).count() == 0
-    assert not list(tmp_path.iterdir())
+def test_an_id_stays_that_of_its_message_after_a_restart(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path, messages_max=4)
+    for number in range(3):
+        mailbox.keep(["ada@example.com"], f"Subject: {number}\r\n\r\ntext {number}".encode())
+    ids = {summary.subject: summary.id for summary in mailbox.newest(None, 10)}
+    mailbox.keep(["ada@example.com"], b"Subject: more\r\n\r\n")
+    after = Mailbox(tmp_path, messages_max=4)
+    assert all(f"text {number}" in (after.text(ids[f"{number}"]) or "") for number in range(3))
+
+
+@pytest.mark.parametrize("message_id", ["", "1", "1-9", "9-0", "x-0", "1--1", "../1-0"])
+def test_a_message_that_is_not_there_has_no_text(message_id: str, tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path)
+    mailbox.keep(["ada@example.com"], b"Subject: kept\r\n\r\ntext")
+    assert mailbox.text(message_id) is None
+
+
+def test_a_text_that_looks_like_another_message_is_none(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path)
+    mailbox.keep(
+        ["ada@example.com"], b"Subject: one\r\n\r\nFrom here:\r\n\r\nFrom ada Sat Nov 21 15:50:22 2026\r\n\r\n"
+    )
+    assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["one"]
+
+
+def test_a_message_cut_off_by_a_crash_spoils_no_other(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path)
+    for subject in ("first", "second"):
+        mailbox.keep(["ada@example.com"], f"Subject: {subject}\r\n\r\ntext".encode())
+    (file,) = tmp_path.iterdir()
+    os.truncate(file, file.stat().st_size - 3)
+    after = Mailbox(tmp_path)
+    after.keep(["ada@example.com"], b"Subject: third\r\n\r\ntext")
+    assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["third", "second", "first"]
+
+
+def test_when_a_message_arrived_is_told_in_utc(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path)
+    before = datetime.now(UTC).replace(microsecond=0)
+    mailbox.keep(["ada@example.com"], b"Subject: now\r\n\r\ntext")
+    (summary,) = mailbox.newest(None, 1)
+    assert before <= datetime.fromisoformat(summary.arrived) <= datetime.now(UTC)
 
 
 @example("<ada@example.com>")

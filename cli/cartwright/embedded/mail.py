@@ -1,22 +1,12 @@
-"""Takes the mail of an embedded system by SMTP, keeps it as files, shows it on a page: nothing leaves the machine.
-
-Every message is one .eml file whose name begins with the time of its arrival. The newest 10,000 are kept.
-"""
+"""Takes the mail of an embedded system by SMTP, and shows it on a page: nothing leaves the machine."""
 
 import argparse
 import asyncio
 import contextlib
-import email.parser
-import email.policy
 import re
-import secrets
 import signal
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from email.message import EmailMessage
+from dataclasses import asdict
 from html import escape
-from itertools import islice
 from pathlib import Path
 
 import uvloop
@@ -24,99 +14,15 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cartwright.embedded.layout import LOOPBACK
+from cartwright.embedded.mailbox import Mailbox
 
-MESSAGES_MAX = 10_000
 MESSAGES_SHOWN_MAX = 200
-RECIPIENTS_HEADER = "X-Envelope-To"
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mail</title>
 <style>body{{font:16px system-ui;margin:2rem}}td,th{{padding:.3rem 1rem;text-align:left}}</style></head>
 <body><h1>Mail</h1><p>{count} messages, newest first.</p>
 <table><tr><th>Arrived</th><th>To</th><th>Subject</th></tr>{rows}</table></body></html>"""
 ROW = '<tr><td>{arrived}</td><td>{to}</td><td><a href="/messages/{id}">{subject}</a></td></tr>'
-
-
-@dataclass(frozen=True)
-class Summary:
-    """`to` are the addresses of the SMTP envelope; `arrived` is RFC 3339 in UTC."""
-
-    id: str
-    arrived: str
-    to: list[str]
-    subject: str
-
-
-class Mailbox:
-    """The messages of a folder. One process writes it."""
-
-    def __init__(self, folder: Path, messages_max: int = MESSAGES_MAX) -> None:
-        self._folder = folder
-        self._messages_max = messages_max
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for unfinished in folder.glob("*.unfinished"):
-            unfinished.unlink()
-        self._ids = [path.stem for path in sorted(folder.glob("*.eml"))]
-        self._read: dict[str, Summary] = {}
-        self._drop_oldest()
-
-    def keep(self, recipients: Sequence[str], content: bytes) -> None:
-        """Stores one message, whole or not at all. It is parsed only when somebody looks."""
-        message_id = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-        path = self._folder / f"{message_id}.eml"
-        unfinished = path.with_suffix(".unfinished")
-        envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\r\n" for recipient in recipients)
-        unfinished.write_bytes(envelope.encode() + content)
-        unfinished.rename(path)
-        self._ids.append(message_id)
-        self._drop_oldest()
-
-    def newest(self, recipient: str | None, count_max: int) -> list[Summary]:
-        summaries = (self._summary(message_id) for message_id in reversed(self._ids))
-        found = (
-            summary
-            for summary in summaries
-            if recipient is None or recipient.lower() in (address.lower() for address in summary.to)
-        )
-        return list(islice(found, count_max))
-
-    def count(self) -> int:
-        return len(self._ids)
-
-    def text(self, message_id: str) -> str | None:
-        """The headers that a person reads, and the text; None for a message that is not there."""
-        if message_id not in self._ids:
-            return None
-        message = self._parse(self._folder / f"{message_id}.eml")
-        body = message.get_body(("plain", "html"))
-        head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Date", "Subject") if message[name])
-        return f"{head}\n{body.get_content() if body else ''}"
-
-    def _summary(self, message_id: str) -> Summary:
-        if message_id not in self._read:
-            self._read[message_id] = self._read_summary(self._folder / f"{message_id}.eml")
-        return self._read[message_id]
-
-    def _read_summary(self, path: Path) -> Summary:
-        with path.open("rb") as file:
-            headers = email.parser.BytesParser(policy=email.policy.default).parse(file, headersonly=True)
-        arrived_seconds = int(path.name.partition("-")[0]) / 1e9
-        return Summary(
-            id=path.stem,
-            arrived=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(arrived_seconds)),
-            to=[str(address) for address in headers.get_all(RECIPIENTS_HEADER, [])],
-            subject=str(headers.get("Subject", "")),
-        )
-
-    def _parse(self, path: Path) -> EmailMessage:
-        with path.open("rb") as file:
-            return email.parser.BytesParser(EmailMessage, policy=email.policy.default).parse(file)
-
-    def _drop_oldest(self) -> None:
-        surplus = max(len(self._ids) - self._messages_max, 0)
-        for message_id in self._ids[:surplus]:
-            (self._folder / f"{message_id}.eml").unlink(missing_ok=True)
-            self._read.pop(message_id, None)
-        del self._ids[:surplus]
 
 
 _PLAIN_ADDRESS = re.compile(r"<([\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*)>\s*(.*)", re.ASCII)
