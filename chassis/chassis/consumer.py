@@ -103,6 +103,7 @@ class Consumer:
         deliveries = await self._subscription.fetch(MESSAGES_MAX, FETCH_WAIT_S)
         if deliveries:
             await self._take(deliveries)
+            self._loop.wake()  # Where something came, more is likely to come.
         # An empty fetch has waited already.
         return not deliveries or len(deliveries) == MESSAGES_MAX
 

@@ -81,10 +81,12 @@ class Loop:
     An `Unavailable` is told in one line: what is away will come back. Any other error is told with its traceback.
     `turn` does one round and says whether there is likely more to do at once. Without more, the loop rests for
     `rest_s` or until `wake` is called, but for `gather_s` at least: what trickles in meanwhile goes together in the
-    next round, while what comes alone after a pause is done at once.
+    next round, while what comes alone after a pause is done at once. Where it does not cease, it is gathered for up to
+    four times as long: a round costs about the same for one as for many.
     """
 
     PAUSE_S_MAX = 2.0
+    GATHER_FACTOR_MAX = 4
 
     def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float, gather_s: float = 0.0) -> None:
         self._name = name
@@ -115,6 +117,7 @@ class Loop:
 
     async def _run(self) -> None:
         pause_s = 0.1
+        gather_factor = 1
         while not self._stopping.is_set():
             self._woken.clear()
             try:
@@ -128,8 +131,11 @@ class Loop:
                 pause_s = min(pause_s * 2, self.PAUSE_S_MAX)
                 continue
             if not more:
-                await _rest(self._gather_s, until=self._stopping)
+                await _rest(self._gather_s * gather_factor, until=self._stopping)
+                gather_factor = min(gather_factor * 2, self.GATHER_FACTOR_MAX) if self._woken.is_set() else 1
                 await _rest(self._rest_s, until=self._woken)
+            elif not self._woken.is_set():
+                gather_factor = 1
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, Unavailable | OutcomeUnknown):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from chassis import context
+from chassis import context, lifecycle
 from chassis.lifecycle import Loop, Parts, keep_trying
 from chassis.problems import Unavailable
 
@@ -178,6 +178,38 @@ async def test_what_trickles_in_goes_together_in_the_next_turn(eventually: Event
     await eventually(lambda: _is(turns.done == 2), "the loop was woken")
     await _stop_in_time(loop)
     assert turns.done == 2
+
+
+async def test_what_goes_on_trickling_in_is_gathered_for_longer(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    async def rest(seconds: float, *, until: asyncio.Event) -> None:
+        rests.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(lifecycle, "_rest", rest)
+    # Whether more comes during the turn, and whether it left more to do; the consumer's says so when nothing came.
+    script = iter([(True, False)] * 4 + [(False, False)] + [(True, False)] * 2 + [(False, True), (True, False)])
+    at_the_end, may_end = asyncio.Event(), asyncio.Event()
+
+    async def turn() -> bool:
+        comes_more, more_is_left = next(script, (None, False))
+        if comes_more is None:
+            at_the_end.set()
+            await may_end.wait()
+        elif comes_more:
+            loop.wake()
+        return more_is_left
+
+    loop = Loop("test", turn, rest_s=60, gather_s=1)
+    await loop.start()
+    await eventually(lambda: _is(at_the_end.is_set()), "all turns were done")
+    gathered = [seconds for seconds in rests if seconds != 60]
+    may_end.set()
+    await _stop_in_time(loop)
+    assert gathered == [1, 2, 4, 4, 4, 1, 2, 1]
 
 
 async def test_a_wake_during_a_turn_is_not_lost(eventually: Eventually) -> None:
