@@ -256,6 +256,13 @@ def reply() -> Callable[..., None]:
 def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningGateway]]:
     """Start an Envoy and its services; options are those of `Gateway`, on quick limits and without rate limits."""
     started: list[RunningGateway] = []
+    nobody: list[socket.socket] = []
+
+    def port_of_nobody() -> int:
+        """One at which nothing listens, and which nothing else can take as long as the gateway runs."""
+        nobody.append(socket.socket())
+        nobody[-1].bind((LOOPBACK, 0))
+        return int(nobody[-1].getsockname()[1])
 
     def start(
         *,
@@ -271,7 +278,8 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         }
         listen, admin = Address(LOOPBACK, free_port()), Address(LOOPBACK, free_port())
         upstreams = {
-            name: [Address(LOOPBACK, services[name].port if name in services else free_port())] for name in SERVICES
+            name: [Address(LOOPBACK, services[name].port if name in services else port_of_nobody())]
+            for name in SERVICES
         }
         for name, fakes in (replicas or {}).items():
             upstreams[name] = [Address(LOOPBACK, fake.port) for fake in fakes]
@@ -300,6 +308,8 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         gateway.process.wait(timeout=10)
         for service in gateway.services.values():
             service.stop()
+    for held in nobody:
+        held.close()
 
 
 @pytest.fixture(scope="module")
