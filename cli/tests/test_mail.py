@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-import os
 import smtplib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -111,30 +112,76 @@ def test_an_id_stays_that_of_its_message_after_a_restart(tmp_path: Path) -> None
     assert all(f"text {number}" in (after.text(ids[f"{number}"]) or "") for number in range(3))
 
 
-@pytest.mark.parametrize("message_id", ["", "1", "1-9", "9-0", "x-0", "1--1", "../1-0"])
+@pytest.mark.parametrize("message_id", ["", "1", "1-9", "9-0", "x-0", "1--1", "../1-0", "1-" + "1" * 5_000])
 def test_a_message_that_is_not_there_has_no_text(message_id: str, tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     mailbox.keep(["ada@example.com"], b"Subject: kept\r\n\r\ntext")
     assert mailbox.text(message_id) is None
 
 
-def test_a_text_that_looks_like_another_message_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "From here on\n",
+        ">From here on\n>>From there\n",
+        "\n\nFrom ada Sat Nov 21 15:50:22 2026\nSubject: another\n\nFrom\n",
+        "no line end",
+    ],
+)
+def test_a_text_is_read_as_it_was_sent(text: str, tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
-    mailbox.keep(
-        ["ada@example.com"], b"Subject: one\r\n\r\nFrom here:\r\n\r\nFrom ada Sat Nov 21 15:50:22 2026\r\n\r\n"
-    )
-    assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["one"]
+    for _ in range(2):
+        mailbox.keep(["ada@example.com"], b"Subject: one\r\n\r\n" + text.replace("\n", "\r\n").encode())
+    for read in (mailbox, Mailbox(tmp_path)):
+        newest = read.newest(None, 10)
+        assert [summary.subject for summary in newest] == ["one", "one"]
+        assert {read.text(summary.id) for summary in newest} == {f"Subject: one\n\n{text.rstrip()}\n"}
 
 
 def test_a_message_cut_off_by_a_crash_spoils_no_other(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
-    for subject in ("first", "second"):
-        mailbox.keep(["ada@example.com"], f"Subject: {subject}\r\n\r\ntext".encode())
+    mailbox.keep(["ada@example.com"], b"Subject: first\r\n\r\ntext")
     (file,) = tmp_path.iterdir()
-    os.truncate(file, file.stat().st_size - 3)
-    after = Mailbox(tmp_path)
-    after.keep(["ada@example.com"], b"Subject: third\r\n\r\ntext")
-    assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["third", "second", "first"]
+    whole = file.stat().st_size
+    mailbox.keep(["ada@example.com"], b"Subject: second\r\n\r\nA text.\r\n\r\nFrom here on more.")
+    content = file.read_bytes()
+    for size in range(whole, len(content)):
+        file.write_bytes(content[:size])
+        after = Mailbox(tmp_path)
+        subjects = [summary.subject for summary in after.newest(None, 10)]
+        assert subjects in (["first"], ["second", "first"])
+        after.keep(["ada@example.com"], b"Subject: third\r\n\r\ntext")
+        assert [summary.subject for summary in Mailbox(tmp_path).newest(None, 10)] == ["third", *subjects]
+
+
+def test_a_message_that_finds_no_room_is_refused_and_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    keeping = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from cartwright.embedded.mailbox import Mailbox\n"
+        "mailbox = Mailbox(Path(sys.argv[1]))\n"
+        "mailbox.keep(['ada@example.com'], b'Subject: first\\r\\n\\r\\ntext')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    mailbox.keep(['ada@example.com'], b'Subject: second\\r\\n\\r\\n' + b'x' * 1000)\n"
+        "except OSError as error:\n"
+        "    print('refused', [summary.subject for summary in mailbox.newest(None, 10)])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "mailbox.keep(['ada@example.com'], b'Subject: third\\r\\n\\r\\ntext')\n"
+        "for read in (mailbox, Mailbox(Path(sys.argv[1]))):\n"
+        "    print([(summary.id, summary.subject) for summary in read.newest(None, 10)])\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", keeping, str(tmp_path)], capture_output=True, text=True, timeout=30, check=True
+    ).stdout.splitlines()
+
+    assert told == ["refused ['first']", *["[('1-1', 'third'), ('1-0', 'first')]"] * 2]
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "saved.mbox").write_bytes(b"From ada Sat Nov 21 15:50:22 2026\n\n\n")
+    assert Mailbox(tmp_path).count() == 0
 
 
 def test_when_a_message_arrived_is_told_in_utc(tmp_path: Path) -> None:

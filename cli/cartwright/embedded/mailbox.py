@@ -1,13 +1,18 @@
-"""Keeps the mails of an embedded system: in files in mbox form (RFC 4155), which mail programs can open.
+"""Keeps the mails of an embedded system in files in mbox form, which mail programs can open.
 
 A file holds up to half of what is kept, and the oldest one goes as a whole. A file for each mail would be plainer, and
 was what sending a mail cost most: making and removing files waits for the file system's own journal.
+
+The form is mboxrd: a first line `From SENDER TIME`, the message with a `>` more before each line that would look like
+one, an empty line; lines end with LF. (The library's module `mailbox` keeps in a buffer what a full disk has refused,
+and quotes so that the text cannot be had back.)
 """
 
 import email.parser
 import email.policy
-import mailbox
+import errno
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +22,11 @@ from pathlib import Path
 
 MESSAGES_MAX = 10_000
 RECIPIENTS_HEADER = "X-Envelope-To"
+_ID = re.compile(r"([1-9]\d{0,8})-(\d{1,9})", re.ASCII)
+_FIRST_LINE = re.compile(rb"^From \S+ (\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\n", re.MULTILINE | re.ASCII)
+_LIKE_A_FIRST_LINE = re.compile(rb"^(?=>*From )", re.MULTILINE)
+_QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
+_END = b"\n\n"
 
 
 @dataclass(frozen=True)
@@ -39,16 +49,16 @@ class Mailbox:
         self._folder = folder
         self._file_messages_max = max(messages_max // 2, 1)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._files = {int(path.stem): _opened(path) for path in sorted(folder.glob("*.mbox"))}
+        self._files = {int(path.stem): _File(path) for path in folder.glob("[0-9]" * 6 + ".mbox")}
         self._read: dict[str, Summary] = {}
 
     def keep(self, recipients: Sequence[str], content: bytes) -> None:
         """Stores one message, whole or not at all. It is parsed only when somebody looks. Raises `OSError`."""
-        envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\r\n" for recipient in recipients)
-        self._newest_file().add(envelope.encode() + content)
+        envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\n" for recipient in recipients)
+        self._newest_file().append(envelope.encode() + content.replace(b"\r\n", b"\n"))
 
     def newest(self, recipient: str | None, count_max: int) -> list[Summary]:
-        summaries = (self._summary(number, key) for number, key in self._newest_first())
+        summaries = (self._summary(number, place) for number, place in self._newest_first())
         found = (
             summary
             for summary in summaries
@@ -57,67 +67,96 @@ class Mailbox:
         return list(islice(found, count_max))
 
     def count(self) -> int:
-        return sum(len(file) for file in self._files.values())
+        return sum(file.count for file in self._files.values())
 
     def text(self, message_id: str) -> str | None:
         """The headers that a person reads, and the text; None for a message that is not there."""
-        number, _, key = message_id.partition("-")
-        if not (number.isdecimal() and key.isdecimal()):
+        found = _ID.fullmatch(message_id)
+        if found is None:
             return None
-        file = self._files.get(int(number))
-        if file is None or int(key) >= len(file):
+        file, place = self._files.get(int(found[1])), int(found[2])
+        if file is None or place >= file.count:
             return None
-        message = email.parser.BytesParser(EmailMessage, policy=email.policy.default).parsebytes(
-            _bytes_of(file, int(key))
-        )
+        _, content = file.read(place)
+        message = email.parser.BytesParser(EmailMessage, policy=email.policy.default).parsebytes(content)
         body = message.get_body(("plain", "html"))
         head = "".join(f"{name}: {message[name]}\n" for name in ("From", "To", "Date", "Subject") if message[name])
         return f"{head}\n{body.get_content() if body else ''}"
 
-    def _newest_file(self) -> mailbox.mbox:
+    def _newest_file(self) -> "_File":
         newest = max(self._files, default=0)
-        if newest in self._files and len(self._files[newest]) < self._file_messages_max:
+        if newest in self._files and self._files[newest].count < self._file_messages_max:
             return self._files[newest]
         for number in sorted(self._files)[:-1]:
-            self._remove(number)
-        self._files[newest + 1] = _opened(self._folder / f"{newest + 1:06d}.mbox")
+            self._files.pop(number).remove()
+            self._read = {id_: summary for id_, summary in self._read.items() if not id_.startswith(f"{number}-")}
+        self._files[newest + 1] = _File(self._folder / f"{newest + 1:06d}.mbox")
         return self._files[newest + 1]
-
-    def _remove(self, number: int) -> None:
-        self._files.pop(number).close()
-        (self._folder / f"{number:06d}.mbox").unlink(missing_ok=True)
-        self._read = {id_: summary for id_, summary in self._read.items() if int(id_.partition("-")[0]) != number}
 
     def _newest_first(self) -> Iterator[tuple[int, int]]:
         for number in sorted(self._files, reverse=True):
-            for key in reversed(self._files[number].keys()):
-                yield number, int(key)
+            for place in reversed(range(self._files[number].count)):
+                yield number, place
 
-    def _summary(self, number: int, key: int) -> Summary:
-        message_id = f"{number}-{key}"
+    def _summary(self, number: int, place: int) -> Summary:
+        message_id = f"{number}-{place}"
         if message_id not in self._read:
-            self._read[message_id] = _summary(message_id, _bytes_of(self._files[number], key, with_first_line=True))
+            self._read[message_id] = _summary_of(message_id, *self._files[number].read(place))
         return self._read[message_id]
 
 
-def _opened(path: Path) -> mailbox.mbox:
-    path.touch(mode=0o600)
-    with path.open("r+b") as file:
-        # A crash may have cut off the last message, to whose last line the next one would be added.
-        if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
-            file.write(b"\n\n")
-    return mailbox.mbox(path)
+class _File:
+    """One file. What a crash has cut off is dropped when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        content = path.read_bytes()
+        self._bounds = [first_line.start() for first_line in _FIRST_LINE.finditer(content)]
+        """Where each message begins, and where the last one ends."""
+        end = len(content)
+        if not content.endswith(_END):
+            end = self._without_what_was_cut_off(content)
+            os.ftruncate(self._file, end)
+        self._bounds.append(end)
+
+    def _without_what_was_cut_off(self, content: bytes) -> int:
+        tail = content[content.rfind(_END) + len(_END) :] if _END in content else content
+        is_in_first_line = tail.startswith(b"From "[: len(tail)]) and _FIRST_LINE.match(tail) is None
+        return len(content) - len(tail) if is_in_first_line or not self._bounds else self._bounds.pop()
+
+    @property
+    def count(self) -> int:
+        return len(self._bounds) - 1
+
+    def append(self, content: bytes) -> None:
+        """Raises `OSError`, and leaves the file as it was then."""
+        first_line = f"From cartwright@localhost {time.asctime(time.gmtime())}\n".encode()
+        record = first_line + _LIKE_A_FIRST_LINE.sub(b">", content).rstrip(b"\n") + _END
+        end = self._bounds[-1]
+        try:
+            if os.write(self._file, record) < len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file, end)
+            raise
+        self._bounds.append(end + len(record))
+
+    def read(self, place: int) -> tuple[time.struct_time, bytes]:
+        """When the message arrived, and its content."""
+        start, end = self._bounds[place : place + 2]
+        record = os.pread(self._file, end - start, start)
+        first_line = _FIRST_LINE.match(record)
+        assert first_line is not None, "a record begins with it"
+        return time.strptime(first_line[1].decode()), _QUOTED.sub(b"", record[first_line.end() : -1])
+
+    def remove(self) -> None:
+        os.close(self._file)
+        self._path.unlink(missing_ok=True)
 
 
-def _bytes_of(file: mailbox.mbox, key: int, *, with_first_line: bool = False) -> bytes:
-    return file.get_bytes(key, from_=with_first_line)  # type: ignore[arg-type] # Keys are numbers, whatever is declared.
-
-
-def _summary(message_id: str, message: bytes) -> Summary:
-    first_line, _, message = message.partition(b"\n")
-    headers = email.parser.BytesParser(policy=email.policy.default).parsebytes(message, headersonly=True)
-    # As the module mailbox writes it: From, a sender, and the time of its writing in UTC as asctime() tells it.
-    arrived = time.strptime(first_line.decode().split(maxsplit=2)[2])
+def _summary_of(message_id: str, arrived: time.struct_time, content: bytes) -> Summary:
+    headers = email.parser.BytesParser(policy=email.policy.default).parsebytes(content, headersonly=True)
     return Summary(
         id=message_id,
         arrived=time.strftime("%Y-%m-%dT%H:%M:%SZ", arrived),
