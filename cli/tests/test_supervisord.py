@@ -80,6 +80,7 @@ def test_a_program_ends_with_the_status_and_the_words_that_an_executed_one_ends_
 
     assert ended.returncode == status % 256
     assert ended.stderr.endswith(complaint)
+    assert bool(ended.stderr) == bool(complaint)
 
 
 def test_a_program_is_told_apart_by_its_command_line_and_found_by_its_environment(tmp_path: Path) -> None:
@@ -104,6 +105,23 @@ def test_what_is_no_python_is_executed(tmp_path: Path) -> None:
     )
 
     assert (ended.returncode, ended.stdout) == (4, "by supervisord\n")
+
+
+def test_a_library_that_cannot_be_loaded_ends_no_more_than_what_needs_it() -> None:
+    failing = (
+        "import os, sys\n"
+        "from cartwright.embedded import supervisord\n"
+        "supervisord.LOADED = ('no_such_library',)\n"
+        "options = supervisord.ForkingOptions()\n"
+        "options.logger = type('', (), {'warn': staticmethod(print)})\n"
+        "options.check_execv_args(sys.executable, [sys.executable, '-P', '-m', 'orders'], os.stat(sys.executable))\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", failing], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
+    ).stdout
+
+    assert "No module named 'no_such_library'" in told
 
 
 def test_programs_started_one_after_the_other_draw_different_numbers() -> None:
@@ -160,11 +178,11 @@ ITS_OWN = {
 
 def test_nothing_that_is_loaded_starts_a_thread_or_opens_a_file() -> None:
     loading = (
-        "import os, threading\n"
+        "import os\n"
         "from cartwright.embedded.supervisord import load\n"
         "before = os.listdir('/proc/self/fd')\n"
         "load()\n"
-        "print(threading.active_count(), os.listdir('/proc/self/fd') == before)\n"
+        "print(len(os.listdir('/proc/self/task')), os.listdir('/proc/self/fd') == before)\n"
     )
 
     found = subprocess.run(

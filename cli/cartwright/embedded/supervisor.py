@@ -22,6 +22,9 @@ CALL_SECONDS_MAX = 5
 # started again at once, without end.
 START_RETRIES = 100
 
+# Its fault of that name (supervisor.xmlrpc.Faults).
+ALREADY_STARTED = 60
+
 # What supervisor does not start again by itself.
 STATES_AT_REST = ("STOPPING", "STOPPED", "FATAL")
 
@@ -176,7 +179,13 @@ def part_states(system: System) -> Mapping[str, PartState]:
 
 
 def start_part(system: System, part: Part) -> None:
-    _call(system, "startProcess", f"{part.group}:{part.name}", False)
+    """Starts it, if it does not run. Raises OSError while supervisor does not answer."""
+    try:
+        _call(system, "startProcess", f"{part.group}:{part.name}", False)
+    except OSError as error:
+        # An earlier call whose answer was not waited for has done it.
+        if not (isinstance(error.__cause__, xmlrpc.client.Fault) and error.__cause__.faultCode == ALREADY_STARTED):
+            raise
 
 
 def stop_part(system: System, part: Part) -> None:

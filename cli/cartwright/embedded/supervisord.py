@@ -2,7 +2,8 @@
 
 To load them takes a service a second of CPU, eight times over at a start; so it is done once, and the pages are shared
 for as long as nobody writes to them. A process made this way is told apart from supervisord by its command line alone,
-and ends as if it had been executed. What is no Python, and every other way to run a service, knows nothing of this.
+and ends with the status of one that was executed, but without what `atexit` was given. What is no Python, and every
+other way to run a service, knows nothing of this.
 """
 
 import contextlib
@@ -26,8 +27,8 @@ from supervisor.supervisord import Supervisor
 # Open files and connections of each part: the gateway alone holds two for every client.
 DESCRIPTORS_MAX = 65_536
 
-# What the services have in common, and nothing that is a thread, a connection or a number drawn by chance before it
-# is used: each fork would have the same.
+# What the services have in common, and nothing that is a thread or a connection, or draws by chance what has to be
+# another one in each of them: a fork has what was drawn before.
 LOADED = (
     "chassis.application",
     "chassis.access",
@@ -56,7 +57,11 @@ class ForkingOptions(ServerOptions):  # type: ignore[misc] # It comes without ty
         super().check_execv_args(filename, argv, st)
         if _module_in(argv) is not None:
             # In supervisord, before the fork; and as late as this, so that the stores start meanwhile.
-            load()
+            try:
+                load()
+            except Exception:
+                # Nothing else is to end for it. Each program meets the same, and tells it in its own log.
+                self.logger.warn(f"what the services share could not be loaded:\n{traceback.format_exc()}")
 
     def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """In the fork. Raises OSError where a program cannot be executed; answers never."""
