@@ -8,6 +8,7 @@ from email.utils import format_datetime, parseaddr, quote
 from uuid import UUID
 
 ADDRESS_LENGTH_MAX = 254
+NAME_LENGTH_MAX = 60
 _LOCAL_LENGTH_MAX = 64
 # RFC 5321 Dot-string, and RFC 6531 for letters beyond ASCII. Quoted local parts and address literals are refused:
 # nobody has them, and they are where injections hide.
@@ -37,14 +38,21 @@ def one_line(text: str) -> str:
 
 
 class Sender:
-    """Who the mails are from. Raises `ValueError` for a setting that is no `Name <address>` or address."""
+    """Who the mails are from. Raises `ValueError` for a setting that is no `Name <address>` or address, of one line."""
 
     def __init__(self, mail_from: str) -> None:
         name, self.address = parseaddr(mail_from)
-        if not is_deliverable(self.address):
-            raise ValueError("MAIL_FROM has to be an address, or a name with an address in angle brackets.")
+        if not is_deliverable(self.address) or len(name) > NAME_LENGTH_MAX or not name.isprintable():
+            raise ValueError(
+                "MAIL_FROM has to be an address, or an address in angle brackets after a name of up to "
+                f"{NAME_LENGTH_MAX} characters."
+            )
         self.domain = self.address.rpartition("@")[2]
-        display_name = f'"{quote(name)}"' if name.isascii() else Header(name, "utf-8").encode(linesep=_LINE_END)
+        display_name = (
+            f'"{quote(name)}"'
+            if name.isascii()
+            else Header(name, "utf-8", header_name="From").encode(linesep=_LINE_END)
+        )
         self._from = f"{display_name} <{self.address}>" if name else f"<{self.address}>"
 
     def compose(self, notification_id: UUID, created_at: datetime, toaddr: str, subject: str, body: str) -> bytes:

@@ -67,7 +67,7 @@ class SendNotifications:
         self._unsettled = []
         self._after_commit()
         _tell(settled)
-        return any(isinstance(outcome, Taken | Refused) for _, outcome in settled)
+        return len(settled) == BATCH_MAX and any(isinstance(outcome, Taken | Refused) for _, outcome in settled)
 
     async def _deliver(self, claimed: Sequence[Notification]) -> Settled:
         shares = [claimed[start::CONNECTIONS] for start in range(min(CONNECTIONS, len(claimed)))]

@@ -204,7 +204,17 @@ def test_addresses_beyond_ascii_stand_in_headers_as_they_are(setting: str, heade
     assert "To: zoë@bücher.example" in lines
 
 
-@pytest.mark.parametrize("setting", ["", "Cartwright", "Cartwright <>", "shop@"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "",
+        "Cartwright",
+        "Cartwright <>",
+        "shop@",
+        "Shop (\nBcc: eve@example.com) <shop@example.com>",
+        "x" * 61 + " <shop@example.com>",
+    ],
+)
 def test_a_sender_without_an_address_ends_the_start(setting: str) -> None:
     with pytest.raises(ValueError, match="MAIL_FROM"):
         Sender(setting)
