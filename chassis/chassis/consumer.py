@@ -4,6 +4,7 @@ When a batch fails, its events are tried one by one, so that a bad one spoils no
 good goes to the dead letters with its reason; what a dependency's absence made fail is handed out again later.
 """
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,8 @@ FETCH_WAIT_S = 0.25
 ATTEMPTS_MAX = 5
 GATHER_S = 0.1
 """Nobody waits for the effect of an event, and a transaction for many costs little more than one for each."""
+AT_ONCE_S = 0.05
+"""A fetch that takes less has not waited."""
 RETURN_DELAY_S = 1.0
 WATCH_S = 5.0
 """Between two looks at how much waits, which is for the metrics alone."""
@@ -100,10 +103,12 @@ class Consumer:
     async def _turn(self) -> bool:
         if self._subscription is None:
             self._subscription = await self._broker.subscribe(self._group, self._types)
+        asked_at = time.monotonic()
         deliveries = await self._subscription.fetch(MESSAGES_MAX, FETCH_WAIT_S)
+        if deliveries and time.monotonic() - asked_at < AT_ONCE_S:
+            self._loop.wake()  # They came while it rested, so more is likely to come.
         if deliveries:
             await self._take(deliveries)
-            self._loop.wake()  # Where something came, more is likely to come.
         # An empty fetch has waited already.
         return not deliveries or len(deliveries) == MESSAGES_MAX
 

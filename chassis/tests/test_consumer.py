@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from chassis import consumer as module
-from chassis import context, envelope, inbox, nats_broker
+from chassis import context, envelope, inbox, lifecycle, nats_broker
 from chassis import database as database_module
 from chassis.broker import BrokerUnavailable, Message
 from chassis.consumer import ATTEMPTS_MAX, Consumer, Handle
@@ -539,3 +539,47 @@ async def _succeeds(attempt: Awaitable[None]) -> bool:
     except BrokerUnavailable:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("waits_s", "gathered"),
+    [([0, 0, 0, 0], [1, 2, 4, 4]), ([1, 1, 1, 0], [1, 1, 1, 1])],
+    ids=["a stream", "one by one"],
+)
+async def test_what_waits_again_and_again_is_gathered_for_longer(
+    waits_s: list[int],
+    gathered: list[int],
+    consumer: Consumer,
+    queue: Queue,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Eventually,
+) -> None:
+    rests: list[float] = []
+
+    async def rest(seconds: float, *, until: asyncio.Event) -> None:
+        if seconds == module.WATCH_S:
+            await until.wait()
+        elif seconds:
+            rests.append(seconds)
+        await asyncio.sleep(0)
+
+    async def fetch(size_max: int, wait_s: float) -> Sequence[Handed]:
+        if not waits_s:
+            await asyncio.sleep(0.01)
+            return []
+        await asyncio.sleep(waits_s.pop(0) * 2 * module.AT_ONCE_S)
+        return _deliveries("a")
+
+    monkeypatch.setattr(lifecycle, "_rest", rest)
+    monkeypatch.setattr(queue, "fetch", fetch)
+    await consumer.start()
+    try:
+
+        async def has_rested() -> bool:
+            return len(rests) >= len(gathered)
+
+        await eventually(has_rested, "each message was taken")
+    finally:
+        await consumer.stop()
+
+    assert rests[: len(gathered)] == [pytest.approx(factor * module.GATHER_S) for factor in gathered]
