@@ -65,6 +65,7 @@ def world(
         declined=order(402, payment_method="pm_card_chargeDeclined"),
     )
     assert administrator.post(f"/orders/{shipped}/ship").status == 200
+    _captured(administrator, cancelled)  # Else its payment would be voided, and nothing be given back.
     assert customer.post(f"/orders/{cancelled}/cancel").status == 200
     _refund(administrator, refunded)
     verified = system.attempt("verify", "--json", "--wait", "60")
@@ -74,17 +75,22 @@ def world(
     return made
 
 
-def _refund(administrator: Api, order_id: str) -> None:
-    """A part of what was paid, once it was captured."""
+def _captured(administrator: Api, order_id: str) -> str:
+    """The id of the order's payment, once it was captured."""
     deadline = time.monotonic() + CAPTURE_S_MAX
     while True:
         (payment,) = administrator.get(f"/payments?order_id={order_id}").json["items"]
         if payment["status"] == "captured":
-            break
+            return str(payment["id"])
         assert time.monotonic() < deadline, payment
         time.sleep(0.1)
+
+
+def _refund(administrator: Api, order_id: str) -> None:
+    """A part of what was paid."""
     amount = {"amount": "10.00", "currency": "USD"}
-    answer = administrator.post(f"/payments/{payment['id']}/refunds", {"amount": amount, "reason": "scratched"})
+    payment_id = _captured(administrator, order_id)
+    answer = administrator.post(f"/payments/{payment_id}/refunds", {"amount": amount, "reason": "scratched"})
     assert answer.status == 201, answer.json
 
 
