@@ -105,9 +105,9 @@ class Consumer:
             self._subscription = await self._broker.subscribe(self._group, self._types)
         asked_at = time.monotonic()
         deliveries = await self._subscription.fetch(MESSAGES_MAX, FETCH_WAIT_S)
-        if deliveries and time.monotonic() - asked_at < AT_ONCE_S:
-            self._loop.wake()  # They came while it rested, so more is likely to come.
         if deliveries:
+            if time.monotonic() - asked_at < AT_ONCE_S:
+                self._loop.wake()  # They came while it rested, so more is likely to come.
             await self._take(deliveries)
         # An empty fetch has waited already.
         return not deliveries or len(deliveries) == MESSAGES_MAX

@@ -43,6 +43,13 @@ def started(
     )
 
 
+def told_by(script: str, *arguments: str) -> str:
+    """What a process that runs `script`, and has to end well, writes."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
+    ).stdout
+
+
 def test_a_program_gets_the_arguments_the_environment_and_the_signals_that_an_executed_one_gets(tmp_path: Path) -> None:
     ended = started(
         "program",
@@ -117,11 +124,7 @@ def test_a_library_that_cannot_be_loaded_ends_no_more_than_what_needs_it() -> No
         "options.check_execv_args(sys.executable, [sys.executable, '-P', '-m', 'orders'], os.stat(sys.executable))\n"
     )
 
-    told = subprocess.run(
-        [sys.executable, "-c", failing], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
-    ).stdout
-
-    assert "No module named 'no_such_library'" in told
+    assert "No module named 'no_such_library'" in told_by(failing)
 
 
 def test_programs_started_one_after_the_other_draw_different_numbers() -> None:
@@ -137,9 +140,7 @@ def test_programs_started_one_after_the_other_draw_different_numbers() -> None:
         "    os.wait()\n"
     )
 
-    drawn = subprocess.run(
-        [sys.executable, "-c", drawing], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
-    ).stdout.split()
+    drawn = told_by(drawing).split()
 
     assert len(drawn) == len(set(drawn)) == 4
 
@@ -159,9 +160,7 @@ def test_a_service_finds_loaded_what_it_shares_with_others() -> None:
         "    os.wait()\n"
     )
 
-    lines = subprocess.run(
-        [sys.executable, "-c", loading, *SERVICES], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
-    ).stdout.splitlines()
+    lines = told_by(loading, *SERVICES).splitlines()
 
     assert len(lines) == len(SERVICES)
     for service, *loaded in map(str.split, lines):
@@ -185,8 +184,4 @@ def test_nothing_that_is_loaded_starts_a_thread_or_opens_a_file() -> None:
         "print(len(os.listdir('/proc/self/task')), os.listdir('/proc/self/fd') == before)\n"
     )
 
-    found = subprocess.run(
-        [sys.executable, "-c", loading], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
-    ).stdout
-
-    assert found == "1 True\n"
+    assert told_by(loading) == "1 True\n"

@@ -121,7 +121,7 @@ class _File:
         self._bounds.append(end)
 
     def _without_what_was_cut_off(self, content: bytes) -> int:
-        tail = content[content.rfind(_END) + len(_END) :] if _END in content else content
+        tail = content.rpartition(_END)[2]
         is_in_first_line = tail.startswith(b"From "[: len(tail)]) and _FIRST_LINE.match(tail) is None
         return len(content) - len(tail) if is_in_first_line or not self._bounds else self._bounds.pop()
 

@@ -55,7 +55,7 @@ class ForkingOptions(ServerOptions):  # type: ignore[misc] # It comes without ty
 
     def check_execv_args(self, filename: str, argv: Sequence[str], st: Any) -> None:
         super().check_execv_args(filename, argv, st)
-        if _module_in(argv) is not None:
+        if _python_in(argv) is not None:
             # In supervisord, before the fork; and as late as this, so that the stores start meanwhile.
             try:
                 load()
@@ -65,9 +65,11 @@ class ForkingOptions(ServerOptions):  # type: ignore[misc] # It comes without ty
 
     def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """In the fork. Raises OSError where a program cannot be executed; answers never."""
-        if _module_in(argv) is None:
+        python = _python_in(argv)
+        if python is None:
             super().execve(filename, argv, env)
-        _run(argv, env)
+        else:
+            _run(*python, env)
 
 
 def load() -> None:
@@ -80,20 +82,15 @@ def load() -> None:
     gc.freeze()
 
 
-def _module_in(argv: Sequence[str]) -> str | None:
-    """Which module `argv` runs, if it is a call of this Python with one; with or without a `nice` before it."""
-    _, command = _niceness_and_command(argv)
-    return command[3] if list(command[:3]) == [sys.executable, "-P", "-m"] else None
+def _python_in(argv: Sequence[str]) -> tuple[int, Sequence[str]] | None:
+    """The niceness and the command, if `argv` calls this Python with a module; with `nice` before it or without."""
+    niceness, command = (int(argv[2]), argv[3:]) if list(argv[:2]) == ["nice", "-n"] else (0, argv)
+    return (niceness, command) if list(command[:3]) == [sys.executable, "-P", "-m"] else None
 
 
-def _niceness_and_command(argv: Sequence[str]) -> tuple[int, Sequence[str]]:
-    return (int(argv[2]), argv[3:]) if list(argv[:2]) == ["nice", "-n"] else (0, argv)
-
-
-def _run(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+def _run(niceness: int, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     # What supervisord has thrown away by now and not yet freed may be a file whose number is somebody else's here.
     gc.freeze()
-    niceness, command = _niceness_and_command(argv)
     os.nice(niceness)
     setproctitle(" ".join([Path(command[0]).name, *command[1:]]))
     os.environ.clear()

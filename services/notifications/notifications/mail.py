@@ -62,10 +62,9 @@ class Sender:
         Written out here, since a message object of the standard library takes ten times as long to make one.
         """
         if _PLAIN_LINES.fullmatch(body):
-            charset, encoding, text = "us-ascii", "7bit", body.replace("\n", _LINE_END)
+            charset, encoding, text = "us-ascii", "7bit", body
         else:
-            charset, encoding = "utf-8", "base64"
-            text = encodebytes(body.encode()).decode().replace("\n", _LINE_END)
+            charset, encoding, text = "utf-8", "base64", encodebytes(body.encode()).decode()
         lines = (
             f"Message-ID: <{notification_id}@{self.domain}>",
             f"Date: {format_datetime(created_at)}",
@@ -78,7 +77,7 @@ class Sender:
             f'Content-Type: text/plain; charset="{charset}"',
             f"Content-Transfer-Encoding: {encoding}",
             "",
-            text,
+            text.replace("\n", _LINE_END),
         )
         return _LINE_END.join(lines).encode()
 
