@@ -1,8 +1,9 @@
--- A purchase as four transactions, one order at a time, with the rows that the product writes for it, and each durable
--- before the next begins. No network between services, no identity, no provider, no event told to anyone: what is left
--- is what PostgreSQL can do at all. Each transaction is one statement, so that none waits for a client between its
--- beginning and its end; with BEGIN, two statements and COMMIT it does half as many. (In strings a blank follows each
--- colon before a word or number: pgbench would take them for a variable.)
+-- A purchase as the five transactions that its answer waits for, one order at a time, with the rows that the product
+-- writes in them, and each durable before the next begins. No network between services, no identity, no provider (nor the
+-- record that the sandbox keeps in its place), no event told to anyone: what is left is what PostgreSQL can do at all. Each
+-- transaction is one statement, so that none waits for a client between its beginning and its end; with BEGIN, two
+-- statements and COMMIT it does half as many. (In strings a blank follows each colon before a word or number: pgbench
+-- would take them for a variable.)
 \set user random(1, 32)
 \set product random(1, :products)
 
@@ -49,16 +50,22 @@ SELECT
     'USD', 4999
 FROM taken;
 
--- 3 Authorize the payment.
+-- 3 Write down what the provider is about to be asked for, so that a crash leaves nothing unknown there.
+INSERT INTO payments (
+    id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+    state, correlation_id, traceparent
+)
+VALUES (
+    uuidv7(), :order_id::uuid, :user_id::uuid, 4999, 'USD', 'pm_card_visa', 'visa', '4242',
+    'intended', :correlation_id::text, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+)
+RETURNING id AS payment_id \gset
+
+-- 4 Authorize the payment, as if the provider had said yes.
 WITH authorized AS (
-    INSERT INTO payments (
-        id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-        state, correlation_id, traceparent, authorized_at
-    )
-    VALUES (
-        uuidv7(), :order_id::uuid, :user_id::uuid, 4999, 'USD', 'pm_card_visa', 'visa', '4242',
-        'authorized', :correlation_id::text, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', now()
-    )
+    UPDATE payments
+    SET state = 'authorized', wanted = NULL, code = NULL, authorized_at = now()
+    WHERE id = :payment_id::uuid AND state = 'intended' AND wanted IS NULL
     RETURNING id, order_id, user_id, correlation_id
 )
 INSERT INTO payments_journal (event_id, type, subject, correlation_id, traceparent, data)
@@ -70,7 +77,7 @@ SELECT
     )::json
 FROM authorized;
 
--- 4 Confirm the order.
+-- 5 Confirm the order.
 WITH confirmed AS (
     UPDATE orders
     SET status = 'confirmed',
