@@ -34,9 +34,10 @@ def service_behind(method: str, path: str, routes: list[dict[str, Any]]) -> str 
     """The service that the gateway sends a request to, or None when it answers itself that there is no such thing."""
     address = re.sub(r"\{[^}]+\}", SOME_ID, path)
     for route in routes:
-        expression = route["match"].get("safe_regex")
-        methods = [header["string_match"]["safe_regex"]["regex"] for header in route["match"].get("headers", ())]
-        if expression is None or not re.fullmatch(expression["regex"], address):
+        match = route["match"]
+        expression = match["safe_regex"]["regex"] if "safe_regex" in match else re.escape(match.get("path", ""))
+        methods = [header["string_match"]["safe_regex"]["regex"] for header in match.get("headers", ())]
+        if not re.fullmatch(expression, address):
             continue
         if all(re.fullmatch(allowed, method) for allowed in methods):
             return str(route.get("route", {}).get("cluster", "")).removesuffix("_streams") or None
