@@ -20,7 +20,7 @@ from pogo_core.util.sql import ensure_pogo_sync, get_applied_migrations
 
 from chassis import crash, tracing
 from chassis.lifecycle import keep_trying
-from chassis.problems import Invalid, Unavailable
+from chassis.problems import Invalid, OutcomeUnknown, Unavailable
 from chassis.retry import retried
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -38,6 +38,7 @@ IDLE_IN_TRANSACTION_S_MAX = 3.0
 """Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
 that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
 _SPAN_ATTRIBUTES = {"db.system.name": "postgresql"}
+_READ = "read"
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
 
 _log = structlog.get_logger()
@@ -53,7 +54,14 @@ CONNECTION_LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,
 )
-_MAY_SUCCEED_NEXT_TIME = (*CONNECTION_LOST, asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# A full disk, too little memory, a standby that has yet to be promoted: faults of the server, and not of a query.
+_SERVER_AT_FAULT = (asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError)
+_MAY_SUCCEED_NEXT_TIME = (
+    *CONNECTION_LOST,
+    *_SERVER_AT_FAULT,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
 _NOT_THERE_YET = (*_MAY_SUCCEED_NEXT_TIME, TimeoutError, asyncpg.InvalidCatalogNameError)
 
 
@@ -65,6 +73,12 @@ def _may_succeed_next_time(error: Exception) -> bool:
 
 class DatabaseUnavailable(Unavailable):
     code, title = "database_unavailable", "The database is not available at the moment."
+
+
+class ChangeUnknown(DatabaseUnavailable):
+    """The connection was lost on the way, so whether the change is kept is not known."""
+
+    status, code, title = OutcomeUnknown.status, "change_unknown", "The database was lost: it may have happened or not."
 
 
 class Database:
@@ -149,7 +163,7 @@ class Database:
 
     async def read(self, query: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run statements that only read, outside any transaction. Raises `DatabaseUnavailable`."""
-        return await self._repeated("read", query, in_transaction=False)
+        return await self._repeated(_READ, query, in_transaction=False)
 
     async def run_statement(self, statement: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """As `run`, for work that is one statement: PostgreSQL commits it by itself, so that the round trips of BEGIN
@@ -160,26 +174,24 @@ class Database:
     async def run(self, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run `work` in one transaction, and the whole of it again when the connection was lost or it was a victim.
 
-        So `work` has to be idempotent, a lost COMMIT included: key what it inserts. Raises `DatabaseUnavailable`,
-        after which the outcome is unknown.
+        So `work` has to be idempotent, a lost COMMIT included: key what it inserts. Raises `DatabaseUnavailable` when
+        nothing was changed, and `ChangeUnknown` when that is not known.
         """
         return await self._repeated("transaction", work, in_transaction=True)
 
     async def _repeated(
         self, name: str, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool
     ) -> ResultT:
+        may_be_done = False
+
         async def attempt() -> ResultT:
+            nonlocal may_be_done
             async with self._connection() as connection:
-                if not in_transaction:
-                    return await work(connection)
-                async with connection.transaction():
-                    result = await work(connection)
-                    changes = crash.is_armed() and await _has_changed_anything(connection)
-                    if changes:
-                        crash.point(work, "before commit")
-                if changes:
-                    crash.point(work, "after commit")
-                return result
+                try:
+                    return await _done(work, connection, in_transaction=in_transaction)
+                except (TimeoutError, *CONNECTION_LOST):
+                    may_be_done = name != _READ
+                    raise
 
         try:
             with tracing.span(name, "client", _SPAN_ATTRIBUTES):
@@ -190,8 +202,23 @@ class Database:
             raise Invalid("Text must not hold the character U+0000.") from error
         except Exception as error:
             if isinstance(error, TimeoutError | asyncpg.QueryCanceledError) or _may_succeed_next_time(error):
-                raise DatabaseUnavailable from error
+                raise (ChangeUnknown if may_be_done else DatabaseUnavailable) from error
             raise
+
+
+async def _done(
+    work: Callable[[Connection], Awaitable[ResultT]], connection: Connection, *, in_transaction: bool
+) -> ResultT:
+    if not in_transaction:
+        return await work(connection)
+    async with connection.transaction():
+        result = await work(connection)
+        changes = crash.is_armed() and await _has_changed_anything(connection)
+        if changes:
+            crash.point(work, "before commit")
+    if changes:
+        crash.point(work, "after commit")
+    return result
 
 
 async def _leave_session(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -14,7 +14,7 @@ import pytest
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchPostgres, running_postgres
 from chassis import database as module
-from chassis.database import Connection, Database, DatabaseUnavailable, rows_affected
+from chassis.database import ChangeUnknown, Connection, Database, DatabaseUnavailable, rows_affected
 from chassis.problems import Invalid
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
@@ -108,6 +108,36 @@ async def test_a_statement_by_itself_takes_effect_and_is_repeated_when_its_answe
 
     await database.run_statement(statement)
     assert [rows_affected(answer) for answer in answers] == [1, 0]
+
+
+async def test_a_change_whose_answer_was_lost_again_and_again_is_unknown(database: Database) -> None:
+    async def work(connection: Connection) -> None:
+        await _add(connection)
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    for change in (database.run, database.run_statement):
+        with pytest.raises(ChangeUnknown) as refusal:
+            await change(work)
+        assert (refusal.value.status, refusal.value.code) == (504, "change_unknown")
+    with pytest.raises(DatabaseUnavailable) as read:
+        await database.read(work)
+    assert (read.value.status, read.value.code) == (503, "database_unavailable")
+
+
+@pytest.mark.parametrize("state", ["53100", "53200", "25006"], ids=["disk full", "out of memory", "read only"])
+async def test_a_server_at_fault_is_unavailable_and_nothing_was_done(database: Database, state: str) -> None:
+    attempts = 0
+
+    async def work(connection: Connection) -> None:
+        nonlocal attempts
+        attempts += 1
+        await _add(connection)
+        await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    with pytest.raises(DatabaseUnavailable) as refusal:
+        await database.run(work)
+    assert (refusal.value.status, attempts) == (503, 4)
+    assert await _names(database) == []
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,13 @@ class Payments:
         answers = await self._client.call(
             "POST", "/payments/void", messages.UndoAnswers, body=undos(orders), idempotent=True
         )
-        return [released(answer, "voided") for answer in answers.items]
+        return [_voided(answer) for answer in answers.items]
+
+
+def _voided(answer: messages.UndoAnswer) -> Outcome[Reason]:
+    # Taken, then, and by hand, since this order was not confirmed. There is nothing to let go of any more, and once
+    # payments hears that the order is cancelled it gives the money back.
+    return Done() if answer.outcome == "captured" else released(answer, "voided")
 
 
 def _payment(order: Order) -> messages.PaymentItem:

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from chassis import context, idempotency
 from chassis.batching import Batcher
 from chassis.database import Database
-from chassis.problems import KeyInProgress, KeyUsedAgain, Unavailable
+from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Unavailable
 from chassis.relay import Relay
 from orders import store, store_customers
 from orders.checkout import CheckoutRunner
@@ -66,7 +66,7 @@ class OrderPlacer:
         """Place an order and wait for its end, `wait_s` at the most; it may still be pending then.
 
         Raises what the checkout refused it for, or `KeyUsedAgain`, `KeyInProgress`, `RepeatedProduct`, `NothingToBuy`,
-        `AccountDeleted`, and `Unavailable` when it could not be kept.
+        `AccountDeleted`, `Unavailable` when it could not be kept, and `OutcomeUnknown` when nobody knows.
         """
         new = await self._read(user_id, request, key, answer_later=answer_later)
         order = await self._placements.submit(new)
@@ -79,9 +79,17 @@ class OrderPlacer:
             return order
         ended = await self._waiting.end_of(order.id)
         if ended is None:
-            # As it is kept, and so will be read: not with what this process has learnt since.
-            ended = await self._database.run(lambda connection: store.as_settled(connection, order))
+            ended = await self._as_kept(order)
         return _answer(ended)
+
+    async def _as_kept(self, order: Order) -> Order:
+        """The order as it is kept, and so will be read: not with what this process has learnt since."""
+        try:
+            return await self._database.run(lambda connection: store.as_settled(connection, order))
+        except Unavailable as refusal:
+            # Not that nothing was done: the buyer would buy again.
+            told = f"Order {order.id} is accepted; how it stands cannot be read now. Read it, instead of buying again."
+            raise OutcomeUnknown(told, order_id=str(order.id)) from refusal
 
     async def _read(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:
         """The request as an order, with the cart's lines where it says so."""

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from services.orders.tests.checkout_simulation import Client, Told, World
 
-from chassis.problems import KeyInProgress, Refusal, Unavailable
+from chassis.problems import KeyInProgress, OutcomeUnknown, Refusal, Unavailable
 from orders.errors import OrderNotConfirmed, OrderRefused, OrderShipped
 from orders.order import Order, Status
 
@@ -73,8 +73,10 @@ def holds_what_it_should(world: World, order: Order) -> None:
         assert order.total_minor is not None
         assert world.payments.amounts[id_] == f"{order.total_minor // 100}.{order.total_minor % 100:02}"
     is_first_asking = order.attempts == 0 and order.id not in world.table.put_off
-    if (id_ in world.changed_minds and is_first_asking) or id_ in world.catalog.cancelled | world.payments.cancelled:
-        # Only the event order.cancelled undoes what a peer does after it had said no, and each peer hears it alone.
+    by_event_alone = world.catalog.cancelled | world.payments.cancelled | world.captured_by_hand
+    if (id_ in world.changed_minds and is_first_asking) or id_ in by_event_alone:
+        # Only the event order.cancelled undoes what a peer does after it had said no, and what was taken by hand; and
+        # each peer hears it alone.
         return
     if order.status in CAME_TO_NOTHING and order.confirmed_at is None:
         assert not world.has_stock(order), f"an order that is {order.status} holds stock"
@@ -84,7 +86,7 @@ def holds_what_it_should(world: World, order: Order) -> None:
 
 
 def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
-    if isinstance(told.refusal, Unavailable | KeyInProgress):
+    if isinstance(told.refusal, Unavailable | OutcomeUnknown | KeyInProgress):
         return
     assert told.refusal is None or isinstance(told.refusal, Refusal), repr(told.refusal)
     order = world.order_of(client)

@@ -107,6 +107,7 @@ class World:
         self.refused: set[tuple[str, str]] = set()
         self.changed_minds: set[str] = set()
         """Orders to which a peer said no, and to a later or repeated question yes, since the shop had changed."""
+        self.captured_by_hand: set[str] = set()
         self.clients: list[Client] = []
         self.ids = 1_000
         self._patches = pytest.MonkeyPatch()
@@ -213,6 +214,13 @@ class World:
     def ship(self, which: int, client: Client) -> None:
         shipping = ship_order.ship_order(self.replicas[which].database, RELAY, self.order_of(client).id)  # type: ignore[arg-type]
         self._serve(client, "ship", shipping)
+
+    def capture_by_hand(self, client: Client) -> None:
+        """An operator takes the money at payments, whatever the order is at."""
+        id_ = str(self.order_of(client).id)
+        if id_ in self.payments.live():
+            self.payments.captured.add(id_)
+            self.captured_by_hand.add(id_)
 
     def order_of(self, client: Client) -> Order:
         """The row of the client's order as it stands."""

@@ -71,7 +71,7 @@ class Checkout(RuleBasedStateMachine):
 
     # Clients
 
-    @rule(numbers=numbers(2, 3, 4), then=DECISIONS)
+    @rule(numbers=numbers(2, 3, 5), then=DECISIONS)
     def act_on_an_order(self, numbers: tuple[int, int, int], then: tuple[int, ...]) -> None:
         replica, which, act = numbers
         if self.frozen:
@@ -80,7 +80,10 @@ class Checkout(RuleBasedStateMachine):
         if act == 3:
             self.world.buy(replica, client)  # Again, with the same key.
         elif self.world.is_placed(client):
-            (self.world.ship if act == 2 else self.world.cancel)(replica, client)
+            if act == 4:
+                self.world.capture_by_hand(client)
+            else:
+                (self.world.ship if act == 2 else self.world.cancel)(replica, client)
         self.decide(then)
 
     # The network, and what replicas wait for

@@ -18,6 +18,10 @@ from services.orders.tests.orders_fakes import (
     refuse_work,
 )
 
+from chassis.database import DatabaseUnavailable
+from orders import store
+from orders.order import Order
+
 ATTEMPTS_OF_ONE_CALL = 3
 
 
@@ -131,6 +135,44 @@ async def test_one_fault_of_an_undo_does_not_keep_anything_from_being_given_back
     assert ended["reason"]["code"] == "deadline_passed"
     assert catalog.stock[product] == 3
     assert payments.live() == []
+
+
+async def test_an_order_whose_money_was_taken_by_hand_can_be_cancelled_all_the_same(
+    start_orders: Any, make_buyer: Callable[..., Buyer], catalog: FakeCatalog, payments: FakePayments
+) -> None:
+    buyer = make_buyer(await start_orders(wait_s=0.1))
+    product = catalog.add(3)
+    payments.always["/payments"] = lose_answer  # The work is done, but nobody knows.
+    _, order, _ = await buyer.buy((product, 1))
+    payments.captured.add(order["id"])
+
+    await buyer.call("POST", f"/orders/{order['id']}/cancel")
+    await buyer.wait_for_status(order["id"], "cancelled")
+
+    assert catalog.stock[product] == 3
+    payments.hear("order.cancelled", order["id"])
+    assert payments.refunded == {order["id"]}
+
+
+async def test_an_accepted_order_that_cannot_be_read_is_not_told_as_one_that_was_not_placed(
+    start_orders: Any,
+    make_buyer: Callable[..., Buyer],
+    catalog: FakeCatalog,
+    payments: FakePayments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a buyer without a key would buy again."""
+    buyer = make_buyer(await start_orders(wait_s=0.1))
+    payments.always["/payments"] = refuse_work
+
+    async def unavailable(*_: Any) -> Order:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(store, "as_settled", unavailable)
+    status, problem, _ = await buyer.buy((catalog.add(3), 1))
+    assert (status, problem["code"]) == (504, "outcome_unknown")
+    payments.always.clear()
+    await buyer.wait_for_status(problem["order_id"], "confirmed")
 
 
 async def test_payments_being_down_delays_an_order_and_does_not_refuse_it(
