@@ -38,9 +38,9 @@ async def read_cart(database: Database, catalog: Catalog, user_id: UUID) -> Cart
     except (PeerUnavailable, OutcomeUnknown):
         return CartView([CartItemView(product_id=p, quantity=q) for p, q in contents], None, "unavailable")
     items = [_item(products.get(product_id), product_id, quantity) for product_id, quantity in contents]
-    totals = [(item.line_total.minor(), item.line_total.currency) for item in items if item.line_total is not UNSET]
-    currencies = {currency for _, currency in totals}
-    total = sum(minor for minor, _ in totals)
+    totals = [item.line_total for item in items if item.line_total is not UNSET]
+    currencies = {total.currency for total in totals}
+    total = sum(line_total.minor() for line_total in totals)
     # A total of several currencies, of products that are gone, or beyond what can be handled, would mislead.
     sound = len(currencies) == 1 and len(totals) == len(items) and total <= MINOR_MAX
     return CartView(items, money(total, currencies.pop()) if sound else None, "current")
@@ -49,11 +49,12 @@ async def read_cart(database: Database, catalog: Catalog, user_id: UUID) -> Cart
 def _item(product: KnownProduct | None, product_id: UUID, quantity: int) -> CartItemView:
     if product is None:
         return CartItemView(product_id=product_id, quantity=quantity, stock=0)
+    total = product.price.minor() * quantity
     return CartItemView(
         product_id=product_id,
         quantity=quantity,
         name=product.name,
         unit_price=product.price,
-        line_total=money(product.price.minor() * quantity, product.price.currency),
+        line_total=money(total, product.price.currency) if total <= MINOR_MAX else UNSET,
         stock=product.stock,
     )

@@ -95,7 +95,8 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class CartItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """Name, price and stock are as they are now; they are left out while catalog cannot be asked."""
+    """Name, price and stock are as they are now; they are left out while catalog cannot be asked, and so is a
+    `line_total` that is more than can be handled."""
 
     product_id: UUID
     quantity: int
@@ -106,7 +107,8 @@ class CartItemView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CartView(msgspec.Struct, frozen=True):
-    """`total` is null for an empty cart, for one of several currencies, and while prices are not to be had."""
+    """`total` is null for an empty cart, for one of several currencies, for one that is more than can be handled, and
+    while prices are not to be had."""
 
     items: list[CartItemView]
     total: Money | None

@@ -279,6 +279,19 @@ async def test_a_product_that_never_was_cannot_go_into_a_cart(buyer: Buyer) -> N
     assert (status, problem["code"]) == (422, "unknown_product")
 
 
+async def test_a_cart_beyond_what_money_can_be_is_kept_and_shown_without_that_total(
+    buyer: Buyer, catalog: FakeCatalog
+) -> None:
+    much, little = catalog.add(5, price="10000000.00"), catalog.add(5, price="10.00")
+    await buyer.call("PUT", f"/cart/items/{little}", {"quantity": 2})
+
+    changed, _, _ = await buyer.call("PUT", f"/cart/items/{much}", {"quantity": 1_000_000})
+    status, cart, _ = await buyer.call("GET", "/cart")
+
+    assert (changed, status, cart["total"]) == (200, 200, None)
+    assert [item.get("line_total") for item in cart["items"]] == [{"amount": "20.00", "currency": "USD"}, None]
+
+
 async def test_a_cart_holds_a_hundred_products_at_the_most(buyer: Buyer, catalog: FakeCatalog, rows: Any) -> None:
     products = [catalog.add(5) for _ in range(105)]
 
