@@ -39,5 +39,10 @@ class PaymentNotAuthorized(Conflict):
     code, title = "payment_not_authorized", "Nothing is held by this payment."
 
 
+class PaymentInUse(Conflict):
+    code = "payment_in_use"
+    title = "Its order may still be confirmed, and would not be paid: cancel the order instead."
+
+
 class PaymentCaptured(Conflict):
     code, title = "payment_captured", "The money was taken, or is about to be: refund it instead."

@@ -7,10 +7,13 @@ from uuid import UUID
 from chassis import context
 from chassis.database import Connection, Database
 from payments import store
-from payments.errors import PaymentCaptured, PaymentNotAuthorized, PaymentNotFound
+from payments.errors import PaymentCaptured, PaymentInUse, PaymentNotAuthorized, PaymentNotFound
 from payments.payment import Change, Payment, State, Wanted, cancelled, confirmed
 from payments.record import record_changes
 from payments.settle_payments import SettlePayments
+
+IN_USE_S = 3_600.0
+"""Until then an order may be confirmed with the payment: several times what a checkout is given."""
 
 
 class Intervene:
@@ -23,15 +26,18 @@ class Intervene:
         await self._want(payment_id, _capture)
 
     async def void(self, payment_id: UUID) -> None:
-        """Let go of what is held. Doing so twice is no mistake. Raises `PaymentNotFound`, `PaymentCaptured`."""
+        """Let go of what is held. Doing so twice is no mistake.
+
+        Raises `PaymentNotFound`, `PaymentCaptured`, and `PaymentInUse` while an order may still count on it.
+        """
         await self._want(payment_id, _void)
 
-    async def _want(self, payment_id: UUID, wish: Callable[[Payment], Change]) -> None:
+    async def _want(self, payment_id: UUID, wish: Callable[[Payment, float], Change]) -> None:
         async def work(connection: Connection) -> Payment:
             payment = (await store.lock(connection, [payment_id])).get(payment_id)
             if payment is None or payment.user_id is None:
                 raise PaymentNotFound
-            change = wish(payment)
+            change = wish(payment, await store.age_s(connection, payment_id))
             if change.payment == payment:
                 return payment
             mine = replace(change.payment, correlation_id=context.correlation_id(), traceparent=context.traceparent())
@@ -43,7 +49,7 @@ class Intervene:
             await self._settlement.settle([payment])
 
 
-def _capture(payment: Payment) -> Change:
+def _capture(payment: Payment, _age_s: float) -> Change:
     if payment.state is State.CAPTURED:
         return Change(payment)
     if payment.state is not State.AUTHORIZED or payment.wanted is Wanted.GIVE_BACK:
@@ -51,7 +57,9 @@ def _capture(payment: Payment) -> Change:
     return confirmed(payment)
 
 
-def _void(payment: Payment) -> Change:
+def _void(payment: Payment, age_s: float) -> Change:
     if payment.state is State.CAPTURED or payment.wanted is Wanted.CAPTURE:
         raise PaymentCaptured
+    if payment.state in {State.INTENDED, State.AUTHORIZED} and payment.wanted is None and age_s < IN_USE_S:
+        raise PaymentInUse
     return cancelled(payment)

@@ -120,6 +120,12 @@ async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID
     return {row["id"]: _payment(row) for row in rows}
 
 
+async def age_s(connection: Connection, payment_id: UUID) -> float:
+    """How long ago the payment was first asked for, by the database's clock."""
+    query = "SELECT extract(epoch FROM now() - created_at)::float8 FROM payments WHERE id = $1"
+    return float(await connection.fetchval(query, payment_id))
+
+
 async def update(connection: Connection, payments: Sequence[Payment], *, attempt_in_s: float = 0.0) -> None:
     """Write what became of locked payments. What is newly wanted is due in `attempt_in_s`."""
     await connection.execute(

@@ -139,8 +139,18 @@ async def test_an_administrator_captures_by_hand_and_again(shop: Shop) -> None:
     assert (too_late.status_code, too_late.json()["code"]) == (409, "payment_captured")
 
 
-async def test_an_administrator_voids_by_hand_and_again(shop: Shop) -> None:
+async def test_a_payment_is_not_voided_by_hand_while_its_order_may_be_confirmed_with_it(shop: Shop) -> None:
+    order_id, payment_id = await shop.authorized()
+    answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+    assert (answer.status_code, answer.json()["code"]) == (409, "payment_in_use")
+    assert await shop.void(order_id) == ["voided"]  # The order itself may.
+    again = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+    assert (again.status_code, again.json()["status"]) == (200, "voided")
+
+
+async def test_an_administrator_voids_by_hand_what_no_order_came_for_and_again(shop: Shop) -> None:
     _, payment_id = await shop.authorized()
+    await shop.grows_old(payment_id)
     for _ in range(2):
         answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
         assert (answer.status_code, answer.json()["status"]) == (200, "voided")
