@@ -1,6 +1,7 @@
 """Writes the configuration of an embedded nats-server with JetStream, and finds its program.
 
-The broker is trusted with delivery, not with keeping: journals and inboxes repair what it loses.
+The broker is trusted with delivery, not with keeping: journals and inboxes repair what it loses. But somebody has to
+set a cursor back for that, and nobody should have to after a power failure: so what it confirms is on the disk.
 """
 
 import shutil
@@ -15,6 +16,7 @@ http: "127.0.0.1:{monitor_port}"
 authorization {{ user: "{user}", password: "{password}" }}
 jetstream {{
   store_dir: "{store}"
+  sync_interval: {sync_interval}
   max_memory_store: 64MB
   max_file_store: {file_store_max}
 }}
@@ -32,10 +34,18 @@ def program() -> str:
 
 
 def write_configuration(
-    path: Path, store: Path, port: int, monitor_port: int, password: str, file_store_max: str = "16GB"
+    path: Path,
+    store: Path,
+    port: int,
+    monitor_port: int,
+    password: str,
+    *,
+    file_store_max: str = "16GB",
+    durable: bool = True,
 ) -> None:
     """Writes `path` (mode 0600: it holds the password).
 
+    Without `durable` it syncs every two minutes, as it does by itself: enough where only processes die.
     `file_store_max` bounds the sum of what all streams may reserve by their own `max_bytes`, not what they use.
     """
     store.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,6 +58,7 @@ def write_configuration(
             password=password,
             store=store,
             file_store_max=file_store_max,
+            sync_interval="always" if durable else "2m",
         )
     )
 

@@ -171,7 +171,13 @@ class ScratchNats(ScratchServer):
         self._store = folder / "nats"
         # Every test has streams of its own, each with the reservation of a real one.
         nats.write_configuration(
-            configuration, self._store, self.port, self.monitor_port, self._password, file_store_max="100TB"
+            configuration,
+            self._store,
+            self.port,
+            self.monitor_port,
+            self._password,
+            file_store_max="100TB",
+            durable=False,
         )
         super().__init__(nats.server_command(configuration), folder, will)
 
