@@ -53,7 +53,7 @@ PriceMax = Annotated[
 ]
 CurrencyFilter = Annotated[
     str | None,
-    QueryParameter(name="currency", pattern="^[A-Z]{3}$", description="ISO 4217; with a price bound, else USD."),
+    QueryParameter(name="currency", pattern=r"^[A-Z]{3}(?!\n)$", description="ISO 4217; with a price bound, else USD."),
 ]
 
 

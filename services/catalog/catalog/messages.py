@@ -11,9 +11,11 @@ from chassis.money import Money
 
 QUANTITY_MAX = 2**31 - 1
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
-Sku = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Unique", examples=["USB-C-HUB"])]
+Sku = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?!\n)$", description="Unique", examples=["USB-C-HUB"])
+]
 Description = Annotated[str, Meta(max_length=10_000)]
-CategoryName = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^\S(.*\S)?$", examples=["Keyboards"])]
+CategoryName = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^\S(.*\S)?(?!\n)$", examples=["Keyboards"])]
 Attributes = Annotated[dict[str, Any], Meta(description="Any JSON object of up to 8 KiB, nested up to 5 deep.")]
 Quantity = Annotated[int, Meta(ge=-QUANTITY_MAX, le=QUANTITY_MAX, description="Not 0; negative takes out.")]
 

@@ -26,6 +26,8 @@ def deep(levels: int) -> dict[str, Any]:
     [
         {"sku": ""},
         {"sku": "with blank"},
+        {"sku": "LAMP\n"},
+        {"price": {"amount": "10.00", "currency": "USD\n"}},
         {"sku": "x" * 65},
         {"sku": 7},
         {"sku": None},
