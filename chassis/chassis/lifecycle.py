@@ -124,7 +124,11 @@ class Loop:
                 with context.working_on(None):
                     more = await self._turn()
                 pause_s = 0.1
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                # A library may end what it was asked for by a CancelledError of its own, as the client of RabbitMQ does
+                # when its connection is stuck. Nobody has cancelled this task by that.
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    raise
                 self._tell(error)
                 # Not until woken: new work does not mend what failed.
                 await _rest(pause_s, until=self._stopping)
@@ -137,11 +141,16 @@ class Loop:
             elif not self._woken.is_set():
                 gather_factor = 1
 
-    def _tell(self, error: Exception) -> None:
+    def _tell(self, error: BaseException) -> None:
         if isinstance(error, Unavailable | OutcomeUnknown):
             _log.info("a loop waits", loop=self._name, error=f"{type(error).__name__}: {error}")
         else:
             _log.warning("a loop met an error and goes on", loop=self._name, exc_info=error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _rest(seconds: float, *, until: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 """JSON lines on standard output, each with the service's name and the correlation id of the work it tells of."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -61,7 +62,8 @@ class _Output:
     """A file that is flushed once for all that one round of the event loop writes.
 
     A flush is a system call here and another one in whoever collects the logs. A process that is killed loses what it
-    told in its last round; one that ends by itself loses nothing.
+    told in its last round; one that ends by itself loses nothing. When nobody collects the logs any more, or their disk
+    is full, they are lost, and nothing else is: whoever tells of something has just done it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -69,7 +71,9 @@ class _Output:
         self._is_due = False
 
     def write(self, line: bytes) -> int:
-        return self._file.write(line)
+        with contextlib.suppress(OSError):
+            self._file.write(line)
+        return len(line)
 
     def flush(self) -> None:
         if self._is_due:
@@ -77,13 +81,14 @@ class _Output:
         try:
             asyncio.get_running_loop().call_soon(self._flush_now)
         except RuntimeError:
-            self._file.flush()
+            self._flush_now()
         else:
             self._is_due = True
 
     def _flush_now(self) -> None:
         self._is_due = False
-        self._file.flush()
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 def _serialize(event: Any, **_: Any) -> bytes:

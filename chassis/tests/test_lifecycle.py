@@ -124,7 +124,7 @@ class Turns:
         self.done += 1
         self.ids.append(context.correlation_id())
         step = self.script.pop(0) if self.script else False
-        if isinstance(step, Exception):
+        if isinstance(step, BaseException):
             raise step
         if isinstance(step, asyncio.Event):
             await step.wait()
@@ -154,6 +154,16 @@ async def test_a_loop_goes_on_after_an_error_and_tells_it(eventually: Eventually
         await eventually(lambda: _is(turns.done >= 3), "the loop went on")
         await _stop_in_time(loop)
     assert [(line["log_level"], "exc_info" in line) for line in logs] == [("warning", True), ("info", False)]
+
+
+async def test_a_cancellation_that_a_library_raises_ends_no_loop(eventually: Eventually) -> None:
+    turns = Turns(asyncio.CancelledError("the connection is stuck"))
+    loop = Loop("test", turns, rest_s=0.01)
+    with capture_logs() as logs:
+        await loop.start()
+        await eventually(lambda: _is(turns.done >= 2), "the loop went on")
+        await _stop_in_time(loop)
+    assert [line["log_level"] for line in logs] == ["warning"]
 
 
 async def test_a_loop_that_rests_is_woken(eventually: Eventually) -> None:

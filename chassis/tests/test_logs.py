@@ -92,3 +92,31 @@ asyncio.run(main())
 def test_what_was_told_before_the_last_round_of_the_loop_outlives_a_kill() -> None:
     done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, check=False, timeout=30)
     assert [msgspec.json.decode(line)["event"] for line in done.stdout.splitlines()] == ["first", "second"]
+
+
+UNHEARD = """
+import asyncio, os
+import structlog
+from chassis import logs
+
+logs.configure("orders", "info")
+log = structlog.get_logger()
+told = os.dup(2)
+
+async def main():
+    for number in range(1_000):
+        log.info("nobody listens", number=number, text="x" * 100)
+        await asyncio.sleep(0)
+    os.write(told, b"all was done")
+
+asyncio.run(main())
+os._exit(0)
+"""
+
+
+def test_who_tells_of_something_is_not_ended_by_nobody_listening() -> None:
+    program = subprocess.Popen([sys.executable, "-c", UNHEARD], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert program.stdout is not None
+    program.stdout.close()
+    _, told = program.communicate(timeout=30)
+    assert told == b"all was done"
