@@ -200,6 +200,10 @@ class Database:
                 )
         except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
             raise Invalid("Text must not hold the character U+0000.") from error
+        except asyncpg.DataError as error:
+            if isinstance(error.__cause__, OverflowError):
+                raise Invalid("A number or a time lies beyond what can be kept.") from error
+            raise
         except Exception as error:
             if isinstance(error, TimeoutError | asyncpg.QueryCanceledError) or _may_succeed_next_time(error):
                 raise (ChangeUnknown if may_be_done else DatabaseUnavailable) from error

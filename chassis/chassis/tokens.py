@@ -25,6 +25,8 @@ AUDIENCE = "cartwright"
 SERVICE_TOKEN_LIFETIME_S = 300
 _CLOCK_SKEW_S = 10
 _REMEMBERED_MAX = 20_000
+_HEADER_CHARACTERS_MAX = 1_024
+"""An algorithm and a key's id take a tenth of it. What anybody may send is not parsed at any length."""
 _log = structlog.get_logger()
 
 
@@ -144,7 +146,7 @@ class TokenVerifier:
             return remembered[0]
         try:
             caller, expires_at = await self._check(token)
-        except (JoseError, ValueError, KeyError, TypeError, UnicodeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, UnicodeError, RecursionError) as error:
             raise Unauthenticated(f"The access token is not accepted: {type(error).__name__}.") from None
         self._remembered[token] = (caller, expires_at)
         while len(self._remembered) > _REMEMBERED_MAX:
@@ -204,4 +206,6 @@ def access_claims(*, issuer: str, user_id: UUID, roles: list[str], session_id: s
 
 def _header_of(token: str) -> bytes:
     encoded = token.split(".", 1)[0]
+    if len(encoded) > _HEADER_CHARACTERS_MAX:
+        raise Unauthenticated("The access token is not accepted: its header is too long.")
     return urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -181,6 +182,16 @@ async def test_an_argument_of_the_wrong_kind_is_a_bug_and_not_an_outage(database
 async def test_a_null_character_is_the_clients_mistake(database: Database) -> None:
     with pytest.raises(Invalid, match=r"U\+0000"):
         await database.run(lambda connection: _add(connection, "a\x00b"))
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [("timestamptz", datetime.fromisoformat("9999-12-31T23:59:59-14:00")), ("bigint", 2**63)],
+    ids=["time", "number"],
+)
+async def test_what_no_column_can_hold_is_the_clients_mistake(database: Database, type_: str, value: object) -> None:
+    with pytest.raises(Invalid, match="beyond"):
+        await database.read(lambda connection: connection.fetchval(f"SELECT $1::{type_}", value))
 
 
 @pytest.mark.parametrize("end", [ScratchPostgres.kill, ScratchPostgres.stop], ids=["killed", "stopped"])

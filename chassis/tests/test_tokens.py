@@ -157,7 +157,12 @@ async def test_the_hand_made_token_with_nothing_wrong_is_accepted(verifier: Toke
 
 
 @pytest.mark.parametrize(
-    "token", ["", ".", "..", "a.b.c", "x" * 5_000, "é.é.é", "bnVsbA.e30.e30", "W10.e30.e30", "e30.e30.e30", "\x00"]
+    "token",
+    [
+        *("", ".", "..", "a.b.c", "x" * 5_000, "é.é.é", "bnVsbA.e30.e30", "W10.e30.e30", "e30.e30.e30", "\x00"),
+        pytest.param(base64.urlsafe_b64encode(b'{"a":' * 3_000).decode() + ".e30.e30", id="deeply nested"),
+        pytest.param(base64.urlsafe_b64encode(b"[" * 760).decode() + ".e30.e30", id="as deeply as is read"),
+    ],
 )
 async def test_what_is_no_token_is_refused(verifier: TokenVerifier, token: str) -> None:
     with pytest.raises(Unauthenticated):

@@ -162,6 +162,7 @@ BAD_SEARCHES = [
     "events?cursor=!!",
     "events?cursor=LTE",
     "events?since=yesterday",
+    "events?since=9999-12-31T23:59:59-14:00",
     "events?correlation_id=%00",
     "events?type=%00",
     f"events?type={'x' * 129}",
