@@ -12,10 +12,10 @@ from rich.live import Live
 from cartwright.down import stop, stop_at_once, stop_orphans
 from cartwright.embedded import listening, processes
 from cartwright.embedded.launch import launch
-from cartwright.embedded.layout import Ports
+from cartwright.embedded.layout import Layout, Ports
 from cartwright.embedded.lock import only_one
 from cartwright.embedded.system import System, make_data_folder, make_system, open_system
-from cartwright.errors import AlreadyRunning, StartFailed, SystemGone
+from cartwright.errors import AlreadyRunning, CannotGoOn, StartFailed, SystemGone
 from cartwright.part_table import PartView, part_table
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,15 +32,41 @@ def up(
 ) -> None:
     """Starts the system at `data`. With `detach` returns once all is ready, else when it has been stopped.
 
-    A start that fails, or is interrupted, leaves nothing running. Raises AlreadyRunning, PortInUse, StartFailed.
+    A start that fails, or is interrupted, leaves nothing running; a system that ran before is left alone. Raises
+    AlreadyRunning, PortInUse, StartFailed.
     """
     console = Console(highlight=False, soft_wrap=True)
-    system = _start(data, port, rate_limit, replicas, events_url, console, detach=detach)
+    layout = make_data_folder(data)
+    with only_one(layout):
+        runs_already = processes.is_supervised(layout.data)
+        system = open_system(data) if runs_already else _start(layout, port, rate_limit, replicas, events_url, console)
+    if runs_already and not detach:
+        raise AlreadyRunning(
+            f"The system at {data} runs already, at {system.gateway_url}. "
+            f"See it: cartwright status --data {data}. Stop it: cartwright down --data {data}"
+        )
+    if runs_already:
+        # A script that asks for a running system has one.
+        console.print(f"The system at {data} runs already.")
+        _wait_for_another_s(system, console)
+    else:
+        _accompany(system, console, detach=detach)
+
+
+def _wait_for_another_s(system: System, console: Console) -> None:
+    """Waits until a system is ready that somebody else has started, and stops nothing of it."""
+    try:
+        asyncio.run(_wait(system, console))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise StartFailed("The waiting was interrupted; the system goes on.") from None
+
+
+def _accompany(system: System, console: Console, *, detach: bool) -> None:
+    """Waits for the system that was just started, or shows it to its end."""
     try:
         asyncio.run(_wait(system, console) if detach else _show(system, console))
     except SystemGone:
-        # Whoever killed supervisor left its parts; after `cartwright down` there is nothing left.
-        stop(system)
+        _stop_what_was_left(system)
         if detach:
             raise
         console.print("The system was stopped by somebody else.")
@@ -53,40 +79,34 @@ def up(
             raise StartFailed("The start was interrupted; nothing runs.") from None
 
 
+def _stop_what_was_left(system: System) -> None:
+    """Whoever killed supervisor left its parts; after `cartwright down` there is nothing left. After another `up` all
+    that runs is of that one, which has seen to what was left itself."""
+    with contextlib.suppress(CannotGoOn), only_one(system.layout):
+        if not processes.is_supervised(system.layout.data):
+            stop_orphans(system.layout.data)
+
+
 def _start(
-    data: Path,
+    layout: Layout,
     port: int,
     rate_limit: int | None,
     replicas: int,
     events_url: str | None,
     console: Console,
-    *,
-    detach: bool,
 ) -> System:
-    layout = make_data_folder(data)
-    with only_one(layout):
-        if processes.is_supervised(layout.data):
-            system = open_system(data)
-            if not detach:
-                raise AlreadyRunning(
-                    f"The system at {data} runs already, at {system.gateway_url}. "
-                    f"See it: cartwright status --data {data}. Stop it: cartwright down --data {data}"
-                )
-            # A script that asks for a running system has one.
-            console.print(f"The system at {data} runs already.")
-            return system
-        stop_orphans(layout.data)
-        listening.require_free_ports(Ports(port, replicas))
-        system = make_system(layout, port, rate_limit, replicas, events_url)
-        try:
-            launch(system, console.print)
-        except KeyboardInterrupt:
-            stop(system)
-            raise StartFailed("The start was interrupted; nothing runs.") from None
-        except BaseException:
-            stop(system)
-            raise
-        return system
+    stop_orphans(layout.data)
+    listening.require_free_ports(Ports(port, replicas))
+    system = make_system(layout, port, rate_limit, replicas, events_url)
+    try:
+        launch(system, console.print)
+    except KeyboardInterrupt:
+        stop(system)
+        raise StartFailed("The start was interrupted; nothing runs.") from None
+    except BaseException:
+        stop(system)
+        raise
+    return system
 
 
 async def _wait(system: System, console: Console) -> None:

@@ -1,6 +1,9 @@
 """The commands that a running system answers without being changed by them."""
 
 import json
+import os
+import signal
+import subprocess
 
 from tests.e2e.conftest import look
 
@@ -32,6 +35,26 @@ def test_a_second_start_says_that_it_runs_already(system: ScratchSystem) -> None
 def test_a_second_detached_start_has_what_it_asked_for(system: ScratchSystem) -> None:
     before = process_ids(system)
     system.start()
+    assert process_ids(system) == before
+
+
+def test_who_ceases_to_wait_for_a_running_system_does_not_stop_it(system: ScratchSystem) -> None:
+    before = process_ids(system)
+    mail = before["mail"]
+    assert mail is not None
+    os.kill(mail, signal.SIGSTOP)
+    try:
+        waiting = subprocess.Popen(
+            system.command_line("up", "--detach"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert waiting.stdout is not None
+        for line in waiting.stdout:
+            if line == "nats is ready\n":  # So it waits by now, and mail is what it waits for.
+                waiting.send_signal(signal.SIGINT)
+        _, told = waiting.communicate(timeout=30)
+    finally:
+        os.kill(mail, signal.SIGCONT)
+    assert (waiting.returncode, told) == (1, "cartwright: The waiting was interrupted; the system goes on.\n")
     assert process_ids(system) == before
 
 
