@@ -5,6 +5,7 @@ the same Message-ID.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -28,7 +29,14 @@ from notifications.notification import Notification
 from notifications.settings import Settings
 
 COMMAND_S_MAX = 10.0
-BATCH_S_MAX = 30.0
+"""To connect, to greet, and to take leave."""
+ANSWER_S_MAX = 60.0
+"""To each command of a mail. A server may look through a mail before it takes it, for which RFC 5321 (4.5.3.2.6) grants
+ten minutes; who hangs up sooner has it sent again and again."""
+BEGIN_S_MAX = 15.0
+"""Later than that no mail of a batch is begun."""
+BATCH_S_MAX = 80.0
+"""Below the lease on its mails."""
 _log = structlog.get_logger()
 
 
@@ -84,8 +92,9 @@ class MailServer:
     async def _deliver_in_turn(
         self, client: SMTP, notifications: Sequence[Notification], outcomes: list[Outcome]
     ) -> None:
+        begin_until = time.monotonic() + BEGIN_S_MAX
         for index, notification in enumerate(notifications):
-            if self._finishing:
+            if self._finishing or time.monotonic() > begin_until:
                 return
             if not client.is_connected and (failure := await self._connect(client)) is not None:
                 # Not the fault of any of them, and the next would only find the same.
@@ -118,6 +127,7 @@ class MailServer:
                 [notification.toaddr],
                 message,
                 mail_options=["SMTPUTF8", "BODY=8BITMIME"] if beyond_ascii else None,
+                timeout=ANSWER_S_MAX,
             )
             crash.point("mail", "after call")
         except SMTPRecipientsRefused as refusal:

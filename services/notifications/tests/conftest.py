@@ -55,6 +55,7 @@ class Mailbox:
         self.mails: list[EmailMessage] = []
         self.connections = 0
         self.answer_to_data = "250 Kept"
+        self.looks_through_each_for_s = 0.0
 
     async def handle_EHLO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -79,6 +80,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
+        await asyncio.sleep(self.looks_through_each_for_s)
         if self.answer_to_data.startswith("250"):
             self.mails.append(email.message_from_bytes(envelope.content, EmailMessage, policy=email.policy.default))
         return self.answer_to_data

@@ -104,7 +104,7 @@ async def test_what_one_recipient_meets_does_not_touch_the_others(
     sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
-    monkeypatch.setattr(mail_server, "COMMAND_S_MAX", 0.5)
+    monkeypatch.setattr(mail_server, "ANSWER_S_MAX", 0.5)
     addresses = ["refused@example.com", "later@example.com", "dies@example.com", "slow@example.com", "no address"]
     await put(*(address for number, bad in enumerate(addresses) for address in (bad, f"ada{number}@example.com")))
     await sender.turn()
@@ -184,6 +184,21 @@ async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(
     await query("UPDATE notifications SET next_attempt_at = now()")
     await sender.turn()
     assert len(mailbox.mails) == 1
+
+
+async def test_a_server_that_looks_through_a_mail_before_it_takes_it_is_waited_for(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "COMMAND_S_MAX", 0.3)
+    monkeypatch.setattr(mail_server, "BEGIN_S_MAX", 0.5)
+    mailbox.looks_through_each_for_s = 0.6
+    await put("ada@example.com", "eve@example.com")
+    await sender.turn()
+    # And the second is not begun when the first has taken so long.
+    assert sorted((await states(query)).values()) == [("pending", None), ("sent", None)]
+    await sender.turn()
+    assert sorted(mail["To"] for mail in mailbox.mails) == ["ada@example.com", "eve@example.com"]
 
 
 async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
