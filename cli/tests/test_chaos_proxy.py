@@ -112,6 +112,20 @@ async def test_a_hanging_way_is_silent_and_loses_nothing(
     assert await read(reader, 1) == b"b"
 
 
+async def test_a_stranded_connection_is_silent_while_a_new_one_passes(
+    proxy: Proxy, connect: Callable[[], Awaitable[Streams]]
+) -> None:
+    stranded, writer = await connect()
+    writer.write(b"a")
+    assert await read(stranded, 1) == b"a"
+    proxy.strand()
+    writer.write(b"b")
+    reader, other_writer = await connect()
+    other_writer.write(b"c")
+    assert await read(reader, 1) == b"c"
+    assert await is_silent(stranded)
+
+
 async def test_who_comes_to_a_hanging_way_is_let_in_and_served_when_it_flows(
     proxy: Proxy, connect: Callable[[], Awaitable[Streams]]
 ) -> None:

@@ -1,5 +1,7 @@
 """A TCP proxy that can be told to fail: cut (reset, nobody gets through), hang (silence, without an end), or be slow.
 
+Or else it strands the connections that it has, and passes new ones.
+
 Bytes are only ever delayed, never dropped or put out of order: that is what TCP does when a network fails.
 """
 
@@ -63,6 +65,12 @@ class Proxy:
     def hang(self) -> None:
         """Nothing passes any more, not even the end of a connection. New connections are silent, too."""
         self._mode = "hang"
+        for pair in list(self._pairs):
+            pair.hold()
+
+    def strand(self) -> None:
+        """What is connected is silent for good, while new connections pass: what forgets its connections does that."""
+        self._mode = "flow"
         for pair in list(self._pairs):
             pair.hold()
 
