@@ -1,10 +1,13 @@
 """NATS JetStream as broker: one file-backed stream, a durable pull consumer per group.
 
 nats-py's defaults are set right here: it would give up after 60 reconnects, and a fetch on a closed connection spins
-without yielding. Consumers can vanish with a server's store, so a group that hears nothing looks whether it is there.
+without yielding. It mends short outages by itself; a client that stays away is replaced, since some never come back.
+Consumers can vanish with a server's store, so a group that hears nothing looks whether it is there.
 """
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,6 +37,12 @@ STREAM_BYTES_MAX = 2 * 1024**3
 STREAM_AGE_S_MAX = 3 * 86_400
 ACK_WAIT_S = 30
 ACK_PENDING_MAX = 2_000
+PING_INTERVAL_S = 5
+"""A server that leaves two pings without an answer is taken for dead at the third."""
+AWAY_S_MAX = 10.0
+"""A client that has not come back for so long is replaced."""
+_LOOK_PAUSE_S = 1.0
+_CLOSE_S_MAX = 2.0
 _SILENT_FETCHES_MAX = 40
 _PUBLISH_AT_ONCE = 256
 _PUBLISH_PENDING_MAX = 4_000
@@ -50,37 +59,58 @@ class NatsBroker:
         self._stream = parts.path.strip("/") or "cartwright"
         self._server = urlunsplit(parts._replace(path=""))
         self._client_name = client
-        self._connection: Client | None = None
+        self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._last_fault = ""
         self._unconfirmed: set[asyncio.Future[PubAck]] = set()
 
     async def start(self) -> None:
-        self._connecting = asyncio.create_task(
-            keep_trying("broker", self._connect, on=_FAULTS), name="connect to the broker"
-        )
+        self._keeping = asyncio.create_task(self._keep(), name="connect to the broker")
+
+    async def _keep(self) -> None:
+        while True:
+            await keep_trying("broker", self._connect, on=_FAULTS)
+            assert self._client is not None
+            await _until_lost(self._client)
+            _log.warning("the connection to the broker is given up and made anew")
+            self._let_go()
 
     async def _connect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-        self._connection = await nats.connect(
+        # It tries until it is connected: two seconds each time, and a quarter of one between.
+        client = await nats.connect(
             self._server,
             name=self._client_name,
             connect_timeout=2,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,
             allow_reconnect=True,
-            ping_interval=5,
+            ping_interval=PING_INTERVAL_S,
             max_outstanding_pings=2,
             pending_size=8 * 1024 * 1024,
             error_cb=self._note_fault,
             reconnected_cb=self._note_connection,
         )
-        jetstream = self._connection.jetstream(timeout=5, publish_async_max_pending=_PUBLISH_PENDING_MAX)
-        await self._ensure_stream(jetstream)
-        self._jetstream = jetstream
+        try:
+            jetstream = client.jetstream(timeout=5, publish_async_max_pending=_PUBLISH_PENDING_MAX)
+            await self._ensure_stream(jetstream)
+        except BaseException:
+            self._close(client)
+            raise
+        self._client, self._jetstream = client, jetstream
         await self._note_connection()
+
+    def _let_go(self) -> None:
+        client, self._client, self._jetstream = self._client, None, None
+        if client is not None:
+            self._close(client)
+
+    def _close(self, client: Client) -> None:
+        """In the background: closing waits until what was written is sent, which a dead path never lets happen."""
+        closing = asyncio.create_task(_close_in_time(client))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _note_connection(self) -> None:
         self._last_fault = ""
@@ -118,15 +148,13 @@ class NatsBroker:
                 raise
 
     async def stop(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
-        if self._connection is not None:
-            try:
-                async with asyncio.timeout(2.0):
-                    await self._connection.close()
-            except TimeoutError:
-                _log.warning("the connection to the broker did not close in time")
+        if self._keeping is not None:
+            self._keeping.cancel()
+            # Waited for with a limit, since nats-py swallows a cancellation in places.
+            await asyncio.wait([self._keeping], timeout=_CLOSE_S_MAX)
+        self._let_go()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=_CLOSE_S_MAX)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         jetstream = self.ready()
@@ -186,13 +214,14 @@ class NatsBroker:
 
     def ready(self) -> JetStreamContext:
         """The way to the server. Raises `BrokerUnavailable` while there is none."""
-        if self._jetstream is None or self._connection is None or not self._connection.is_connected:
+        if self._jetstream is None or self._client is None or not self._client.is_connected:
             raise BrokerUnavailable("not connected to the broker")
         return self._jetstream
 
-    async def make_consumer(self, group: str, subjects: list[str]) -> JetStreamContext.PullSubscription:
+    async def make_consumer(
+        self, jetstream: JetStreamContext, group: str, subjects: list[str]
+    ) -> JetStreamContext.PullSubscription:
         """Make the durable consumer of `group` (the same again is no change) and bind to it."""
-        jetstream = self.ready()
         config = ConsumerConfig(
             durable_name=group,
             deliver_policy=DeliverPolicy.ALL,
@@ -225,23 +254,27 @@ class NatsSubscription:
         self._group = group
         self._subjects = subjects
         self._pull: JetStreamContext.PullSubscription | None = None
+        self._bound_by: JetStreamContext | None = None
         self._silent_fetches = 0
 
     async def bind(self) -> None:
         """Make the group's consumer, when the server has none, and take from it."""
-        old, self._pull = self._pull, None
+        jetstream = self._broker.ready()
+        old, self._pull, self._bound_by = self._pull, None, None
         if old is not None:
             try:
                 await old.unsubscribe()
             except _FAULTS:
                 _log.info("the old subscription was gone already", group=self._group)
-        self._pull = await self._broker.make_consumer(self._group, self._subjects)
+        self._pull = await self._broker.make_consumer(jetstream, self._group, self._subjects)
+        self._bound_by = jetstream
         self._silent_fetches = 0
 
     async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
         try:
-            self._broker.ready()  # A fetch on a closed connection would spin without yielding.
-            if self._pull is None or self._silent_fetches >= _SILENT_FETCHES_MAX:
+            jetstream = self._broker.ready()  # A fetch on a closed connection would spin without yielding.
+            # A replaced client is never heard of again, and its subscriptions with it.
+            if self._bound_by is not jetstream or self._silent_fetches >= _SILENT_FETCHES_MAX:
                 await self.bind()
             assert self._pull is not None
             async with asyncio.timeout(wait_s + 2.0):
@@ -281,6 +314,30 @@ class NatsDelivery:
             await self._message.nak(delay=delay_s)
         except _FAULTS as error:
             raise BrokerUnavailable(str(error)) from error
+
+
+async def _until_lost(client: Client) -> None:
+    """Return when the client will hardly come back by itself.
+
+    nats-py 2.16 ends for good when the server refuses anything by `-ERR`. And before it connects again it waits,
+    without a limit, until the old socket has sent what was written: after a path died under load, the kernel gives
+    that up in a quarter of an hour. It tells of either only when that is over, hence the looks.
+    """
+    connected_at = time.monotonic()
+    while True:
+        # Also the pause between a connection and the next one where the server ends each at once.
+        await asyncio.sleep(_LOOK_PAUSE_S)
+        if client.is_connected:
+            connected_at = time.monotonic()
+        elif client.is_closed or time.monotonic() - connected_at > AWAY_S_MAX:
+            return
+
+
+async def _close_in_time(client: Client) -> None:
+    # What it raises is of no concern any more. A socket that cannot send is left to the kernel.
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_CLOSE_S_MAX):
+            await client.close()
 
 
 def _done_up_to(group: ConsumerInfo, last: int) -> int:

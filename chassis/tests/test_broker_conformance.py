@@ -1,12 +1,13 @@
 """What every broker has to do for us, tried on each that there is: the conformance suite.
 
-A further broker joins by a server in `SERVERS` of the conftest and its line in `BOUNDS`; nothing else names one.
+A further broker joins by a server in `SERVERS` of the conftest and its line in each table here; nothing else names one.
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import ModuleType
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from cartwright.chaos.proxy import Proxy
 from cartwright.embedded.scratch import ScratchNats, ScratchRabbit, free_port
-from chassis import nats_broker, rabbit_queue, rabbit_topology
+from chassis import nats_broker, rabbit_broker, rabbit_link, rabbit_queue, rabbit_topology
 from chassis.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
@@ -23,6 +24,14 @@ Server = ScratchNats | ScratchRabbit
 Way = tuple[Proxy, str]
 
 ACK_WAITS = {ScratchNats: (nats_broker, "ACK_WAIT_S"), ScratchRabbit: (rabbit_queue, "ACK_WAIT_S")}
+IMPATIENCE: dict[type[Server], list[tuple[ModuleType, str, float]]] = {
+    ScratchNats: [
+        (nats_broker, "PING_INTERVAL_S", 0.2),
+        (nats_broker, "AWAY_S_MAX", 0.5),
+        (nats_broker, "PUBLISH_S_MAX", 1.0),
+    ],
+    ScratchRabbit: [(rabbit_link, "HEARTBEAT_S", 1), (rabbit_broker, "PUBLISH_S_MAX", 1.0)],
+}
 BOUNDS = {ScratchNats: (nats_broker, "STREAM_BYTES_MAX"), ScratchRabbit: (rabbit_topology, "QUEUE_BYTES_MAX")}
 
 
@@ -34,6 +43,17 @@ def short_ack_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def other_replica(url: str) -> AsyncIterator[Broker]:
     broker = broker_for(url, "test")
+    await broker.start()
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture
+async def impatient_broker(way: Way, server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Broker]:
+    """One that is quick to give up a server that does not answer."""
+    for limit in IMPATIENCE[type(server)]:
+        monkeypatch.setattr(*limit)
+    broker = broker_for(way[1], "test")
     await broker.start()
     yield broker
     await broker.stop()
@@ -351,6 +371,23 @@ async def test_a_fetch_while_the_broker_is_away_fails_at_once(way: Way) -> None:
         with pytest.raises(BrokerUnavailable):
             await fetch_until_it_fails()
     await broker.stop()
+
+
+async def test_a_connection_that_is_stranded_with_much_to_send_is_left_for_another(
+    way: Way, impatient_broker: Broker
+) -> None:
+    subscription = await _subscribe(impatient_broker)
+    await _publish(impatient_broker, _messages("before"))
+    assert _bodies(await _take(subscription, 1)) == ["before"]
+    way[0].strand()
+    with pytest.raises(BrokerUnavailable):
+        await impatient_broker.publish(_messages(*["x" * 200_000] * 200))  # More than the sockets on the way hold.
+    await _publish(impatient_broker, _messages("after"))
+    taken: list[str] = []
+    async with asyncio.timeout(20):
+        while "after" not in taken:  # "before" may come again.
+            taken += _bodies(await _take(subscription, 1))
+    assert set(taken) <= {"before", "after"}
 
 
 async def test_a_full_queue_refuses_and_has_room_again_when_it_was_emptied(
