@@ -5,7 +5,7 @@ least once and in commit order; rows stay, so a broker that lost its store is fi
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,11 @@ from uuid_utils.compat import uuid7
 from chassis import context
 from chassis.database import Connection
 from chassis.envelope import Envelope
+
+LATEST_MAX = 50_000
+"""So many of the latest entries are looked through for one that may just have been written."""
+TRANSACTION_MAX = timedelta(minutes=2)
+"""No transaction of a service is as old as that: each of its statements has a limit, and so has its idleness."""
 
 SCHEMA = """
 CREATE TABLE journal (
@@ -147,9 +152,62 @@ async def read_after(connection: Connection, transaction_id: str, position: int,
     return [Entry(*row) for row in rows]
 
 
+# An index on the ids would answer for all of the journal, and be paid for by every purchase.
+_HOLDS = """
+    WITH latest AS (
+        SELECT event_id
+        FROM journal
+        ORDER BY position DESC
+        LIMIT $2
+    )
+    SELECT EXISTS (SELECT FROM latest WHERE event_id = $1)
+"""
+
+
 async def holds(connection: Connection, event_id: UUID) -> bool:
-    """Whether the event stands there. For rare questions: it reads the whole journal."""
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM journal WHERE event_id = $1)", event_id))
+    """Whether the event stands there already, when an attempt some seconds ago may have written it.
+
+    It is looked for among the latest `LATEST_MAX`: fifty seconds of the most that a service was ever seen to write.
+    """
+    return bool(await connection.fetchval(_HOLDS, event_id, LATEST_MAX))
+
+
+_NEXT_BELOW = """
+    SELECT transaction_id::text, position, time
+    FROM journal
+    WHERE position > $1
+      AND position <= $2
+    ORDER BY position DESC
+    LIMIT 1
+"""
+
+
+async def end_before(connection: Connection, since: datetime) -> tuple[str, int]:
+    """The transaction and the position of an entry after which everything comes, in commit order, that was said at
+    `since` or later. What was said up to `TRANSACTION_MAX` before may come after it, too.
+
+    Times grow with positions, unless the clock is set back by minutes. So the entry is found by halving, in some thirty
+    looks at the primary key however long the journal is, and without an index on `time` that purchases would pay for.
+
+    A transaction with a lower number than the entry's had begun before the entry was said, and so had ended at `since`.
+    What has the same number and was said later has a higher position.
+    """
+    found = ("0", 0)
+    low, high = 0, await last_position(connection)
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = await connection.fetchrow(_NEXT_BELOW, low, middle)
+        if row is None:
+            low = middle
+        elif row["time"] + TRANSACTION_MAX < since:
+            found, low = (row["transaction_id"], row["position"]), middle
+        else:
+            high = row["position"] - 1
+    return found
+
+
+async def last_position(connection: Connection) -> int:
+    return int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM journal"))
 
 
 _OF_SUBJECT = """

@@ -54,7 +54,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """So many events will be published again, in their order."""
+    """About so many events will be published again, in their order. They are not counted: there may be millions."""
 
     events: int
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -146,6 +146,52 @@ async def test_the_history_of_one_thing_is_told_in_order(database: Database) -> 
     await _place(database, "a")
     history = await database.read(lambda connection: journal.history_of(connection, "a"))
     assert [entry.position for entry in history] == [1, 3]
+
+
+_FILL = """
+    INSERT INTO journal (transaction_id, event_id, type, subject, time, correlation_id, data)
+    SELECT (100 + number / 10)::text::xid8, gen_random_uuid(), 'order.placed', number::text,
+           now() - make_interval(secs => $1 - number), 'c', '{}'
+    FROM generate_series(1, $1::integer) AS number
+"""
+_ROWS_READ = """
+    SELECT seq_tup_read + idx_tup_fetch
+    FROM pg_stat_xact_user_tables
+    WHERE relname = 'journal'
+"""
+
+
+async def test_what_operators_ask_reads_a_part_of_the_journal_that_does_not_grow_with_it(
+    database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.journal.LATEST_MAX", 1_000)
+    await database.run(lambda connection: connection.execute(_FILL, 20_000))
+    await database.run(
+        lambda connection: connection.execute("UPDATE journal_relay SET transaction_id = '2100', position = 20000")
+    )
+
+    async def rows_read(connection: Connection, work: Callable[[Connection], Awaitable[object]]) -> int:
+        before = await connection.fetchval(_ROWS_READ)
+        await work(connection)
+        return int(await connection.fetchval(_ROWS_READ)) - int(before)
+
+    async def ask(connection: Connection) -> None:
+        relay = Relay("orders", database, record)
+        now = datetime.now(UTC)
+        assert await rows_read(connection, lambda _: journal.holds(connection, uuid4())) <= 1_000
+        # From the latest on, so that the cursor goes back each time.
+        for seconds in (0, 300, 10_000, 19_700, 30_000):
+            since = now - timedelta(seconds=seconds)
+            assert await rows_read(connection, lambda _, since=since: relay.go_back(connection, since)) <= 100
+
+    await database.run(ask)
+
+
+async def test_an_event_that_was_just_said_is_known(database: Database) -> None:
+    event = _event("a")
+    await database.run(lambda connection: journal.append(connection, [_event("before"), event, _event("after")]))
+    assert await database.read(lambda connection: journal.holds(connection, event.id))
+    assert not await database.read(lambda connection: journal.holds(connection, uuid4()))
 
 
 # The relay
@@ -375,6 +421,44 @@ async def test_a_cursor_that_is_set_back_during_a_batch_stays_there(database: Da
     await relay._turn()
     await relay._turn()
     assert record.names == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("gone", ["position < 0", "position % 3 = 0", "position < 30", "position > 30"])
+async def test_a_cursor_goes_back_to_before_all_that_was_said_since_and_not_much_further(
+    database: Database, record: Record, gone: str
+) -> None:
+    # An entry each 60 s, in transactions of ten, and some that were rolled back.
+    await database.run(lambda connection: connection.execute(_FILL, 60))
+    await database.run(
+        lambda connection: connection.execute(
+            f"""
+            DELETE FROM journal
+            WHERE {gone};
+            UPDATE journal
+            SET time = now() - make_interval(mins => 60 - position::integer)
+            """
+        )
+    )
+    entries = await database.read(lambda connection: journal.read_after(connection, "0", 0, 60))
+    for since in [entry.time for entry in entries]:
+        end = await database.read(lambda connection, since=since: journal.end_before(connection, since))
+        found = await database.read(lambda connection, end=end: journal.read_after(connection, *end, 60))
+        assert found == [entry for entry in entries if entry.time >= since - journal.TRANSACTION_MAX]
+
+
+async def test_a_cursor_goes_back_before_a_transaction_that_began_first_and_spoke_last(database: Database) -> None:
+    now = datetime.now(UTC)
+    said = [("100", "early", 600), ("103", "quick", 30), ("102", "slow", 20)]
+    await _place(database, *(name for _, name, _ in said))
+    for number, name, ago_s in said:
+        await database.run(
+            lambda connection, row=(name, number, now - timedelta(seconds=ago_s)): connection.execute(
+                "UPDATE journal SET transaction_id = $2::text::xid8, time = $3 WHERE subject = $1", *row
+            )
+        )
+    end = await database.read(lambda connection: journal.end_before(connection, now - timedelta(seconds=25)))
+    entries = await database.read(lambda connection: journal.read_after(connection, *end, 10))
+    assert [entry.subject for entry in entries] == ["slow", "quick"]
 
 
 async def test_an_absent_broker_is_told_without_tracebacks_and_the_journal_waits(

@@ -72,7 +72,7 @@ def replay_events(data: Path, since: datetime, why: str) -> str:
         service: _act(_service(system, service, token), "/journal/replay", body)["events"] for service in PUBLISHERS
     }
     told = ", ".join(f"{count} of {service}" for service, count in counts.items())
-    return f"{sum(counts.values())} events are published again: {told}. Whoever had one already leaves it at that."
+    return f"{sum(counts.values())} events or so are published again: {told}. Whoever had one leaves it at that."
 
 
 def _service(system: System | Elsewhere, name: str, token: str | None = None) -> Api:
