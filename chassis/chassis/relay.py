@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis import crash, envelope, journal, metrics, tracing
+from chassis import crash, envelope, journal, metrics, restored, tracing
 from chassis.broker import Broker, BrokerUnavailable, Message
 from chassis.database import Connection, Database, rows_affected
 from chassis.lifecycle import Loop
@@ -39,6 +39,7 @@ class Relay:
         self._broker = broker
         self._holder: UUID = uuid7()
         self._held_until = float("-inf")
+        self._numbers_checked = False
         self._loop = Loop("relay", self._turn, rest_s=poll_s, gather_s=GATHER_S)
 
     async def start(self) -> None:
@@ -65,6 +66,9 @@ class Relay:
         return await journal.last_position(connection) - end[1]
 
     async def _turn(self) -> bool:
+        if not self._numbers_checked:
+            await restored.go_on_counting(self._database)
+            self._numbers_checked = True
         cursor, entries = await self._database.read(_read_unpublished)
         if not entries:
             metrics.JOURNAL_LAG.set(0)

@@ -45,6 +45,7 @@ def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 -- migrate: apply
 {journal.SCHEMA}
+{journal.NUMBERS}
 {inbox.SCHEMA}
 CREATE TABLE effect (name text NOT NULL);
 -- migrate: rollback

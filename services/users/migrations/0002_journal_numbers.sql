@@ -1,0 +1,9 @@
+-- The numbers of the journal: they go on where they were when the database is restored from a dump (chassis.restored).
+-- depends: 0001_first
+
+-- migrate: apply
+CREATE FUNCTION journal_number(transaction_id xid8) RETURNS xid8 LANGUAGE sql STABLE AS 'SELECT $1';
+
+-- migrate: rollback
+ALTER TABLE journal ALTER COLUMN transaction_id SET DEFAULT pg_current_xact_id();
+DROP FUNCTION journal_number;
