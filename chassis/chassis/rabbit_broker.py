@@ -15,7 +15,7 @@ from pamqp.commands import Basic
 
 from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Message
 from chassis.rabbit_history import copy_history
-from chassis.rabbit_link import FAULTS, Link, brief_channel, exchange_and_address
+from chassis.rabbit_link import FAULTS, Link, brief_channel, exchange_and_address, limited
 from chassis.rabbit_queue import ATTEMPTS_HEADER, RabbitDelivery, RabbitSubscription
 from chassis.rabbit_topology import Topology
 
@@ -69,7 +69,7 @@ class RabbitBroker:
         if not self._outgoing.is_up or self._wire is None:
             raise BrokerUnavailable("not connected to the broker")
         try:
-            async with asyncio.timeout(PUBLISH_S_MAX):
+            async with limited(PUBLISH_S_MAX):
                 for start in range(0, len(messages), _PUBLISH_AT_ONCE):
                     await _publish_together(self._wire, exchange, messages[start : start + _PUBLISH_AT_ONCE])
         except PublishError as error:

@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 
 from chassis.broker import is_among
+from chassis.rabbit_link import limited
 
 SILENCE_S_MAX = 10.0
 _READ_AT_ONCE = 256
@@ -37,7 +38,7 @@ async def copy_history(
         await channel.set_qos(prefetch_count=2 * _READ_AT_ONCE)
         wire = await channel.get_underlay_channel()
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        async with asyncio.timeout(SILENCE_S_MAX):
+        async with limited(SILENCE_S_MAX):
             await wire.basic_consume(stream, arrived.put, arguments={"x-stream-offset": "first"})
         copied, is_at_mark = 0, False
         while not is_at_mark:
@@ -56,12 +57,12 @@ async def copy_history(
             await wire.basic_ack(batch[-1].delivery_tag, multiple=True)
         return copied
     finally:
-        async with asyncio.timeout(SILENCE_S_MAX):
+        async with limited(SILENCE_S_MAX):
             await channel.close()
 
 
 async def _next_batch(arrived: asyncio.Queue[DeliveredMessage]) -> list[DeliveredMessage]:
-    async with asyncio.timeout(SILENCE_S_MAX):
+    async with limited(SILENCE_S_MAX):
         batch = [await arrived.get()]
     while len(batch) < _READ_AT_ONCE and not arrived.empty():
         batch.append(arrived.get_nowait())

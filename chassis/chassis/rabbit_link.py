@@ -101,10 +101,10 @@ class Link:
                     await self._gone.wait()
 
     async def _connect(self) -> None:
-        async with asyncio.timeout(CALL_S_MAX):
+        async with limited(CALL_S_MAX):
             connection = await aio_pika.connect(self._url, client_properties={"connection_name": self._name})
         try:
-            async with asyncio.timeout(CALL_S_MAX):
+            async with limited(CALL_S_MAX):
                 await self._prepare(connection)
         except BaseException:
             self._close(connection)
@@ -126,9 +126,26 @@ async def _close_quietly(connection: AbstractConnection) -> None:
 
 
 @contextlib.asynccontextmanager
+async def limited(seconds_max: float) -> AsyncIterator[None]:
+    """For what is asked of the server: all that fails within is one of `FAULTS`, and so is what takes longer.
+
+    aiormq ends a connection that fell silent by cancelling its own reader, and everybody who waits for an answer gets
+    that cancellation. Nobody wanted their tasks to end, and a loop that took it for its own end would be gone for good.
+    """
+    try:
+        async with asyncio.timeout(seconds_max):
+            yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionAbortedError("the server fell silent") from error
+
+
+@contextlib.asynccontextmanager
 async def brief_channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
     """A channel for a few questions. What the server refuses closes a channel, so that each takes one of its own."""
-    async with asyncio.timeout(CALL_S_MAX):
+    async with limited(CALL_S_MAX):
         channel = await connection.channel()
         yield channel
         # Not after an error: the server has closed it then, or does not answer at all.

@@ -18,7 +18,7 @@ from aiormq.abc import AbstractChannel as Wire
 from aiormq.abc import DeliveredMessage
 
 from chassis.broker import BrokerUnavailable, Delivery, is_among
-from chassis.rabbit_link import CALL_S_MAX, CLOSE_S_MAX, FAULTS
+from chassis.rabbit_link import CALL_S_MAX, CLOSE_S_MAX, FAULTS, limited
 from chassis.rabbit_topology import DELIVERY_LIMIT
 
 PREFETCH = 256
@@ -186,7 +186,7 @@ class RabbitSubscription:
             Lane(ward, 1, self._arrived, self._put_off, is_ward=True),
             Lane(queue, PREFETCH, self._arrived, self._put_off, is_ward=False),
         ]
-        async with asyncio.timeout(CALL_S_MAX):
+        async with limited(CALL_S_MAX):
             for lane in self._lanes:
                 await lane.open(connection)
 
@@ -200,7 +200,7 @@ class RabbitSubscription:
         self._again.clear()
         for lane in lanes:
             try:
-                async with asyncio.timeout(CLOSE_S_MAX):
+                async with limited(CLOSE_S_MAX):
                     await lane.close()
             except FAULTS:
                 _log.info("the old subscription was gone already", group=self._group)

@@ -14,7 +14,7 @@ from cartwright.embedded.scratch import ScratchRabbit
 from chassis import rabbit_link, rabbit_queue
 from chassis.broker import BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.rabbit_broker import RabbitBroker
-from chassis.rabbit_link import exchange_and_address
+from chassis.rabbit_link import CALL_S_MAX, exchange_and_address
 from chassis.rabbit_queue import WARD_TRIES_MAX
 from chassis.rabbit_topology import DELIVERY_LIMIT
 
@@ -272,6 +272,35 @@ async def test_a_server_that_hangs_is_noticed_and_one_that_goes_on_is_used(
         with pytest.raises(BrokerUnavailable):
             await _fetch_for_ever(subscription)
         assert time.monotonic() - began_at < 15
+    finally:
+        os.kill(rabbit.pid, signal.SIGCONT)
+    await _insist(lambda: broker.publish(_messages("sure")))
+    taken: list[str] = []
+    while "sure" not in taken:
+        taken += _bodies(await _take(subscription, 1))
+
+
+@pytest.mark.parametrize("asked", ["publish", "pending", "subscribe", "fetch"])
+async def test_a_silence_that_the_client_ends_by_cancelling_itself_is_an_outage_like_any_other(
+    asked: str, new_broker: NewBroker, rabbit: ScratchRabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else it would be after 21 s, and who asked before has lost patience by then.
+    monkeypatch.setattr(rabbit_link, "HEARTBEAT_S", 1)
+    monkeypatch.setattr("aiormq.connection.Connection.HEARTBEAT_GRACE_MULTIPLIER", 0.75)
+    broker = await new_broker()
+    subscription = await broker.subscribe("group", ["*"])
+    ways: dict[str, Callable[[], Awaitable[object]]] = {
+        "publish": lambda: broker.publish(_messages("lost or not")),
+        "pending": subscription.pending,
+        "subscribe": lambda: broker.subscribe("another", ["*"]),
+        "fetch": lambda: _fetch_for_ever(subscription),
+    }
+    os.kill(rabbit.pid, signal.SIGSTOP)
+    try:
+        began_at = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            await ways[asked]()
+        assert time.monotonic() - began_at < CALL_S_MAX, "no limit of ours was needed"
     finally:
         os.kill(rabbit.pid, signal.SIGCONT)
     await _insist(lambda: broker.publish(_messages("sure")))
