@@ -64,10 +64,13 @@ class Link:
         return self._connection
 
     def drop(self, reason: str) -> None:
-        """Have done with the present connection, whatever state it is in, and make another."""
+        """Have done with the present connection, whatever state it is in, and make another.
+
+        Nothing while that other one is being made: what ends then, such as a channel, belonged to the one before.
+        """
         if self._connection is not None:
             _log.info("the connection to the broker is given up", connection=self._name, reason=reason)
-        self._let_go()
+            self._let_go()
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
@@ -131,6 +134,7 @@ async def limited(seconds_max: float) -> AsyncIterator[None]:
 
     aiormq ends a connection that fell silent by cancelling its own reader, and everybody who waits for an answer gets
     that cancellation. Nobody wanted their tasks to end, and a loop that took it for its own end would be gone for good.
+    Who waits while a connection is closed in order gets an `Exception` that is nothing but that.
     """
     try:
         async with asyncio.timeout(seconds_max):
@@ -140,6 +144,10 @@ async def limited(seconds_max: float) -> AsyncIterator[None]:
         if task is not None and task.cancelling():
             raise
         raise ConnectionAbortedError("the server fell silent") from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ConnectionAbortedError("the connection was closed") from error
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import aio_pika
 import pytest
 import structlog
 
@@ -19,6 +20,8 @@ from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRab
 from chassis import inbox, journal
 from chassis.broker import Broker, broker_for
 from chassis.database import Connection, Database
+from chassis.rabbit_broker import RabbitBroker
+from chassis.rabbit_link import exchange_and_address
 
 SERVERS: dict[str, Callable[[LastWill], AbstractContextManager[ScratchNats | ScratchRabbit]]] = {
     "nats": running_nats,
@@ -156,3 +159,43 @@ def eventually() -> Eventually:
             await asyncio.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture
+def rabbit(running_server: Callable[[str], ScratchNats | ScratchRabbit]) -> ScratchRabbit:
+    """For what is RabbitMQ's own."""
+    server = running_server("rabbitmq")
+    assert isinstance(server, ScratchRabbit)
+    return server
+
+
+@pytest.fixture
+def exchange() -> str:
+    return f"test-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def new_broker(rabbit: ScratchRabbit, exchange: str) -> AsyncIterator[Callable[[], Awaitable[RabbitBroker]]]:
+    """`await new_broker()` is connected."""
+    brokers: list[RabbitBroker] = []
+
+    async def make() -> RabbitBroker:
+        broker = RabbitBroker(rabbit.url(exchange), "test")
+        brokers.append(broker)
+        await broker.start()
+        async with asyncio.timeout(30):
+            while not (broker._outgoing.is_up and broker._incoming.is_up):
+                await asyncio.sleep(0.01)
+        return broker
+
+    yield make
+    for broker in brokers:
+        await broker.stop()
+
+
+@pytest.fixture
+async def operator(rabbit: ScratchRabbit) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+    """Somebody who does things to the server by hand."""
+    _, address = exchange_and_address(rabbit.url(""))
+    async with await aio_pika.connect(address) as connection:
+        yield await connection.channel()

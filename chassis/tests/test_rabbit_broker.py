@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import aio_pika
 import pytest
+from structlog.testing import capture_logs
 
 from cartwright.embedded.scratch import ScratchRabbit
 from chassis import rabbit_link, rabbit_queue
@@ -20,47 +21,6 @@ from chassis.rabbit_topology import DELIVERY_LIMIT
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 NewBroker = Callable[[], Awaitable[RabbitBroker]]
-
-
-@pytest.fixture
-def rabbit(running_server: Callable[[str], object]) -> ScratchRabbit:
-    server = running_server("rabbitmq")
-    assert isinstance(server, ScratchRabbit)
-    return server
-
-
-@pytest.fixture
-def exchange() -> str:
-    return f"test-{uuid4().hex[:12]}"
-
-
-@pytest.fixture
-async def new_broker(rabbit: ScratchRabbit, exchange: str) -> AsyncIterator[NewBroker]:
-    """`await new_broker()` is connected."""
-    brokers: list[RabbitBroker] = []
-
-    async def make() -> RabbitBroker:
-        broker = broker_for(rabbit.url(exchange), "test")
-        assert isinstance(broker, RabbitBroker)
-        brokers.append(broker)
-        await broker.start()
-        await _insist(lambda: broker.publish([]))
-        async with asyncio.timeout(10):
-            while not broker._incoming.is_up:
-                await asyncio.sleep(0.01)
-        return broker
-
-    yield make
-    for broker in brokers:
-        await broker.stop()
-
-
-@pytest.fixture
-async def operator(rabbit: ScratchRabbit) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """Somebody who does things to the server by hand."""
-    _, address = exchange_and_address(rabbit.url(""))
-    async with await aio_pika.connect(address) as connection:
-        yield await connection.channel()
 
 
 def _messages(*bodies: str, type_: str = "order.placed") -> list[Message]:
@@ -307,6 +267,34 @@ async def test_a_silence_that_the_client_ends_by_cancelling_itself_is_an_outage_
     taken: list[str] = []
     while "sure" not in taken:
         taken += _bodies(await _take(subscription, 1))
+
+
+@pytest.mark.parametrize("thrown", [asyncio.CancelledError(), Exception(), TimeoutError()])
+async def test_whatever_the_client_throws_at_the_end_of_a_connection_is_a_fault(thrown: BaseException) -> None:
+    with pytest.raises(rabbit_link.FAULTS):
+        async with rabbit_link.limited(1.0):
+            raise thrown
+
+
+async def test_who_is_cancelled_while_the_server_is_asked_is_cancelled() -> None:
+    async def ask() -> None:
+        async with rabbit_link.limited(60.0):
+            await asyncio.Event().wait()
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_connection_that_is_given_up_is_replaced_by_one_and_no_more(new_broker: NewBroker) -> None:
+    broker = await new_broker()
+    with capture_logs() as logs:
+        for _ in range(10):
+            broker._outgoing.drop("the test wants it")
+            await _insist(lambda: broker.publish(_messages("a")))
+    assert [log["event"] for log in logs].count("connected to the broker") == 10
 
 
 async def _fetch_for_ever(subscription: Subscription) -> None:
