@@ -5,23 +5,22 @@ which would make room, must not wait behind what is published.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq.channel import Channel as Wire
 from pamqp.commands import Basic
 
 from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Message
-from chassis.rabbit_history import copy_history
+from chassis.rabbit_filling import Filling
+from chassis.rabbit_history import Copy
 from chassis.rabbit_link import FAULTS, Link, brief_channel, exchange_and_address, limited
 from chassis.rabbit_queue import ATTEMPTS_HEADER, RabbitDelivery, RabbitSubscription
 from chassis.rabbit_topology import Topology
 
 _PUBLISH_AT_ONCE = 256
 _PERSISTENT = 2
-_log = structlog.get_logger()
 
 
 class RabbitBroker:
@@ -59,72 +58,81 @@ class RabbitBroker:
         self._channel, self._wire = channel, wire
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        await self._publish(
+        refused = await self._publish(
             self._topology.exchange,
             [(message.type, message.body, _properties(message.id, message.type)) for message in messages],
         )
+        if refused:
+            raise BrokerUnavailable("publishing was refused: a queue is full")
 
-    async def _publish(self, exchange: str, messages: Sequence[tuple[str, bytes, Basic.Properties]]) -> None:
-        """Messages by routing key. Raises `BrokerUnavailable` unless each was confirmed by a queue at least."""
-        if not self._outgoing.is_up or self._wire is None:
+    async def _publish(self, exchange: str, messages: Sequence[tuple[str, bytes, Basic.Properties]]) -> list[int]:
+        """Messages by routing key. Answers the numbers of those that a full queue refused, and of all that were not
+        tried for that reason. Raises `BrokerUnavailable` unless each of the others was confirmed by a queue at least.
+        """
+        wire = self._wire
+        if not self._outgoing.is_up or wire is None:
             raise BrokerUnavailable("not connected to the broker")
         try:
             async with limited(PUBLISH_S_MAX):
                 for start in range(0, len(messages), _PUBLISH_AT_ONCE):
-                    await _publish_together(self._wire, exchange, messages[start : start + _PUBLISH_AT_ONCE])
+                    end = start + _PUBLISH_AT_ONCE
+                    if refused := await _publish_together(wire, exchange, messages[start:end]):
+                        return [*(start + number for number in refused), *range(end, len(messages))]
         except PublishError as error:
-            self._outgoing.drop("a message found no queue")  # Everything is made again with the next connection.
+            self._give_up(wire, "a message found no queue")  # Everything is made again with the next connection.
             raise BrokerUnavailable("publishing found no queue") from error
-        except DeliveryError as error:
-            raise BrokerUnavailable("publishing was refused: a queue is full") from error
         except FAULTS as error:
-            self._outgoing.drop(f"publishing met {type(error).__name__}")
+            self._give_up(wire, f"publishing met {type(error).__name__}")
             raise BrokerUnavailable(f"publishing was not confirmed: {type(error).__name__}") from error
+        return []
+
+    def _give_up(self, wire: Wire, reason: str) -> None:
+        # What waits to be written when a connection ends waits for its whole time, and there is another one by then.
+        if self._wire is wire:
+            self._outgoing.drop(reason)
 
     async def subscribe(self, group: str, types: Sequence[str]) -> RabbitSubscription:
+        queue, ward = self._topology.queue(group), self._topology.ward(group)
+
         async def prepare() -> AbstractConnection:
             connection = self._incoming.connection
             await self._topology.make_group(connection, group, types)
-            if not await self._topology.is_filled(connection, group):
-                await self._fill(connection, group, types)
             return connection
 
+        def fill(connection: AbstractConnection, is_taken: Callable[[], bool]) -> Filling:
+            return Filling(
+                connection,
+                self._topology,
+                group,
+                types,
+                put=self._put,
+                count_ready=self._count_ready,
+                is_taken=is_taken,
+            )
+
         async def renew(delivery: RabbitDelivery) -> None:
-            await self._put(group, [(delivery.id, delivery.type, delivery.body)], attempts=delivery.attempt - 1)
+            if await self._put(queue, [(delivery.id, delivery.type, delivery.body)], attempts=delivery.attempt - 1):
+                raise BrokerUnavailable("the queue is full")
 
         subscription = RabbitSubscription(
             group,
             types,
-            queues=(self._topology.queue(group), self._topology.ward(group)),
+            queues=(queue, ward),
             prepare=prepare,
+            fill=fill,
             renew=renew,
             count_ready=self._count_ready,
         )
-        try:
-            await subscription.bind()
-        except FAULTS as error:
-            await subscription.close()
-            raise BrokerUnavailable(f"subscribing failed: {type(error).__name__}: {error}") from error
+        await subscription.bind()
         self._subscriptions.append(subscription)
         return subscription
 
-    async def _fill(self, connection: AbstractConnection, group: str, types: Sequence[str]) -> None:
-        _log.info("a new queue gets the history", group=group)
-
-        async def mark(id_: str) -> None:
-            await self._publish("", [(self._topology.history, b"", _properties(id_, None))])
-
-        async def put(messages: Sequence[tuple[str, str | None, bytes]]) -> None:
-            await self._put(group, messages)
-
-        copied = await copy_history(connection, self._topology.history, types, mark=mark, put=put)
-        await self._topology.mark_filled(connection, group)
-        _log.info("a new queue has the history", group=group, messages=copied)
-
-    async def _put(self, group: str, messages: Sequence[tuple[str, str | None, bytes]], attempts: int = 0) -> None:
-        """To the end of one group's queue alone: id, type and body."""
-        queue = self._topology.queue(group)
-        await self._publish("", [(queue, body, _properties(id_, type_, attempts)) for id_, type_, body in messages])
+    async def _put(self, queue: str, messages: Sequence[Copy], attempts: int = 0) -> list[Copy]:
+        """To the end of one queue alone; answers those that it refused, since it is full."""
+        refused = await self._publish(
+            "", [(queue, body, _properties(id_, type_, attempts)) for id_, type_, body in messages]
+        )
+        return [messages[number] for number in refused]
 
     async def _count_ready(self, queue: str) -> int:
         async with brief_channel(self._incoming.connection) as channel:
@@ -132,7 +140,9 @@ class RabbitBroker:
             return declared.declaration_result.message_count or 0
 
 
-async def _publish_together(wire: Wire, exchange: str, messages: Sequence[tuple[str, bytes, Basic.Properties]]) -> None:
+async def _publish_together(
+    wire: Wire, exchange: str, messages: Sequence[tuple[str, bytes, Basic.Properties]]
+) -> list[int]:
     outcomes = await asyncio.gather(
         *(
             wire.basic_publish(
@@ -142,9 +152,14 @@ async def _publish_together(wire: Wire, exchange: str, messages: Sequence[tuple[
         ),
         return_exceptions=True,
     )
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
+    refused: list[int] = []
+    for number, outcome in enumerate(outcomes):
+        # What found no queue is a `PublishError`, which is a kind of it.
+        if type(outcome) is DeliveryError:
+            refused.append(number)
+        elif isinstance(outcome, BaseException):
             raise outcome
+    return refused
 
 
 def _properties(id_: str, type_: str | None, attempts: int = 0) -> Basic.Properties:

@@ -7,6 +7,7 @@ the queue does not exist, and what is both is known by its ids.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 from uuid import uuid4
 
 from aio_pika.abc import AbstractConnection
@@ -18,6 +19,9 @@ from chassis.rabbit_link import limited
 SILENCE_S_MAX = 10.0
 _READ_AT_ONCE = 256
 
+Copy: TypeAlias = tuple[str, str | None, bytes]
+"""A message's id, type and body."""
+
 
 async def copy_history(
     connection: AbstractConnection,
@@ -25,9 +29,9 @@ async def copy_history(
     types: Sequence[str],
     *,
     mark: Callable[[str], Awaitable[None]],
-    put: Callable[[Sequence[tuple[str, str | None, bytes]]], Awaitable[None]],
+    put: Callable[[Sequence[Copy]], Awaitable[None]],
 ) -> int:
-    """Hand what the stream holds of `types` to `put`, as id, type and body; answers how many messages that were.
+    """Hand what the stream holds of `types` to `put`; answers how many messages that were.
 
     `mark` puts a message with the given id into the stream. Raises what these two raise, and `TimeoutError`.
     """
@@ -43,7 +47,7 @@ async def copy_history(
         copied, is_at_mark = 0, False
         while not is_at_mark:
             batch = await _next_batch(arrived)
-            wanted = []
+            wanted: list[Copy] = []
             for message in batch:
                 properties = message.header.properties
                 if properties.message_id == last:
@@ -54,7 +58,8 @@ async def copy_history(
             await put(wanted)
             copied += len(wanted)
             assert batch[-1].delivery_tag is not None, "the server numbers what it delivers"
-            await wire.basic_ack(batch[-1].delivery_tag, multiple=True)
+            async with limited(SILENCE_S_MAX):
+                await wire.basic_ack(batch[-1].delivery_tag, multiple=True)
         return copied
     finally:
         async with limited(SILENCE_S_MAX):

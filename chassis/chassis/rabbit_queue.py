@@ -18,6 +18,7 @@ from aiormq.abc import AbstractChannel as Wire
 from aiormq.abc import DeliveredMessage
 
 from chassis.broker import BrokerUnavailable, Delivery, is_among
+from chassis.rabbit_filling import Filling
 from chassis.rabbit_link import CALL_S_MAX, CLOSE_S_MAX, FAULTS, limited
 from chassis.rabbit_topology import DELIVERY_LIMIT
 
@@ -159,6 +160,7 @@ class RabbitSubscription:
         *,
         queues: tuple[str, str],
         prepare: Callable[[], Awaitable[AbstractConnection]],
+        fill: Callable[[AbstractConnection, Callable[[], bool]], Filling],
         renew: Callable[[RabbitDelivery], Awaitable[None]],
         count_ready: Callable[[str], Awaitable[int]],
     ) -> None:
@@ -166,6 +168,8 @@ class RabbitSubscription:
         self._types = types
         self._queues = queues
         self._prepare = prepare
+        self._fill = fill
+        self._filling: Filling | None = None
         self._renew = renew
         self._count_ready = count_ready
         self._arrived = asyncio.Event()
@@ -178,17 +182,29 @@ class RabbitSubscription:
         self._numbers = count()
 
     async def bind(self) -> None:
-        """Make the group's queues, where the server has none, and take from them."""
+        """Make the group's queues, where the server has none, and take from them. Raises `BrokerUnavailable`."""
         await self.close()
+        try:
+            await self._open()
+        except FAULTS as error:
+            await self.close()
+            raise BrokerUnavailable(f"subscribing failed: {type(error).__name__}: {error}") from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
         connection = await self._prepare()
         queue, ward = self._queues
-        self._lanes = [
+        lanes = self._lanes = [
             Lane(ward, 1, self._arrived, self._put_off, is_ward=True),
             Lane(queue, PREFETCH, self._arrived, self._put_off, is_ward=False),
         ]
         async with limited(CALL_S_MAX):
-            for lane in self._lanes:
+            for lane in lanes:
                 await lane.open(connection)
+        self._filling = self._fill(connection, lambda: self._lanes is lanes and self._is_bound)
+        await self._filling.wait_for_head_start()
 
     async def close(self) -> None:
         if self._lanes:
@@ -198,6 +214,9 @@ class RabbitSubscription:
         self._handed_out.clear()
         self._put_off_until.clear()
         self._again.clear()
+        filling, self._filling = self._filling, None
+        if filling is not None:
+            await filling.end()
         for lane in lanes:
             try:
                 async with limited(CLOSE_S_MAX):
@@ -207,12 +226,8 @@ class RabbitSubscription:
 
     async def fetch(self, size_max: int, wait_s: float) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait_s
-        try:
-            if not self._is_bound:
-                await self.bind()
-        except FAULTS as error:
-            await self.close()
-            raise BrokerUnavailable(f"subscribing failed: {type(error).__name__}: {error}") from error
+        if not self._is_bound:
+            await self.bind()
         while True:
             self._arrived.clear()
             self._take_up_again()
