@@ -1,4 +1,4 @@
-"""The yardstick: pgbench doing a purchase's four transactions one order at a time (`yardstick.sql`).
+"""The yardstick: pgbench doing a purchase's five transactions one order at a time (`yardstick.sql`).
 
 It runs on a PostgreSQL of its own, with the programs and settings of the system's, durable likewise, so that neither
 leaves the other its dead rows, its checkpoints or its memory. They never work at the same time.
