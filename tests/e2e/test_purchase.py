@@ -189,8 +189,12 @@ def test_a_cancelled_order_gives_money_and_stock_back_and_its_stream_tells(
     wait_until(lambda: stock_of(product) == 4, "the stock is back")
     again = customer.post(f"/orders/{order_id}/cancel")
     assert (again.status, again.json["status"]) == (200, "cancelled")
-    recorded = administrator.get(f"/audit/events?order_id={order_id}&type=order.cancelled").json["items"]
-    assert len(recorded) == 1
+
+    def recorded() -> int:
+        return len(administrator.get(f"/audit/events?order_id={order_id}&type=order.cancelled").json["items"])
+
+    wait_until(lambda: recorded() > 0, "it is recorded")
+    assert recorded() == 1
 
 
 def test_what_is_shipped_cannot_be_cancelled(
