@@ -51,7 +51,6 @@ CONNECTION_LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TooManyConnectionsError,
     asyncpg.InternalClientError,
 )
 # A full disk, too little memory, a standby that has yet to be promoted: faults of the server, and not of a query.

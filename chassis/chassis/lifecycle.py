@@ -127,7 +127,7 @@ class Loop:
             except (Exception, asyncio.CancelledError) as error:
                 # A library may end what it was asked for by a CancelledError of its own, as the client of RabbitMQ does
                 # when its connection is stuck. Nobody has cancelled this task by that.
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                if isinstance(error, asyncio.CancelledError) and is_cancelled():
                     raise
                 self._tell(error)
                 # Not until woken: new work does not mend what failed.
@@ -148,7 +148,8 @@ class Loop:
             _log.warning("a loop met an error and goes on", loop=self._name, exc_info=error)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether somebody wants the present task to end, and not only something that it waited for has been cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from chassis.broker import BrokerUnavailable
+from chassis.lifecycle import is_cancelled
 
 HEARTBEAT_S = 6
 """The server takes a client for dead after twice that, the client a server after thrice."""
@@ -140,8 +141,7 @@ async def limited(seconds_max: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds_max):
             yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelled():
             raise
         raise ConnectionAbortedError("the server fell silent") from error
     except Exception as error:

@@ -51,6 +51,14 @@ async def _take(subscription: Subscription, count: int, *, acknowledge: bool = T
     return taken
 
 
+async def _events_flow(broker: RabbitBroker, subscription: Subscription) -> None:
+    """What is said is heard, maybe after some of what was said before."""
+    await _insist(lambda: broker.publish(_messages("sure")))
+    taken: list[str] = []
+    while "sure" not in taken:
+        taken += _bodies(await _take(subscription, 1))
+
+
 def _bodies(deliveries: Sequence[Delivery]) -> list[str]:
     return [delivery.body.decode() for delivery in deliveries]
 
@@ -234,10 +242,7 @@ async def test_a_server_that_hangs_is_noticed_and_one_that_goes_on_is_used(
         assert time.monotonic() - began_at < 15
     finally:
         os.kill(rabbit.pid, signal.SIGCONT)
-    await _insist(lambda: broker.publish(_messages("sure")))
-    taken: list[str] = []
-    while "sure" not in taken:
-        taken += _bodies(await _take(subscription, 1))
+    await _events_flow(broker, subscription)
 
 
 @pytest.mark.parametrize("asked", ["publish", "pending", "subscribe", "fetch"])
@@ -263,10 +268,7 @@ async def test_a_silence_that_the_client_ends_by_cancelling_itself_is_an_outage_
         assert time.monotonic() - began_at < CALL_S_MAX, "no limit of ours was needed"
     finally:
         os.kill(rabbit.pid, signal.SIGCONT)
-    await _insist(lambda: broker.publish(_messages("sure")))
-    taken: list[str] = []
-    while "sure" not in taken:
-        taken += _bodies(await _take(subscription, 1))
+    await _events_flow(broker, subscription)
 
 
 @pytest.mark.parametrize("thrown", [asyncio.CancelledError(), Exception(), TimeoutError()])
