@@ -1,8 +1,12 @@
-"""Money: integer minor units inside, a decimal string with its currency (ISO 4217) in JSON. Never a float."""
+"""Money: integer minor units inside, a decimal string with its currency (ISO 4217) in JSON. Never a float.
+
+Currencies and their decimals are those of ISO 4217's own table, not of CLDR: docs/decisions/0028.
+"""
 
 import re
 from typing import Annotated
 
+import iso4217
 import msgspec
 
 from chassis.problems import Invalid
@@ -10,9 +14,13 @@ from chassis.problems import Invalid
 MINOR_MAX = 10**15 - 1
 """The largest amount, in minor units. It and its sums stay far below 2^63, and below 2^53 for readers in JavaScript."""
 
-# ISO 4217: the currencies whose minor unit is not a hundredth.
-_DIGITS = {"JPY": 0, "KRW": 0, "CLP": 0, "VND": 0, "ISK": 0, "BHD": 3, "JOD": 3, "KWD": 3, "OMR": 3, "TND": 3}
-_AMOUNT = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?")
+_DIGITS = {
+    code: int(str(row["CcyMnrUnts"])) for code, row in iso4217.raw_table.items() if str(row["CcyMnrUnts"]).isdigit()
+}
+"""The decimals of each currency. Metals, units of account, and the codes for tests and for none have no minor unit in
+ISO's table, so they are no currencies here."""
+_DIGITS_OF_UNKNOWN = 2
+_AMOUNT = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?")
 
 # In Python `$` also stands before a last line break, which is no part of a code.
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}(?!\n)$", description="ISO 4217 code", examples=["USD"])]
@@ -25,7 +33,12 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency
 
     def minor(self) -> int:
-        """The amount in minor units (4999 for 49.99 USD). Raises `Invalid` when it is no amount of that currency."""
+        """The amount in minor units (4999 for 49.99 USD).
+
+        Raises `Invalid` when the code is no currency, or when it is no amount of that currency.
+        """
+        if not is_currency(self.currency):
+            raise Invalid(f"{self.currency} is no currency of ISO 4217.")
         match = _AMOUNT.fullmatch(self.amount)
         digits = digits_of(self.currency)
         whole, _, fraction = self.amount.partition(".")
@@ -47,6 +60,11 @@ def money(minor: int, currency: str) -> Money:
     return Money(f"{sign}{text[:-digits]}.{text[-digits:]}", currency)
 
 
+def is_currency(code: str) -> bool:
+    """Whether something can be sold in it: an ISO 4217 code that is in use and has a minor unit."""
+    return code in _DIGITS
+
+
 def digits_of(currency: str) -> int:
-    """How many decimals the currency has."""
-    return _DIGITS.get(currency, 2)
+    """How many decimals an amount is written with. A stored code that is no currency, or none any more, has two."""
+    return _DIGITS.get(currency, _DIGITS_OF_UNKNOWN)

@@ -26,7 +26,7 @@ from catalog.product_search import ProductSearch, Sort, going_on, words_in
 from chassis import access
 from chassis.database import Database
 from chassis.idempotency import IdempotencyKey
-from chassis.money import Money
+from chassis.money import Money, is_currency
 from chassis.pages import Cursor, Limit, Page
 from chassis.problems import Invalid
 from chassis.relay import Relay
@@ -75,6 +75,8 @@ async def get_products(
     if sort is Sort.RELEVANCE and query is None:
         raise Invalid("sort: relevance needs words to look for, in q.")
     order = sort or (Sort.NAME if query is None else Sort.RELEVANCE)
+    if currency is not None and not is_currency(currency):
+        raise Invalid(f"currency: {currency} is no currency of ISO 4217.")
     if currency is None and (price_min is not None or price_max is not None):
         currency = "USD"
     search = ProductSearch(

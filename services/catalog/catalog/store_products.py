@@ -11,7 +11,7 @@ from catalog.creation import Creation
 from catalog.errors import SkuTaken
 from catalog.messages import Category, Product, ProductNow
 from chassis.database import Connection, Row
-from chassis.money import Money, money
+from chassis.money import Money, is_currency, money
 
 PRODUCT = """
     products.id, products.sku, products.name, products.description, categories.name AS category, products.price_minor,
@@ -45,7 +45,7 @@ async def read_product(connection: Connection, product_id: UUID, *, deleted_too:
 
 
 async def read_products_now(connection: Connection, product_ids: Sequence[UUID]) -> list[ProductNow]:
-    """Those of the products that are on sale."""
+    """Those of the products that are on sale, in a currency that is one."""
     rows = await connection.fetch(
         """
         SELECT products.id, products.sku, products.name, products.price_minor, products.currency, stock.available
@@ -66,6 +66,7 @@ async def read_products_now(connection: Connection, product_ids: Sequence[UUID])
             stock=row["available"],
         )
         for row in rows
+        if is_currency(row["currency"])
     ]
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from catalog.reservation import Goods, Reservation, ReservedLine, Settlement
 from chassis.database import Connection, Row, rows_affected
+from chassis.money import is_currency
 
 _lines = msgspec.json.Decoder(list[ReservedLine])
 
@@ -41,6 +42,8 @@ async def read_reservations(connection: Connection, order_ids: Iterable[UUID]) -
 async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dict[UUID, Goods]:
     """The products as they are, deleted ones too, their stock rows locked in the order of their ids.
 
+    A product whose stored currency is none (any more) is not on sale: no payment can be made in it.
+
     The stock is read after the lock was got; name and price as of the beginning of the statement, so a price change
     that commits while this waits counts as having come just after.
     """
@@ -61,7 +64,17 @@ async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dic
         """,
         list(product_ids),
     )
-    return {row["product_id"]: Goods(*row) for row in rows}
+    return {
+        row["product_id"]: Goods(
+            product_id=row["product_id"],
+            name=row["name"],
+            unit_price_minor=row["price_minor"],
+            currency=row["currency"],
+            available=row["available"],
+            is_on_sale=row["is_on_sale"] and is_currency(row["currency"]),
+        )
+        for row in rows
+    }
 
 
 _HOLD = """

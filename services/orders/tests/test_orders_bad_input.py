@@ -51,6 +51,8 @@ INVALID = {
     ),
     "an expected total without a currency": order_with(expected_total={"amount": "1.00"}),
     "an expected total in no currency": order_with(expected_total={"amount": "1.00", "currency": "usd"}),
+    "an expected total in an unknown currency": order_with(expected_total={"amount": "1.00", "currency": "ABC"}),
+    "an expected total in a code for none": order_with(expected_total={"amount": "1.00", "currency": "XXX"}),
     "an expected total that is a number": order_with(expected_total={"amount": 1.0, "currency": "USD"}),
     "an expected total with too many decimals": order_with(expected_total={"amount": "1.001", "currency": "USD"}),
     "an expected total that overflows": order_with(expected_total={"amount": "9" * 15, "currency": "USD"}),
