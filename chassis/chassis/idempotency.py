@@ -2,6 +2,9 @@
 
 The key and a fingerprint of the request are stored with what was created, under one unique index. The same key and
 body give the stored answer; another body is refused. (After the IETF draft "The Idempotency-Key HTTP Header Field".)
+
+A key belongs to its caller: the index holds the caller beside the key, so that the key of one caller neither collides
+with another's nor discloses the other's answer. A write that moves money requires a key (`required_key`).
 """
 
 import hashlib
@@ -10,7 +13,7 @@ from typing import Annotated
 import msgspec
 from litestar.params import HeaderParameter
 
-from chassis.problems import Malformed
+from chassis.problems import KeyRequired, Malformed
 
 KEY_LENGTH_MAX = 255
 
@@ -22,6 +25,17 @@ IdempotencyKey = Annotated[
 ]
 
 
+RequiredIdempotencyKey = Annotated[
+    str | None,
+    # Not `required` for the framework, whose refusal has no code of ours: `required_key` refuses.
+    HeaderParameter(
+        name="idempotency-key",
+        required=False,
+        description="Required, since this moves money: a repeated request moves it once; 1-255 characters.",
+    ),
+]
+
+
 def accepted_key(given: str | None) -> str | None:
     """The key as given. Raises `Malformed` for one that is empty, over-long or holds a control character."""
     if given is None:
@@ -29,6 +43,14 @@ def accepted_key(given: str | None) -> str | None:
     if not 1 <= len(given) <= KEY_LENGTH_MAX or not given.isprintable() or not given.strip():
         raise Malformed(f"Idempotency-Key has to be 1 to {KEY_LENGTH_MAX} printable characters.")
     return given
+
+
+def required_key(given: str | None) -> str:
+    """The key of a write that moves money. Raises `KeyRequired` without one, and `Malformed` as `accepted_key` does."""
+    key = accepted_key(given)
+    if key is None:
+        raise KeyRequired
+    return key
 
 
 def fingerprint(request: msgspec.Struct) -> bytes:

@@ -33,6 +33,10 @@ class Malformed(Refusal):
     status, code, title = 400, "malformed", "The request could not be read."
 
 
+class KeyRequired(Malformed):
+    code, title = "idempotency_key_required", "This request moves money, so it needs an Idempotency-Key."
+
+
 class Unauthenticated(Refusal):
     status, code, title = 401, "unauthenticated", "A valid access token is needed."
 

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from chassis.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint
-from chassis.problems import Malformed
+from chassis.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint, required_key
+from chassis.problems import KeyRequired, Malformed
 
 
 class Purchase(msgspec.Struct):
@@ -22,6 +22,14 @@ def test_a_proper_key_is_taken_as_it_is(key: str | None) -> None:
 def test_an_empty_or_over_long_key_or_one_with_control_characters_is_malformed(key: str) -> None:
     with pytest.raises(Malformed):
         accepted_key(key)
+
+
+def test_a_required_key_is_refused_when_it_is_missing_and_when_it_is_malformed() -> None:
+    assert required_key("once") == "once"
+    with pytest.raises(KeyRequired):
+        required_key(None)
+    with pytest.raises(Malformed, match="printable"):
+        required_key(" ")
 
 
 def test_the_same_request_written_otherwise_has_the_same_fingerprint() -> None:

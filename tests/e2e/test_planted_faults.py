@@ -90,7 +90,8 @@ def _refund(administrator: Api, order_id: str) -> None:
     """A part of what was paid."""
     amount = {"amount": "10.00", "currency": "USD"}
     payment_id = _captured(administrator, order_id)
-    answer = administrator.post(f"/payments/{payment_id}/refunds", {"amount": amount, "reason": "scratched"})
+    body, key = {"amount": amount, "reason": "scratched"}, {"Idempotency-Key": str(uuid7())}
+    answer = administrator.post(f"/payments/{payment_id}/refunds", body, key)
     assert answer.status == 201, answer.json
 
 

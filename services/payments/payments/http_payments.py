@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from chassis import access
 from chassis.database import Database, Row
-from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis.idempotency import RequiredIdempotencyKey, required_key
 from chassis.money import money
 from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
 from chassis.tokens import Caller
@@ -18,6 +18,7 @@ from payments.errors import PaymentNotFound
 from payments.intervene import Intervene
 from payments.messages import NewRefund, PaymentRead, RefundRead
 from payments.request_refund import RequestRefund
+from payments.store_refunds import RefundKey
 
 ServiceRequest = Request[Caller, Any, Any]
 OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
@@ -57,7 +58,10 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Take what is held",
     )
-    async def capture(request: ServiceRequest, payment_id: FromPath[UUID]) -> Response[PaymentRead]:
+    async def capture(
+        request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
+    ) -> Response[PaymentRead]:
+        required_key(idempotency_key)  # Not kept: a payment is captured once, whatever the key.
         await intervention.capture(payment_id)
         return _settled(await find(payment_id, request.user))
 
@@ -68,7 +72,10 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         tags=["payments"],
         summary="Let go of what is held",
     )
-    async def void(request: ServiceRequest, payment_id: FromPath[UUID]) -> Response[PaymentRead]:
+    async def void(
+        request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
+    ) -> Response[PaymentRead]:
+        required_key(idempotency_key)  # Not kept, as for a capture.
         await intervention.void(payment_id)
         return _settled(await find(payment_id, request.user))
 
@@ -79,9 +86,14 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         summary="Give back what is left, or a part of it",
     )
     async def request_refund(
-        payment_id: FromPath[UUID], data: JSONBody[NewRefund], idempotency_key: IdempotencyKey = None
+        request: ServiceRequest,
+        payment_id: FromPath[UUID],
+        data: JSONBody[NewRefund],
+        idempotency_key: RequiredIdempotencyKey = None,
     ) -> RefundRead:
-        return _refund(await refunding.request(payment_id, data, accepted_key(idempotency_key)))
+        assert request.user.user_id is not None, "the guard lets only people through"
+        key = RefundKey(request.user.user_id, required_key(idempotency_key))
+        return _refund(await refunding.request(payment_id, data, key))
 
     @get(
         "/payments/{payment_id:uuid}/refunds",

@@ -13,7 +13,7 @@ from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, 
 from payments.messages import NewRefund
 from payments.payment import Payment, State, refund_requested
 from payments.settle_refunds import SettleRefunds
-from payments.store_refunds import Refund
+from payments.store_refunds import Refund, RefundKey
 
 _log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ class RequestRefund:
         self._database = database
         self._settlement = settlement
 
-    async def request(self, payment_id: UUID, wish: NewRefund, key: str | None) -> Row:
+    async def request(self, payment_id: UUID, wish: NewRefund, key: RefundKey) -> Row:
         """The refund: `done` when the provider answered at once, else `pending`, and done later.
 
         Raises `PaymentNotFound`, `PaymentNotCaptured`, `WrongCurrency`, `InvalidAmount`, `RefundExceedsPayment` and
@@ -41,16 +41,17 @@ class RequestRefund:
         return row
 
 
-async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: str | None) -> UUID:
+async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: RefundKey) -> UUID:
     payment = (await store.lock(connection, [payment_id])).get(payment_id)
     if payment is None or payment.user_id is None:
         raise PaymentNotFound
     fingerprint = idempotency.fingerprint(wish)
     asked = await store_refunds.find_asked(connection, payment_id, new_id, key)
     if asked is not None:
-        if asked.fingerprint != fingerprint:
+        asked_id, asked_fingerprint = asked
+        if asked_fingerprint != fingerprint:
             raise KeyUsedAgain
-        return asked.id
+        return asked_id
     change = refund_requested(payment, _amount_minor(payment, wish))
     await store.update(connection, [change.payment])
     refund = Refund(
@@ -61,7 +62,7 @@ async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: New
         reason=wish.reason,
         correlation_id=context.correlation_id(),
         traceparent=context.traceparent(),
-        idempotency_key=key,
+        key=key,
         fingerprint=fingerprint,
     )
     await store_refunds.add(connection, [refund])

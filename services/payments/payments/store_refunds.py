@@ -8,6 +8,14 @@ from chassis.database import Connection, Row
 from payments.store import LEASE_S
 
 
+@dataclass(frozen=True, slots=True)
+class RefundKey:
+    """The `Idempotency-Key` of a refund, and the administrator to whom it belongs."""
+
+    requested_by: UUID
+    idempotency_key: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
     """Money on its way back: `pending`, then `done`, or `failed` when the provider will not."""
@@ -21,7 +29,8 @@ class Refund:
     traceparent: str | None
     state: str = "pending"
     attempts: int = 0
-    idempotency_key: str | None = None
+    key: RefundKey | None = None
+    """Of a refund that an administrator asked for."""
     fingerprint: bytes | None = None
 
 
@@ -29,14 +38,17 @@ async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
     await connection.execute(
         """
         INSERT INTO refunds (
-            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+            requested_by, idempotency_key, fingerprint
         )
-        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+               requested_by, idempotency_key, fingerprint
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
-            $6::text[], $7::text[], $8::text[], $9::bytea[]
+            $6::text[], $7::text[], $8::uuid[], $9::text[], $10::bytea[]
         ) AS refund (
-            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, idempotency_key, fingerprint
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+            requested_by, idempotency_key, fingerprint
         )
         """,
         [refund.id for refund in refunds],
@@ -46,25 +58,32 @@ async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
         [refund.reason for refund in refunds],
         [refund.correlation_id for refund in refunds],
         [refund.traceparent for refund in refunds],
-        [refund.idempotency_key for refund in refunds],
+        [refund.key and refund.key.requested_by for refund in refunds],
+        [refund.key and refund.key.idempotency_key for refund in refunds],
         [refund.fingerprint for refund in refunds],
     )
 
 
-async def find_asked(connection: Connection, payment_id: UUID, refund_id: UUID, key: str | None) -> Refund | None:
-    """The refund that this same request has made before, by its key or by its id."""
+async def find_asked(
+    connection: Connection, payment_id: UUID, refund_id: UUID, key: RefundKey
+) -> tuple[UUID, bytes | None] | None:
+    """The refund that this same request has made before, by its key or by its id, and the fingerprint of the request.
+
+    A refund with a key and without an administrator was asked for before the administrator was kept.
+    """
     row = await connection.fetchrow(
         """
-        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
-               state, attempts, idempotency_key, fingerprint
+        SELECT id, fingerprint
         FROM refunds
-        WHERE payment_id = $1 AND (id = $2 OR idempotency_key = $3)
+        WHERE payment_id = $1
+          AND (id = $2 OR (idempotency_key = $3 AND (requested_by = $4 OR requested_by IS NULL)))
         """,
         payment_id,
         refund_id,
-        key,
+        key.idempotency_key,
+        key.requested_by,
     )
-    return None if row is None else Refund(**dict(row))
+    return None if row is None else (row["id"], row["fingerprint"])
 
 
 async def take_due(connection: Connection, limit: int, only: UUID | None = None) -> list[Refund]:
@@ -85,7 +104,7 @@ async def take_due(connection: Connection, limit: int, only: UUID | None = None)
         FROM due
         WHERE refunds.id = due.id
         RETURNING refunds.id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
-                  state, attempts, idempotency_key, fingerprint
+                  state, attempts
         """,
         limit,
         LEASE_S,

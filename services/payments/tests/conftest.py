@@ -128,6 +128,10 @@ class Shop:
         admin = access_token(user_id=str(uuid7()), roles=["customer", "admin"])
         self.admin = {"authorization": f"Bearer {admin}"}
 
+    def keyed(self) -> dict[str, str]:
+        """The administrator, with a key that is used once."""
+        return self.admin | {"idempotency-key": str(uuid7())}
+
     def item(self, order_id: UUID, method: str | None = None, amount: str = "49.99") -> dict[str, Any]:
         return {
             "order_id": str(order_id),
@@ -163,7 +167,7 @@ class Shop:
     async def captured(self, amount: str = "49.99") -> tuple[UUID, UUID]:
         """An order whose payment is captured, and that payment."""
         order_id, payment_id = await self.authorized(amount)
-        answer = await self.client.post(f"/payments/{payment_id}/capture", headers=self.admin)
+        answer = await self.client.post(f"/payments/{payment_id}/capture", headers=self.keyed())
         assert answer.json()["status"] == "captured", answer.text
         return order_id, payment_id
 

@@ -81,7 +81,7 @@ async def test_answers_keep_to_their_contracts(shop: Shop) -> None:
 
 async def test_events_in_the_journal_keep_to_their_contracts(shop: Shop) -> None:
     _, payment_id = await shop.captured()
-    await shop.client.post(f"/payments/{payment_id}/refunds", json={"reason": "x"}, headers=shop.admin)
+    await shop.client.post(f"/payments/{payment_id}/refunds", json={"reason": "x"}, headers=shop.keyed())
     order_id, _ = await shop.authorized()
     await shop.void(order_id)
     await shop.authorize(shop.item(uuid7(), "pm_card_chargeDeclined"))

@@ -21,7 +21,8 @@ NO_SUCH = "0198c2a7-5d10-7e21-b2c3-4d5e6f708191"
 
 
 async def refund(shop: Shop, payment_id: UUID, body: dict[str, Any], key: str | None = None) -> Any:
-    headers = shop.admin if key is None else shop.admin | {"idempotency-key": key}
+    """Under a key of its own, unless one is given."""
+    headers = shop.admin | {"idempotency-key": str(uuid7()) if key is None else key}
     return await shop.client.post(f"/payments/{payment_id}/refunds", json=body, headers=headers)
 
 
@@ -132,19 +133,19 @@ async def test_a_query_that_makes_no_sense_is_refused(shop: Shop, query: str) ->
 
 async def test_an_administrator_captures_by_hand_and_again(shop: Shop) -> None:
     _, payment_id = await shop.captured()
-    again = await shop.client.post(f"/payments/{payment_id}/capture", headers=shop.admin)
+    again = await shop.client.post(f"/payments/{payment_id}/capture", headers=shop.keyed())
     assert (again.status_code, again.json()["status"]) == (200, "captured")
     assert await shop.events(payment_id) == ["payment.authorized", "payment.captured"]
-    too_late = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+    too_late = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
     assert (too_late.status_code, too_late.json()["code"]) == (409, "payment_captured")
 
 
 async def test_a_payment_is_not_voided_by_hand_while_its_order_may_be_confirmed_with_it(shop: Shop) -> None:
     order_id, payment_id = await shop.authorized()
-    answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+    answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
     assert (answer.status_code, answer.json()["code"]) == (409, "payment_in_use")
     assert await shop.void(order_id) == ["voided"]  # The order itself may.
-    again = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+    again = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
     assert (again.status_code, again.json()["status"]) == (200, "voided")
 
 
@@ -152,9 +153,9 @@ async def test_an_administrator_voids_by_hand_what_no_order_came_for_and_again(s
     _, payment_id = await shop.authorized()
     await shop.grows_old(payment_id)
     for _ in range(2):
-        answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.admin)
+        answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
         assert (answer.status_code, answer.json()["status"]) == (200, "voided")
-    too_late = await shop.client.post(f"/payments/{payment_id}/capture", headers=shop.admin)
+    too_late = await shop.client.post(f"/payments/{payment_id}/capture", headers=shop.keyed())
     assert (too_late.status_code, too_late.json()["code"]) == (409, "payment_not_authorized")
     assert await shop.events(payment_id) == ["payment.authorized", "payment.voided"]
 
@@ -166,7 +167,7 @@ async def test_acting_on_payments_is_for_administrators(shop: Shop, action: str)
     path = f"/payments/{payment_id}/{action}"
     assert (await shop.client.post(path, headers=shop.buyer, **body)).status_code == 403
     assert (await shop.client.post(path, **body)).status_code == 401
-    assert (await shop.client.post(f"/payments/{NO_SUCH}/{action}", headers=shop.admin, **body)).status_code == 404
+    assert (await shop.client.post(f"/payments/{NO_SUCH}/{action}", headers=shop.keyed(), **body)).status_code == 404
     assert (await shop.payment(payment_id))["status"] == "authorized"
 
 
@@ -230,7 +231,7 @@ async def test_a_bad_refund_is_refused_and_has_no_effect(shop: Shop, body: Any, 
 )
 async def test_a_body_that_is_no_sound_json_is_refused(shop: Shop, content: bytes, status: int) -> None:
     _, payment_id = await shop.captured()
-    headers = shop.admin | {"content-type": "application/json"}
+    headers = shop.keyed() | {"content-type": "application/json"}
     answer = await shop.client.post(f"/payments/{payment_id}/refunds", content=content, headers=headers)
     assert answer.status_code == status, answer.text
 
@@ -250,6 +251,36 @@ async def test_a_refund_asked_again_with_its_key_is_the_same_one(shop: Shop) -> 
     other = await refund(shop, payment_id, body | {"reason": "y"}, key="once")
     assert (other.status_code, other.json()["code"]) == (422, "key_used_again")
     assert (await shop.payment(payment_id))["refunded"] == usd("10.00")
+
+
+async def test_a_write_that_moves_money_requires_a_key(shop: Shop) -> None:
+    _, payment_id = await shop.captured()
+    for action, body in (("refunds", {"reason": "x"}), ("capture", None), ("void", None)):
+        answer = await shop.client.post(f"/payments/{payment_id}/{action}", json=body, headers=shop.admin)
+        assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_required"), action
+    assert await shop.rows("SELECT FROM refunds WHERE payment_id = $1", payment_id) == []
+
+
+async def test_a_key_belongs_to_its_administrator(shop: Shop) -> None:
+    _, payment_id = await shop.captured()
+    path, body = f"/payments/{payment_id}/refunds", {"amount": usd("10.00"), "reason": "x"}
+    colleague = {"authorization": f"Bearer {shop.access_token(user_id=str(uuid7()), roles=['customer', 'admin'])}"}
+    key = {"idempotency-key": "1"}
+    mine = await shop.client.post(path, json=body, headers=shop.admin | key)
+    theirs = await shop.client.post(path, json=body, headers=colleague | key)
+    assert (mine.status_code, theirs.status_code) == (201, 201)
+    assert mine.json()["id"] != theirs.json()["id"]
+    other = await shop.client.post(path, json=body | {"reason": "y"}, headers=colleague | key)
+    assert (other.status_code, other.json()["code"]) == (422, "key_used_again")
+    assert (await shop.payment(payment_id))["refunded"] == usd("20.00")
+
+
+async def test_a_refund_of_an_older_version_is_repeated_by_its_key_alone(shop: Shop) -> None:
+    _, payment_id = await shop.captured()
+    first = await refund(shop, payment_id, {"amount": usd("10.00"), "reason": "x"}, key="once")
+    await shop.rows("UPDATE refunds SET requested_by = NULL WHERE payment_id = $1", payment_id)
+    again = await refund(shop, payment_id, {"amount": usd("10.00"), "reason": "x"}, key="once")
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256])

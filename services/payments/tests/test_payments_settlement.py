@@ -13,6 +13,7 @@ from payments.intervene import Intervene
 from payments.messages import Authorized, NewRefund, NotKnownYet
 from payments.request_refund import RequestRefund
 from payments.settle_payments import retry_delay_s
+from payments.store_refunds import RefundKey
 
 from .conftest import eventually
 from .desk import Desk, a_void, an_item
@@ -262,7 +263,7 @@ async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_a
     assert await desk.booked(order_id) == TAKEN
     desk.provider.refuses_with = ""
     await RequestRefund(desk.database, desk.refunds).request(
-        (await desk.payment(order_id)).id, NewRefund(reason="by hand"), None
+        (await desk.payment(order_id)).id, NewRefund(reason="by hand"), RefundKey(uuid7(), "once")
     )
     assert await desk.booked(order_id) == GIVEN_BACK
 

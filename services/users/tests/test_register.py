@@ -47,16 +47,37 @@ async def test_one_request_sent_many_times_at_once_makes_one_account(service: An
     assert await accounts(service) == before + 1
 
 
-@pytest.mark.parametrize("change", [{"email": "other@example.com"}, {"name": "Eve"}, {"password": "another password"}])
-async def test_a_key_used_again_with_another_body_is_refused(service: Any, change: dict[str, str]) -> None:
-    key = f"key for another {'/'.join(change)}"
-    body = {**SOUND, "email": f"first-{next(iter(change))}@example.com"}
-    headers = {"idempotency-key": key}
-    assert (await service.call("POST", "/users", json=body, headers=headers)).status_code == 201
+async def test_a_key_used_again_with_another_body_is_refused(service: Any) -> None:
+    assert (await service.register("first@example.com", "Ada", key="key for another name")).status_code == 201
     before = await accounts(service)
-    again = await service.call("POST", "/users", json={**body, **change}, headers=headers)
+    again = await service.register("first@example.com", "Eve", key="key for another name")
     assert (again.status_code, again.json()["code"]) == (422, "key_used_again")
     assert await accounts(service) == before
+
+
+async def test_a_key_belongs_to_the_address_that_it_registers(service: Any) -> None:
+    first = await service.register("mine@example.com", key="1")
+    other = await service.register("theirs@example.com", key="1")
+    assert (first.status_code, other.status_code) == (201, 201)
+    assert first.json()["id"] != other.json()["id"]
+    assert (await service.register("mine@example.com", key="1")).json() == first.json()
+
+
+async def test_a_repetition_tells_nothing_of_the_password(service: Any) -> None:
+    first = await service.register("oracle@example.com", password="the right password", key="key 6")
+    right = await service.register("oracle@example.com", password="the right password", key="key 6")
+    wrong = await service.register("oracle@example.com", password="a wrong password", key="key 6")
+    assert (right.status_code, right.json(), dict(right.headers) | {"x-request-id": ""}) == (
+        wrong.status_code,
+        wrong.json(),
+        dict(wrong.headers) | {"x-request-id": ""},
+    )
+    assert right.json() == first.json()
+    assert (await service.sign_in("oracle@example.com", "a wrong password")).status_code == 400
+    # Without the key the address is taken, whatever the password.
+    for password in ("the right password", "a wrong password"):
+        answer = await service.register("oracle@example.com", password=password, key="a guess")
+        assert (answer.status_code, answer.json()["code"]) == (409, "email_taken")
 
 
 async def test_a_late_repetition_does_not_bring_a_deleted_account_back(service: Any) -> None:

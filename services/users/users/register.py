@@ -1,9 +1,11 @@
 """Makes an account, once per `Idempotency-Key` and once per e-mail address.
 
-A repetition is known by the key, by a fingerprint of address and name, and by the password, which is checked against
-the kept hash: a fingerprint of the password itself would be a fast hash of it, and so a present to whoever steals it.
+A client that registers is not signed in, so a key belongs to the address that it registers: the same key for another
+address is another request. The password is no part of what makes two requests the same: an answer that depended on it
+would let a client that knows the key try passwords, past every throttle of the sign-in.
 """
 
+import hashlib
 from datetime import UTC, datetime
 
 import msgspec
@@ -42,13 +44,14 @@ async def register(
     """
     identity = _Identity(normalised_email(registration.email), acceptable_name(registration.name))
     fingerprint = idempotency.fingerprint(identity)
+    key = None if idempotency_key is None else _key_of_address(identity.email, idempotency_key)
 
     async def claim(connection: Connection) -> Claim | None:
-        return await store_accounts.claim_on(connection, identity.email, idempotency_key)
+        return await store_accounts.claim_on(connection, identity.email, key)
 
     # Looked up first, since a refusal should not cost a hash.
     if (claimed := await database.read(claim)) is not None:
-        return await _repeated(passwords, claimed, identity, fingerprint, registration.password)
+        return _repeated(claimed, identity, fingerprint)
 
     account = Account(
         id=uuid7(),
@@ -63,7 +66,7 @@ async def register(
 
     async def insert(connection: Connection) -> Claim | None:
         if await store_accounts.insert(
-            connection, account, password_hash, idempotency_key=idempotency_key, fingerprint=fingerprint
+            connection, account, password_hash, idempotency_key=key, fingerprint=fingerprint
         ):
             await journal.append(connection, [events.registered(account)])
             return None
@@ -71,17 +74,20 @@ async def register(
 
     claimed = await database.run(insert)
     if claimed is not None and claimed.account_id != account.id:
-        return await _repeated(passwords, claimed, identity, fingerprint, registration.password)
+        return _repeated(claimed, identity, fingerprint)
     _log.info("account registered", user_id=str(account.id))
     return Registered(id=account.id, email=account.email, name=account.name, created_at=account.created_at)
 
 
-async def _repeated(
-    passwords: Passwords, claimed: Claim, identity: _Identity, fingerprint: bytes, password: str
-) -> Registered:
+def _key_of_address(email: str, key: str) -> str:
+    """What is kept of a key: it outlives the account, and so must not hold the address in the clear."""
+    return hashlib.sha256(f"{email}\0{key}".encode()).hexdigest()
+
+
+def _repeated(claimed: Claim, identity: _Identity, fingerprint: bytes) -> Registered:
     if not claimed.has_key:
         raise EmailTaken
-    if claimed.fingerprint != fingerprint or not await passwords.matches(password, claimed.password_hash):
+    if claimed.fingerprint != fingerprint:
         raise KeyUsedAgain
     # As it was answered then, whatever has been changed since.
     return Registered(id=claimed.account_id, email=identity.email, name=identity.name, created_at=claimed.created_at)

@@ -24,7 +24,6 @@ class Claim(msgspec.Struct, frozen=True):
     account_id: UUID
     has_key: bool
     fingerprint: bytes | None
-    password_hash: str | None
     created_at: datetime
 
 
@@ -65,7 +64,7 @@ async def claim_on(connection: Connection, email: str, idempotency_key: str | No
     """The account that has the key, or else the one that has the address."""
     row = await connection.fetchrow(
         """
-        SELECT id, coalesce(idempotency_key = $2, false) AS has_key, fingerprint, password_hash, created_at
+        SELECT id, coalesce(idempotency_key = $2, false) AS has_key, fingerprint, created_at
         FROM accounts
         WHERE idempotency_key = $2 OR email = $1
         ORDER BY has_key DESC
