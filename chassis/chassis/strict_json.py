@@ -41,6 +41,21 @@ def decode(body: bytes, shape: type[ShapeT]) -> ShapeT:
     return value
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two decoded values are the same JSON value.
+
+    Python's `==` is not that: to it `1` is `True` and `0` is `False`, at any depth. A number is the same however it was
+    written (`1` and `1.0`), as RFC 8259 and JSON Schema have it.
+    """
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
 def _refuse_deep_nesting(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
         return

@@ -144,3 +144,49 @@ def test_whatever_comes_it_is_read_as_msgspec_does_or_refused(body: bytes) -> No
     except Refusal:
         return
     assert value == msgspec.json.decode(body)
+
+
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3)
+)
+_values = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _as_typed(value: Any) -> Any:
+    """`value` in tuples that name each JSON type, so that Python's own equality tells them apart."""
+    if isinstance(value, dict):
+        return ("object", {key: _as_typed(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return ("array", [_as_typed(item) for item in value])
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, int | float):
+        return ("number", value)
+    return (type(value).__name__, value)
+
+
+@given(_values, _values)
+def test_json_values_are_equal_when_type_and_value_are(one: Any, other: Any) -> None:
+    assert strict_json.equal(one, other) == (_as_typed(one) == _as_typed(other))
+    assert strict_json.equal(one, msgspec.json.decode(msgspec.json.encode(one)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), ([1], [True]), ({"a": {"b": 0}}, {"a": {"b": False}})]
+)
+def test_a_number_is_no_boolean_at_any_depth(one: Any, other: Any) -> None:
+    assert not strict_json.equal(one, other)
+    assert not strict_json.equal(other, one)
+
+
+def test_a_number_is_the_same_however_it_is_written() -> None:
+    assert strict_json.equal([1, 0, 100], [1.0, -0.0, 1e2])
+    assert not strict_json.equal(2**53, 2**53 + 1)

@@ -10,8 +10,9 @@ from catalog.create_product import find_category
 from catalog.errors import UnknownProduct
 from catalog.messages import ChangeProduct, Product
 from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price
-from chassis import journal
+from chassis import journal, strict_json
 from chassis.database import Connection, Database
+from chassis.money import money
 
 
 async def change_product(database: Database, product_id: UUID, request: ChangeProduct) -> Product:
@@ -31,9 +32,11 @@ async def change_product(database: Database, product_id: UUID, request: ChangePr
             raise UnknownProduct
         changes = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not UNSET}
         category = await find_category(connection, changes.get("category", product.category))
+        if request.price is not UNSET:
+            changes["price"] = money(request.price.minor(), request.price.currency)
         changes["category"] = None if category is None else category.name
         wanted = msgspec.structs.replace(product, **changes)
-        if wanted == product:
+        if strict_json.equal(msgspec.to_builtins(wanted), msgspec.to_builtins(product)):
             return product
         changed = await store_products.update_product(connection, wanted, None if category is None else category.id)
         await journal.append(

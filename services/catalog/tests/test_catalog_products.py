@@ -185,3 +185,49 @@ async def test_a_location_leads_to_the_product(service: Service) -> None:
     body = {"sku": f"S-{uuid7()}", "name": "Lamp", "price": PRICE}
     created = await service.call("POST", "/products", by="admin", json=body)
     assert (await service.client.get(created.headers["location"])).json() == created.json()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"led": 1}, {"led": True}),
+        ({"led": 0}, {"led": False}),
+        ({"led": True}, {"led": 1}),
+        ({"led": [1, {"of": 0}]}, {"led": [1, {"of": False}]}),
+        ({"led": 0}, {"led": None}),
+        ({"led": ""}, {"led": None}),
+        ({"led": None}, {}),
+        ({"led": 1}, {"led": "1"}),
+        ({"led": []}, {"led": {}}),
+        ({"led": [1, 2]}, {"led": [2, 1]}),
+        ({"led": "\u00e9"}, {"led": "e\u0301"}),
+    ],
+)
+async def test_a_change_of_attributes_to_another_json_value_is_a_change(
+    service: Service, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    product = await service.product(attributes=before)
+    path = f"/products/{product['id']}"
+    changed = (await service.call("PATCH", path, by="admin", json={"attributes": after})).json()
+    assert (repr(changed["attributes"]), changed["version"]) == (repr(after), 2)
+    assert repr((await service.client.get(path)).json()["attributes"]) == repr(after)
+    assert [kind for kind, _ in await service.told(product["id"])][-1] == "product.updated"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [({"w": 1}, {"w": 1.0}), ({"w": 0}, {"w": -0.0}), ({"a": 1, "b": [2]}, {"b": [2], "a": 1})]
+)
+async def test_the_same_json_value_written_otherwise_is_no_change(
+    service: Service, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    product = await service.product(attributes=before)
+    path = f"/products/{product['id']}"
+    assert (await service.call("PATCH", path, by="admin", json={"attributes": after})).json()["version"] == 1
+
+
+async def test_the_same_price_written_otherwise_is_no_change(service: Service) -> None:
+    product = await service.product(price={"amount": "10.50", "currency": "USD"})
+    path = f"/products/{product['id']}"
+    for amount in ("10.5", "10.50"):
+        body = {"price": {"amount": amount, "currency": "USD"}}
+        assert (await service.call("PATCH", path, by="admin", json=body)).json() == product
