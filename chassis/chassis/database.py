@@ -2,7 +2,8 @@
 
 What asyncpg leaves to its users is settled here: limits on every wait; a connection that timed out is thrown away,
 since cancelling on a frozen server never ends; idle connections die once when the server restarts, so whole
-idempotent transactions are run again; and a COMMIT whose answer was lost is unknown, which only a repeat can settle.
+idempotent transactions are run again; a COMMIT whose answer was lost is unknown, which only a repeat can settle; and
+connections are made to a server that accepts writes, and leave one that has become read-only (decision 23).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import TypeAlias, TypeVar
 
 import asyncpg
 import structlog
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
 from pogo_core.util.sql import ensure_pogo_sync, get_applied_migrations
@@ -37,6 +39,8 @@ IDLE_S_MAX = 15.0
 IDLE_IN_TRANSACTION_S_MAX = 3.0
 """Nothing but statements is awaited in a transaction, so one that is idle for that long is a frozen process's, or one's
 that cannot be reached. Its locks hold up other replicas, and its number the relays, which wait for the oldest."""
+_PRIMARY = SessionAttribute.read_write
+"""What asyncpg connects to (`target_session_attrs`): of several hosts the primary, and never a standby."""
 _SPAN_ATTRIBUTES = {"db.system.name": "postgresql"}
 _READ = "read"
 _MIGRATION_LOCK = 0x43415254  # "CART": any number will do that all replicas share.
@@ -102,6 +106,7 @@ class Database:
             timeout=CONNECT_S_MAX,
             command_timeout=COMMAND_S_MAX,
             max_inactive_connection_lifetime=IDLE_S_MAX,
+            target_session_attrs=_PRIMARY,
             reset=_leave_session,
             server_settings={
                 "application_name": self._migrations.parent.name,
@@ -116,7 +121,9 @@ class Database:
         )
 
     async def _migrate(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=CONNECT_S_MAX, command_timeout=300.0)
+        connection = await asyncpg.connect(
+            self._url, timeout=CONNECT_S_MAX, command_timeout=300.0, target_session_attrs=_PRIMARY
+        )
         try:
             # Held by the session, so it ends with it: a replica that dies in the middle blocks nobody.
             await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
@@ -138,10 +145,12 @@ class Database:
             self._pool.terminate()
 
     async def is_reachable(self) -> bool:
-        """Whether a connection answers within a second."""
+        """Whether a server that accepts writes answers within a second."""
         try:
             async with asyncio.timeout(1.0), self._connection() as connection:
-                await connection.fetchval("SELECT 1")
+                # Also on in a hot standby. Reads would go on there for ever, and answer what was.
+                if await connection.fetchval("SHOW transaction_read_only") == "on":
+                    raise asyncpg.ReadOnlySQLTransactionError("the server is read-only")
         except (TimeoutError, Unavailable, *_MAY_SUCCEED_NEXT_TIME):
             return False
         return True
@@ -156,6 +165,11 @@ class Database:
         except (TimeoutError, asyncio.CancelledError):
             # The server may be frozen, and would then never confirm a cancel.
             connection.terminate()
+            raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            # The server was demoted, and the pool's other connections lead to it too. None of them is used again.
+            connection.terminate()
+            await self._pool.expire_connections()
             raise
         finally:
             await self._pool.release(connection, timeout=CONNECT_S_MAX)  # It shields itself from cancellation.

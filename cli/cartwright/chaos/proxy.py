@@ -78,6 +78,10 @@ class Proxy:
         """Everything comes so much later."""
         self._mode, self._delay_s = "slow", delay_s
 
+    def move(self, target_port: int) -> None:
+        """New connections go there, and the present ones stay: as an address that moves to another server does."""
+        self._target_port = target_port
+
     def _accepted(self) -> asyncio.Protocol:
         pair = _Pair(self, self._target_port)
         if self._mode != "cut":

@@ -174,8 +174,8 @@ def prepare(
         _make_cluster(cluster, [*_cluster_statements(superuser_password), *statements], durable)
     elif missing:
         _run_single_user(cluster, statements, durable)
-    _write(cluster / DATABASES_MADE, "\n".join([*made, *missing]) + "\n")
-    _write(cluster / "postgresql.conf", CONFIGURATION.format(port=port, fsync="on" if durable else "off"))
+    write_owned(cluster / DATABASES_MADE, "\n".join([*made, *missing]) + "\n")
+    write_owned(cluster / "postgresql.conf", CONFIGURATION.format(port=port, fsync="on" if durable else "off"))
 
 
 def _discard_stale_lock(cluster: Path) -> None:
@@ -198,8 +198,8 @@ def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> No
     unfinished = cluster.with_name(cluster.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
-    _hand_over(unfinished)
-    _run(
+    hand_over(unfinished)
+    run_program(
         [
             server_programs()["initdb"],
             *("-D", str(unfinished), "-U", SUPERUSER, "--encoding=UTF8"),
@@ -209,7 +209,7 @@ def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> No
             *("--auth=reject", "--no-sync", "--no-instructions"),
         ]
     )
-    _write(unfinished / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
+    write_owned(unfinished / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
     _run_single_user(unfinished, statements, durable)
     unfinished.rename(cluster)
 
@@ -247,15 +247,16 @@ def _run_single_user(cluster: Path, statements: Iterable[str], durable: bool) ->
     an interrupted start looks like.
     """
     command = [server_programs()["postgres"], "--single", "-c", "fsync=off", "-D", str(cluster), "postgres"]
-    output = _run(command, "\n".join(statements) + "\n")
+    output = run_program(command, "\n".join(statements) + "\n")
     failures = [line for line in output.splitlines() if "ERROR:" in line and not line.endswith("already exists")]
     if failures:
         raise PostgresFailed("\n".join(failures))
     if durable:
-        _run([server_programs()["initdb"], "--sync-only", "-D", str(cluster)])
+        run_program([server_programs()["initdb"], "--sync-only", "-D", str(cluster)])
 
 
-def _run(command: list[str], given: str = "") -> str:
+def run_program(command: list[str], given: str = "") -> str:
+    """Runs one of PostgreSQL's programs as the server's user; answers its output. Raises PostgresFailed."""
     user = server_user()
     completed = subprocess.run(
         command,
@@ -277,15 +278,17 @@ def _run(command: list[str], given: str = "") -> str:
     return completed.stdout
 
 
-def _write(path: Path, text: str) -> None:
+def write_owned(path: Path, text: str) -> None:
+    """Replaces a file of the cluster in one step, and gives it to the server's user."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.touch(mode=0o600)
     unfinished.write_text(text)
-    _hand_over(unfinished)
+    hand_over(unfinished)
     unfinished.replace(path)
 
 
-def _hand_over(path: Path) -> None:
+def hand_over(path: Path) -> None:
+    """Gives a file or a folder to the server's user."""
     user = server_user()
     if user is not None:
         entry = pwd.getpwnam(user)

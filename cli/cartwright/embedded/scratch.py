@@ -99,14 +99,17 @@ class ScratchPostgres(ScratchServer):
     def __init__(self, folder: Path, will: LastWill) -> None:
         self.host = LOOPBACK
         self.port = free_port()
-        self._password = secrets.token_urlsafe(12)
+        self.password = secrets.token_urlsafe(12)
         self.cluster = folder / "postgresql"
-        postgres.prepare(self.cluster, self.port, self._password, {}, {}, durable=False)
+        self.make_cluster()
         super().__init__(postgres.server_command(self.cluster), folder, will, postgres.server_user())
+
+    def make_cluster(self) -> None:
+        postgres.prepare(self.cluster, self.port, self.password, {}, {}, durable=False)
 
     @property
     def superuser_url(self) -> str:
-        return self._url(postgres.SUPERUSER, self._password, postgres.SUPERUSER)
+        return self._url(postgres.SUPERUSER, self.password, postgres.SUPERUSER)
 
     def end(self) -> None:
         """Ends it at once, for good. Killed, it would leave a segment of shared memory behind."""
@@ -141,6 +144,13 @@ class ScratchPostgres(ScratchServer):
         completed = self._psql("--set", "ON_ERROR_STOP=1", *commands)
         if completed.returncode != 0:
             raise postgres.PostgresFailed(completed.stderr)
+
+    def query(self, statement: str) -> str:
+        """Answers the one value that a statement of the superuser selects, as text."""
+        completed = self._psql("--tuples-only", "--no-align", "--command", statement)
+        if completed.returncode != 0:
+            raise postgres.PostgresFailed(completed.stderr)
+        return completed.stdout.strip()
 
     def is_ready(self) -> bool:
         return self._psql("--command", "SELECT").returncode == 0
