@@ -54,6 +54,12 @@ class NothingToBuy(Invalid):
     code, title = "nothing_to_buy", "An order needs either items or a cart with items."
 
 
+class CartAlreadyBought(Conflict):
+    """Extras: `order_id`, the order that has bought the cart."""
+
+    code, title = "cart_already_bought", "What was in the cart has been bought already."
+
+
 class CartFull(Invalid):
     code, title = "cart_full", "A cart holds at most 100 products."
 

@@ -5,39 +5,54 @@ from uuid import UUID
 from msgspec import UNSET
 
 from chassis.client import PeerUnavailable
-from chassis.database import Database
+from chassis.database import Connection, Database
 from chassis.money import MINOR_MAX, money
 from chassis.problems import OutcomeUnknown
-from orders import store_customers
+from orders import store_carts, store_customers
 from orders.catalog import Catalog
-from orders.errors import CartFull, UnknownProduct
+from orders.errors import AccountDeleted, CartFull, UnknownProduct
 from orders.messages import LINES_MAX, CartItemView, CartView, KnownProduct
+from orders.order import Line
 
 
 async def put_in_cart(database: Database, catalog: Catalog, user_id: UUID, product_id: UUID, quantity: int) -> None:
-    """Set the quantity of a product. Raises `UnknownProduct`, `CartFull`, or `Unavailable` when catalog is."""
+    """Set the quantity of a product.
+
+    Raises `UnknownProduct`, `CartFull`, `AccountDeleted`, or `Unavailable` when catalog is.
+    """
     if product_id not in await catalog.products([product_id]):
         raise UnknownProduct
-    fits = await database.run(
-        lambda connection: store_customers.put_in_cart(connection, user_id, product_id, quantity, most=LINES_MAX)
-    )
-    if not fits:
-        raise CartFull
+
+    async def put(connection: Connection) -> None:
+        await store_carts.begin_change(connection, [user_id])
+        # Asked under the lock, which the erasure of a deleted account's cart takes, too.
+        if await store_customers.is_deleted(connection, user_id):
+            raise AccountDeleted
+        if not await store_carts.put(connection, user_id, Line(product_id, quantity), most=LINES_MAX):
+            raise CartFull
+
+    await database.run(put)
 
 
 async def drop_from_cart(database: Database, user_id: UUID, product_id: UUID | None) -> None:
     """Take out one product, or everything. What is not there is no error."""
-    await database.run(lambda connection: store_customers.drop_from_cart(connection, user_id, product_id))
+
+    async def drop(connection: Connection) -> None:
+        await store_carts.begin_change(connection, [user_id])
+        await store_carts.drop(connection, [user_id], product_id)
+
+    await database.run(drop)
 
 
 async def read_cart(database: Database, catalog: Catalog, user_id: UUID) -> CartView:
     """The cart. While catalog cannot be asked it is shown without prices."""
-    contents = await database.read(lambda connection: store_customers.cart(connection, user_id))
+    lines = await database.read(lambda connection: store_carts.cart(connection, user_id))
     try:
-        products = await catalog.products([product_id for product_id, _ in contents])
+        products = await catalog.products([line.product_id for line in lines])
     except (PeerUnavailable, OutcomeUnknown):
-        return CartView([CartItemView(product_id=p, quantity=q) for p, q in contents], None, "unavailable")
-    items = [_item(products.get(product_id), product_id, quantity) for product_id, quantity in contents]
+        items = [CartItemView(product_id=line.product_id, quantity=line.quantity) for line in lines]
+        return CartView(items, None, "unavailable")
+    items = [_item(products.get(line.product_id), line.product_id, line.quantity) for line in lines]
     totals = [item.line_total for item in items if item.line_total is not UNSET]
     currencies = {total.currency for total in totals}
     total = sum(line_total.minor() for line_total in totals)

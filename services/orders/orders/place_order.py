@@ -4,7 +4,6 @@ Once the order is kept it will be brought to an end, whatever dies. The caller w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,9 +14,10 @@ from uuid_utils.compat import uuid7
 from chassis import context, idempotency
 from chassis.batching import Batcher
 from chassis.database import Database
-from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Unavailable
+from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Refusal, Unavailable
 from chassis.relay import Relay
 from orders import store, store_customers
+from orders.buy_carts import Purchase, buy_carts
 from orders.checkout import CheckoutRunner
 from orders.errors import AccountDeleted, NothingToBuy, RepeatedProduct, refusal_for
 from orders.messages import PlaceOrder, UserChanged
@@ -27,14 +27,6 @@ from orders.users import Users
 from orders.waiting import Waiting
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An order and how it is to be answered: as the stored answer to a repeated request, or as it now stands."""
-
-    order: Order
-    repeated: bool
 
 
 class OrderPlacer:
@@ -61,17 +53,20 @@ class OrderPlacer:
         self._deadline_s = deadline_s
         self._wait_s = wait_s
         self._placements: Batcher[NewOrder, Order | None] = Batcher("place order", self._keep)
+        self._cart_placements: Batcher[NewOrder, Order | None] = Batcher("place order from cart", self._keep_carts)
 
     async def place(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> Order:
         """Place an order and wait for its end, `wait_s` at the most; it may still be pending then.
 
         Raises what the checkout refused it for, or `KeyUsedAgain`, `KeyInProgress`, `RepeatedProduct`, `NothingToBuy`,
-        `AccountDeleted`, `Unavailable` when it could not be kept, and `OutcomeUnknown` when nobody knows.
+        `CartAlreadyBought`, `AccountDeleted`, `Unavailable` when it could not be kept, and `OutcomeUnknown` when nobody
+        knows.
         """
-        new = await self._read(user_id, request, key, answer_later=answer_later)
-        order = await self._placements.submit(new)
+        new = _new_order(user_id, request, key, answer_later=answer_later)
+        order = await (self._cart_placements if new.from_cart else self._placements).submit(new)
         if order is None:
-            return await self._repeated(new)
+            assert key is not None, "only a key that was used before leaves a purchase without an order of its own"
+            return await self._repeated(new, key)
         _log.info("order placed", order_id=str(order.id))
         self._relay.wake()
         self._runner.start(order)
@@ -91,53 +86,37 @@ class OrderPlacer:
             told = f"Order {order.id} is accepted; how it stands cannot be read now. Read it, instead of buying again."
             raise OutcomeUnknown(told, order_id=str(order.id)) from refusal
 
-    async def _read(self, user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:
-        """The request as an order, with the cart's lines where it says so."""
-        if (request.items is UNSET) != request.from_cart:
-            raise NothingToBuy("Give either items, or from_cart: true.")
-        if request.items is UNSET:
-            in_cart = await self._database.read(lambda connection: store_customers.cart(connection, user_id))
-            lines = tuple(Line(product_id, quantity) for product_id, quantity in in_cart)
-        else:
-            lines = tuple(Line(item.product_id, item.quantity) for item in request.items)
-        if not lines and key is None:
-            raise NothingToBuy("The cart is empty.")
-        if len({line.product_id for line in lines}) != len(lines):
-            raise RepeatedProduct
-        expected = None if request.expected_total is UNSET else request.expected_total
-        return NewOrder(
-            id=uuid7(),
-            user_id=user_id,
-            lines=lines,
-            payment_method=None if request.payment_method is UNSET else request.payment_method,
-            expected_total_minor=None if expected is None else expected.minor(),
-            expected_currency=None if expected is None else expected.currency,
-            from_cart=request.from_cart,
-            answer_later=answer_later,
-            idempotency_key=key,
-            fingerprint=idempotency.fingerprint(request),
-            correlation_id=context.correlation_id(),
-            traceparent=context.traceparent(),
-        )
-
     async def _keep(self, orders: Sequence[NewOrder]) -> Sequence[Order | Exception | None]:
         """Insert a batch. Answers the order, None when its key was used before, or why it cannot be."""
-        known = await self._customers([new.user_id for new in orders])
-        ready: list[tuple[NewOrder, Customer]] = []
-        refused: dict[UUID, Exception] = {}
-        for new in orders:
-            customer = known.get(new.user_id)
-            if isinstance(customer, Customer) and new.lines:
-                ready.append((new, customer))
-            elif isinstance(customer, Exception):
-                refused[new.id] = customer
-            elif customer is None:
-                refused[new.id] = AccountDeleted()
-
+        ready, refused = await self._buyers(orders)
         placed = await self._insert(ready) if ready else {}
         return [refused.get(new.id) or placed.get(new.id) for new in orders]
 
-    async def _insert(self, ready: Sequence[tuple[NewOrder, Customer]]) -> dict[UUID, Order]:
+    async def _keep_carts(self, orders: Sequence[NewOrder]) -> Sequence[Order | Exception | None]:
+        """The same for orders of what is in carts. Apart, since the others are one statement and this is several."""
+        ready, refused = await self._buyers(orders)
+        answers = await self._take_carts(ready) if ready else {}
+        return [refused.get(new.id) or answers.get(new.id) for new in orders]
+
+    async def _take_carts(self, ready: Sequence[Purchase]) -> dict[UUID, Order | Refusal]:
+        return await self._database.run(
+            lambda connection: buy_carts(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
+        )
+
+    async def _buyers(self, orders: Sequence[NewOrder]) -> tuple[list[Purchase], dict[UUID, Exception]]:
+        """The orders with their buyers; and why the others cannot be placed, by order id."""
+        known = await self._customers([new.user_id for new in orders])
+        ready: list[Purchase] = []
+        refused: dict[UUID, Exception] = {}
+        for new in orders:
+            customer = known.get(new.user_id)
+            if isinstance(customer, Customer):
+                ready.append((new, customer))
+            else:
+                refused[new.id] = customer or AccountDeleted()
+        return ready, refused
+
+    async def _insert(self, ready: Sequence[Purchase]) -> dict[UUID, Order]:
         placed = await self._database.run_statement(
             lambda connection: store.insert(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
         )
@@ -164,14 +143,10 @@ class OrderPlacer:
         await self._database.run(lambda connection: store_customers.remember(connection, changes))
         return known | {user.id: Customer(user.id, user.name, user.email) for user in told}
 
-    async def _repeated(self, new: NewOrder) -> Order:
+    async def _repeated(self, new: NewOrder, key: str) -> Order:
         """The stored answer for a key that was used before."""
-        key = new.idempotency_key
-        if key is None:
-            raise NothingToBuy("The cart is empty.")
         found = await self._database.read(lambda connection: store.by_key(connection, new.user_id, key))
-        if found is None:
-            raise NothingToBuy("The cart is empty.")
+        assert found is not None, "orders are never deleted"
         order, fingerprint = found
         if fingerprint != new.fingerprint:
             raise KeyUsedAgain
@@ -180,6 +155,30 @@ class OrderPlacer:
         if datetime.now(UTC) - order.created_at < timedelta(seconds=self._wait_s + 1.0):
             raise KeyInProgress
         return order
+
+
+def _new_order(user_id: UUID, request: PlaceOrder, key: str | None, *, answer_later: bool) -> NewOrder:
+    """The request as an order; one that buys the cart gets its lines when it is placed."""
+    if (request.items is UNSET) != request.from_cart:
+        raise NothingToBuy("Give either items, or from_cart: true.")
+    items = [] if request.items is UNSET else request.items
+    if len({item.product_id for item in items}) != len(items):
+        raise RepeatedProduct
+    expected = None if request.expected_total is UNSET else request.expected_total
+    return NewOrder(
+        id=uuid7(),
+        user_id=user_id,
+        lines=tuple(Line(item.product_id, item.quantity) for item in items),
+        payment_method=None if request.payment_method is UNSET else request.payment_method,
+        expected_total_minor=None if expected is None else expected.minor(),
+        expected_currency=None if expected is None else expected.currency,
+        from_cart=request.from_cart,
+        answer_later=answer_later,
+        idempotency_key=key,
+        fingerprint=idempotency.fingerprint(request),
+        correlation_id=context.correlation_id(),
+        traceparent=context.traceparent(),
+    )
 
 
 def _answer(order: Order) -> Order:

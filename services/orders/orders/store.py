@@ -10,7 +10,7 @@ import msgspec
 from chassis import journal
 from chassis.database import Connection, Row
 from chassis.journal import Event
-from orders import messages
+from orders import messages, store_carts
 from orders.messages import ReasonView, total_of, view_of
 from orders.order import Customer, Line, Order, Reason, Status
 
@@ -208,38 +208,49 @@ _CONFIRM = """
     WHERE orders.id = new.id AND orders.status = 'pending'
     RETURNING orders.id, orders.confirmed_at
 """
-# What was bought leaves the cart. What was put in, or changed, since the order was placed was not bought.
+# An older replica leaves the lines of its orders in the cart. Where such an order is taken up and confirmed here, they
+# leave it now, but for what was put in or changed since.
 _EMPTY_CARTS = """
     , emptied AS (
         DELETE FROM cart_items
         USING unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::integer[], $9::timestamptz[])
               AS bought (order_id, user_id, product_id, quantity, placed_at)
         JOIN changed ON changed.id = bought.order_id
-        WHERE cart_items.user_id = bought.user_id
+        WHERE NOT EXISTS (SELECT FROM cart_purchases WHERE cart_purchases.order_id = bought.order_id)
+          AND cart_items.user_id = bought.user_id
           AND cart_items.product_id = bought.product_id
           AND cart_items.quantity = bought.quantity
           AND cart_items.added_at <= bought.placed_at
     )
 """
+_CONFIRM_WITH_EVENTS = journal.with_events(_CONFIRM, subject="id", parameters=4)
 _CONFIRM_AND_EMPTY_CARTS = journal.with_events(_CONFIRM, subject="id", parameters=9, also=_EMPTY_CARTS)
 
 
 async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID, datetime]:
     """Confirm those that are still pending; answer when, by id. The pivot: state and event in one statement."""
-    bought = [(order, line) for order in orders if order.from_cart for line in order.lines]
-    rows = await connection.fetch(
-        _CONFIRM_AND_EMPTY_CARTS,
+    values = (
         [order.id for order in orders],
         [_encode_lines(order.lines) for order in orders],
         [order.currency for order in orders],
         [order.total_minor for order in orders],
-        [order.id for order, _ in bought],
-        [order.customer.id for order, _ in bought],
-        [line.product_id for _, line in bought],
-        [line.quantity for _, line in bought],
-        [order.created_at for order, _ in bought],
-        *journal.columns_of([_confirmed(order) for order in orders]),
     )
+    events = journal.columns_of([_confirmed(order) for order in orders])
+    # What was placed by another replica comes here by the sweeper, which counts that as an attempt.
+    maybe_left = [(order, line) for order in orders if order.from_cart and order.attempts for line in order.lines]
+    if not maybe_left:
+        rows = await connection.fetch(_CONFIRM_WITH_EVENTS, *values, *events)
+    else:
+        rows = await connection.fetch(
+            _CONFIRM_AND_EMPTY_CARTS,
+            *values,
+            [order.id for order, _ in maybe_left],
+            [order.customer.id for order, _ in maybe_left],
+            [line.product_id for _, line in maybe_left],
+            [line.quantity for _, line in maybe_left],
+            [order.created_at for order, _ in maybe_left],
+            *events,
+        )
     return {row["id"]: row["confirmed_at"] for row in rows}
 
 
@@ -295,7 +306,8 @@ async def end_undone(
     connection: Connection, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
 ) -> list[Order]:
     """End orders of which nothing is left, with their events: those with a reason from pending, the others from
-    cancelling. One that somebody else has taken up since is not ended at once. Answers all as they now stand.
+    cancelling. One that somebody else has taken up since is not ended at once. A cart that was taken is given back
+    unless its customer has changed it. Answers all as they now stand.
 
     `is_awaited` is asked while the rows are locked: a purchase that has ceased to wait by then gets a mail, and one
     that ceases later waits in `as_settled` for this commit, and is answered the end.
@@ -311,6 +323,7 @@ async def end_undone(
     now = await reread(connection, [order for order, _ in ends])
     events = [_cancelled(order, is_awaited=is_awaited(order.id)) for order in now if order.id in ended]
     await journal.append(connection, events)
+    await store_carts.give_back(connection, [order for order in now if order.id in ended])
     return now
 
 

@@ -1,0 +1,90 @@
+"""Places orders for what is in carts: a cart is bought at most once, however often and wherever it is asked for.
+
+The order, its lines out of the cart, and the version of the cart that it took are one commit. The next purchase finds
+the cart empty, and the order that has bought it.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from chassis.database import Connection
+from chassis.problems import KeyUsedAgain, Refusal
+from orders import store, store_carts
+from orders.errors import CartAlreadyBought, NothingToBuy
+from orders.order import Customer, Order
+from orders.store import NewOrder
+
+Purchase = tuple[NewOrder, Customer]
+
+
+async def buy_carts(
+    connection: Connection, purchases: Sequence[Purchase], *, lease_s: float, deadline_s: float
+) -> dict[UUID, Order | Refusal]:
+    """The order of each purchase by id, or why there is none. A purchase whose key has an order already is left out.
+
+    Needs a transaction. The same again, after an answer to the commit was lost, answers the same.
+    """
+    user_ids = [new.user_id for new, _ in purchases]
+    await store_carts.lock(connection, user_ids)
+    answers: dict[UUID, Order | Refusal] = dict(await _refused_before(connection, purchases))
+    carts = await store_carts.contents(connection, user_ids)
+    for turn in _in_turn([purchase for purchase in purchases if purchase[0].id not in answers]):
+        ready = [
+            (dataclasses.replace(new, lines=carts[new.user_id]), customer)
+            for new, customer in turn
+            if new.user_id in carts
+        ]
+        if not ready:
+            break
+        placed = await store.insert(connection, ready, lease_s=lease_s, deadline_s=deadline_s)
+        await store_carts.take(connection, list(placed.values()))
+        for order in placed.values():
+            del carts[order.customer.id]
+        answers |= placed
+    for new, _ in purchases:
+        if new.id not in answers and (answer := await _why_not_placed(connection, new)) is not None:
+            answers[new.id] = answer
+    return answers
+
+
+def _in_turn(purchases: Sequence[Purchase]) -> Iterator[list[Purchase]]:
+    """The first purchase of each customer, then the second of each, and so on."""
+    while purchases:
+        first = {new.user_id: (new, customer) for new, customer in reversed(purchases)}
+        yield list(first.values())
+        purchases = [purchase for purchase in purchases if first[purchase[0].user_id][0] is not purchase[0]]
+
+
+async def _refused_before(connection: Connection, purchases: Sequence[Purchase]) -> dict[UUID, Refusal]:
+    keys = [(new.user_id, new.idempotency_key) for new, _ in purchases if new.idempotency_key is not None]
+    refusals = await store_carts.refusals(connection, keys)
+    refused: dict[UUID, Refusal] = {}
+    for new, _ in purchases:
+        if new.idempotency_key is not None and (new.user_id, new.idempotency_key) in refusals:
+            fingerprint, order_id = refusals[new.user_id, new.idempotency_key]
+            refused[new.id] = _already_bought(order_id) if fingerprint == new.fingerprint else KeyUsedAgain()
+    return refused
+
+
+async def _why_not_placed(connection: Connection, new: NewOrder) -> Order | Refusal | None:
+    """None for a key that has an order. A refusal for the cart is kept, so that its key repeats it."""
+    own = await store.by_ids(connection, [new.id])
+    if own:
+        return own[new.id]
+    key = new.idempotency_key
+    if key is not None and await store.by_key(connection, new.user_id, key) is not None:
+        return None
+    order_id = await store_carts.bought_by(connection, new.user_id)
+    if order_id is None:
+        return NothingToBuy("The cart is empty.")
+    if key is not None:
+        await store_carts.keep_refusal(connection, new.user_id, key, new.fingerprint, order_id)
+    return _already_bought(order_id)
+
+
+def _already_bought(order_id: UUID) -> CartAlreadyBought:
+    return CartAlreadyBought(
+        f"Order {order_id} has bought what was in the cart. Put something into it to buy again.",
+        order_id=str(order_id),
+    )
