@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chassis import access, context, metrics, openapi, problems, strict_json, tracing
 from chassis.lifecycle import Part, Parts
 from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
+from chassis.query_parameters import declared_parameters, refuse_undeclared_parameters
 from chassis.tokens import TokenVerifier
 
 BODY_BYTES_MAX = 64 * 1024
@@ -136,6 +137,7 @@ def application(
         left = context.seconds_left()
         if left is not None and left <= 0:
             raise Overloaded("The caller's deadline has passed already.")
+        refuse_undeclared_parameters(request, declared)
         if getattr(request.route_handler, "parsed_data_field", None) is not None and not await request.body():
             raise Malformed("The request body is empty.")
         return None
@@ -183,6 +185,7 @@ def application(
         ),
         **options,
     )
+    declared = declared_parameters(app)
     app.asgi_handler = RequestContext()(app.asgi_handler)
     _assert_guarded(app)
     openapi.describe(app)

@@ -9,7 +9,7 @@ clients cost is by the message.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,7 +24,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     source: str
     type: str
     subject: str
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     sequence: str
     correlationid: str
     data: msgspec.Raw

@@ -57,4 +57,6 @@ def _check_bounds(key: object) -> None:
         if isinstance(part, int) and abs(part) > INTEGER_MAX:
             raise ValueError
         if isinstance(part, datetime):
+            if part.tzinfo is None:
+                raise ValueError
             part.astimezone(UTC)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -10,13 +11,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 from litestar import Litestar, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 
 from chassis import access, context, problems
 from chassis.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
 from chassis.idempotency import IdempotencyKey, accepted_key
 from chassis.problems import Refusal
+from chassis.query_parameters import Instant, instant_of
 from chassis.tokens import TokenVerifier, UserKeys
 
 # One application for all of them: none leaves anything behind.
@@ -51,6 +53,16 @@ async def list_things(limit: Limit = 20) -> int:
     return limit
 
 
+@get("/moments", guards=[access.public])
+async def list_moments(since: Instant = None, until: Instant = None) -> list[datetime | None]:
+    return [instant_of(since, "since"), instant_of(until, "until")]
+
+
+@get("/page", guards=[access.anyone], include_in_schema=False)
+async def show_page(q: FromQuery[str] = "") -> str:
+    return q
+
+
 @get("/context", guards=[access.anyone])
 async def tell_context() -> dict[str, Any]:
     return {"id": context.correlation_id(), "trace": context.traceparent(), "left": context.seconds_left()}
@@ -82,8 +94,18 @@ async def refuse_with(name: FromPath[str]) -> None:
 
 
 ROUTES = [
-    make, make_many, list_things, tell_context, for_people, for_administrators, refuse, meet_a_bug, refuse_with
-]  # fmt: skip
+    make,
+    make_many,
+    list_things,
+    list_moments,
+    show_page,
+    tell_context,
+    for_people,
+    for_administrators,
+    refuse,
+    meet_a_bug,
+    refuse_with,
+]
 
 
 def _tree(root: type[Refusal]) -> list[type[Refusal]]:
@@ -444,3 +466,71 @@ async def test_what_has_no_route_is_counted_without_the_names_that_its_sender_ch
     assert 'method="",path="",status="404"' in metrics
     assert "SURPRISE" not in metrics
     assert "/secret-place" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "parameter"),
+    [
+        ("GET", "/things?limits=5", "limits"),
+        ("GET", "/things?Limit=5", "Limit"),
+        ("GET", "/things?limit=5&page=2", "page"),
+        ("GET", "/things?limit=5&limit=6", "limit"),
+        ("GET", "/things?limit=5&limit=5", "limit"),
+        ("GET", "/things?limit%00=5", "limit\x00"),
+        ("GET", "/things?x", "x"),
+        ("GET", "/things?=5", ""),
+        ("GET", "/context?access_token=x", "access_token"),
+        ("POST", "/things?dry_run=true", "dry_run"),
+        ("GET", "/things?" + "x" * 500, "x" * 100),
+    ],
+)
+async def test_a_query_parameter_that_is_not_declared_or_given_twice_is_refused(
+    client: Client, method: str, address: str, parameter: str
+) -> None:
+    answer = await client.request(method, address, json={"name": "lamp"} if method == "POST" else None)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+    assert answer.json()["parameter"] == parameter
+
+
+async def test_declared_parameters_may_come_in_any_order_and_be_left_out(client: Client) -> None:
+    for query in ("", "?", "?&", "?limit=5"):
+        assert (await client.get(f"/things{query}")).status_code == 200
+    until_first = await client.get("/moments?until=2026-01-01T00:00:00Z&since=2025-01-01T00:00:00-08:00")
+    assert until_first.json() == ["2025-01-01T00:00:00-08:00", "2026-01-01T00:00:00Z"]
+
+
+async def test_pages_for_browsers_ignore_the_parameters_of_trackers(client: Client) -> None:
+    assert (await client.get("/page?utm_source=mail&q=lamp")).text == "lamp"
+    assert (await client.get("/health?probe=1")).status_code == 200
+
+
+async def test_who_may_not_call_is_told_so_before_the_parameters_are_looked_at(client: Client) -> None:
+    assert (await client.get("/person?unknown=1")).status_code == 401
+    assert (await client.get("/nowhere?unknown=1")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-01-01T00:00:00",
+        "2026-01-01",
+        "1767225600",
+        "yesterday",
+        "",
+        "2026-01-01T00:00:00 02:00",
+        "2026-01-01T00:00:00Z" + " " * 40,
+    ],
+)
+async def test_a_moment_without_a_zone_is_refused(client: Client, moment: str) -> None:
+    for name in ("since", "until"):
+        answer = await client.get("/moments", params={name: moment})
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+        assert name in answer.json()["detail"]
+
+
+async def test_a_moment_is_documented_as_one(client: Client) -> None:
+    document = (await client.get("/openapi.json")).json()
+    since = next(item for item in document["paths"]["/moments"]["get"]["parameters"] if item["name"] == "since")
+    assert since["schema"]["format"] == "date-time" or any(
+        part.get("format") == "date-time" for part in since["schema"].get("oneOf", [])
+    )

@@ -34,6 +34,7 @@ def test_a_made_up_cursor_is_refused(cursor: str) -> None:
         (2**63, int),
         (("price", -(2**64), "x"), tuple[str, int, str]),
         ("0001-01-01T00:00:00+23:59", datetime),
+        ("2026-01-01T00:00:00", datetime),
         (("newest", "9999-12-31T23:59:59-23:59"), tuple[str, datetime]),
     ],
 )

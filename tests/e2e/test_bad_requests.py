@@ -70,6 +70,22 @@ def test_an_order_that_makes_no_sense_is_told(customer: Api, name: str) -> None:
     assert problem_of(answer)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/products?limits=5",
+        "/products?limit=5&limit=6",
+        "/orders?limit=5&page=2",
+        "/payments?access_token=x",
+        "/users/me?fields=name",
+        f"/orders/{ABSENT}/details?expand=payments",
+    ],
+)
+def test_a_query_parameter_that_is_unknown_or_given_twice_is_told(customer: Api, address: str) -> None:
+    answer = customer.get(address)
+    assert (answer.status, problem_of(answer)) == (422, "invalid")
+
+
 def test_a_body_over_64_kib_is_too_large(customer: Api) -> None:
     answer = customer.post("/orders", TOO_LARGE)
     assert (answer.status, problem_of(answer)) == (413, "body_too_large")

@@ -16,6 +16,7 @@ from audit.verify_chain import Verification, verify_chain
 from chassis import access, envelope
 from chassis.database import Database
 from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.query_parameters import Instant, instant_of
 
 POSITION_MAX = 2**63 - 1
 CorrelationId = Annotated[str | None, QueryParameter(name="correlation_id", max_length=128)]
@@ -47,12 +48,18 @@ def routes(database: Database) -> list[ControllerRouterHandler]:
         correlation_id: CorrelationId = None,
         order_id: FromQuery[UUID | None] = None,
         type_: EventType = None,
-        since: FromQuery[datetime | None] = None,
-        until: FromQuery[datetime | None] = None,
+        since: Instant = None,
+        until: Instant = None,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> Page[RecordedEvent]:
-        search = Search(correlation_id=correlation_id, order_id=order_id, type=type_, since=since, until=until)
+        search = Search(
+            correlation_id=correlation_id,
+            order_id=order_id,
+            type=type_,
+            since=instant_of(since, "since"),
+            until=instant_of(until, "until"),
+        )
         after = key_of(cursor, Position) or 0
         entries = await database.read(lambda c: store.search_entries(c, search, after, limit + 1))
         page = entries[:limit]

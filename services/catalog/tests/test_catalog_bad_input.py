@@ -179,3 +179,17 @@ async def test_a_batch_holds_256_orders_at_the_most(service: Service) -> None:
     assert {item["outcome"] for item in answer.json()["items"]} == {"reserved"}
     assert await service.stock_of(product["id"]) == 44
     assert (await service.call("POST", "/reservations", by="orders", json={"items": []})).json() == {"items": []}
+
+
+async def test_every_operation_refuses_a_query_parameter_that_it_does_not_declare(service: Service) -> None:
+    checked = 0
+    for path, item in (await service.client.get("/openapi.json")).json()["paths"].items():
+        for method in item.keys() & {"get", "post", "put", "patch", "delete"}:
+            address = path.format(product_id=uuid7(), event_id=uuid7())
+            for by in ("admin", "orders"):
+                answer = await service.call(method.upper(), f"{address}?unknown=1", by=by, json={})
+                if answer.status_code == 403:
+                    continue
+                assert (answer.status_code, answer.json().get("parameter")) == (422, "unknown"), (method, path)
+                checked += 1
+    assert checked > 12

@@ -232,3 +232,12 @@ async def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(
 
     assert answer.status_code == 503
     assert not peers["orders"].asked
+
+
+async def test_an_unknown_query_parameter_is_refused_and_asks_no_peer(
+    client: Client, peers: Any, as_customer: dict[str, str], order_id: str
+) -> None:
+    answer = await client.get(f"/orders/{order_id}/details?expand=payments", headers=as_customer)
+
+    assert (answer.status_code, answer.json()["code"], answer.json()["parameter"]) == (422, "invalid", "expand")
+    assert not peers["orders"].asked

@@ -171,3 +171,8 @@ async def test_an_over_long_search_is_a_problem_and_is_not_passed_on(client: Cli
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid"
     assert not peers["catalog"].asked
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/asyncapi.json"])
+async def test_a_link_to_a_page_may_carry_the_parameters_of_trackers(client: Client, path: str) -> None:
+    assert (await client.get(f"{path}?utm_source=newsletter&fbclid=x")).status_code == 200
