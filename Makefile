@@ -19,7 +19,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test volume-test chaos crash-test bench lint docker-secrets docker-up docker-down docker-verify docker-test
+.PHONY: help setup up down test volume-test chaos crash-test bench lint docker-secrets docker-gateway docker-up docker-down docker-verify docker-test
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -56,16 +56,28 @@ export GATEWAY_CONFIGURATION = envoy-traced.yaml
 export OTEL_EXPORTER_OTLP_ENDPOINT = http://jaeger:4318
 endif
 
+# TRUSTED_PROXIES=1 (or their networks), and TLS=1 for the certificate in secrets/tls: Envoy has a configuration for that.
+ifneq ($(TRUSTED_PROXIES)$(TLS),)
+export GATEWAY_CONFIGURATION = envoy-own.yaml
+endif
+
 docker-secrets: ## make the secrets of a system under Docker, as far as they are missing, in secrets/
 	@docker build --quiet --file deploy/tools.Dockerfile $(BUILD_ARGS) --tag cartwright/tools:$(TAG) . >/dev/null
 	@mkdir -p secrets
 	@docker run --rm --network none --user "$$(id -u):$$(id -g)" --volume "$(CURDIR)/secrets:/secrets" \
 		cartwright/tools:$(TAG) secrets /secrets
 
-docker-up: docker-secrets ## build everything, start it under Docker, and return once it is ready
+docker-gateway: docker-secrets
+ifneq ($(TRUSTED_PROXIES)$(TLS),)
+	@docker run --rm --network none --user "$$(id -u):$$(id -g)" --volume "$(CURDIR)/secrets:/secrets:ro" \
+		cartwright/tools:$(TAG) gateway --trusted-proxies "$(TRUSTED_PROXIES)" \
+		$(if $(TLS),--tls /secrets/tls) $(if $(TRACED),--traced) > deploy/compose/envoy-own.yaml
+endif
+
+docker-up: docker-gateway ## build everything, start it under Docker, and return once it is ready
 	@$(COMPOSE) up --detach --build
 	@$(COMPOSE) exec -T gateway timeout 60 bash -c 'until exec 3<>/dev/tcp/127.0.0.1/8080; do sleep 0.2; done' 2>/dev/null
-	@echo "Cartwright is ready at http://localhost:$${GATEWAY_PORT:-8080}"
+	@echo "Cartwright is ready at http$(if $(TLS),s)://localhost:$${GATEWAY_PORT:-8080}"
 
 docker-down: ## stop what docker-up started; the data stays. ARGS=--volumes removes it
 	@$(COMPOSE) down --remove-orphans $(ARGS)

@@ -19,6 +19,7 @@ RUN python -m venv --without-pip /app/venv \
 
 FROM python:${PYTHON_VERSION}-slim AS code
 COPY cli/cartwright /app/cli/cartwright
+COPY gateway/envoy.yaml.j2 /app/gateway/envoy.yaml.j2
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app && chmod -R a+rX /app
 
 FROM python:${PYTHON_VERSION}-slim

@@ -11,7 +11,9 @@ import typer
 from cartwright.bench.options import bench
 from cartwright.embedded.layout import PORT_DEFAULT, REPLICAS_MAX
 from cartwright.embedded.listening import PORT_BASE_MAX
-from cartwright.embedded.system import RATE_LIMIT_DEFAULT
+from cartwright.embedded.system import RATE_LIMIT_DEFAULT, Entry
+from cartwright.embedded.tls import TlsFiles
+from cartwright.embedded.trusted_proxies import parse_trusted_proxies
 from cartwright.errors import CannotGoOn
 
 app = typer.Typer(
@@ -32,6 +34,15 @@ Url = Annotated[
     typer.Option("--url", help="The gateway of a system elsewhere, of which secrets/system.json tells, or --data."),
 ]
 SECRETS_DEFAULT = Path("secrets")
+TrustedProxiesOption = Annotated[
+    str,
+    typer.Option(
+        "--trusted-proxies",
+        envvar="CARTWRIGHT_TRUSTED_PROXIES",
+        metavar="N|CIDR,...",
+        help="The proxies before the gateway whose x-forwarded-for counts: how many, or their networks.",
+    ),
+]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
 orders = typer.Typer(no_args_is_help=True, help="See and mend orders that are stuck.")
@@ -61,12 +72,20 @@ def up(
             help="A RabbitMQ (or a NATS) of your own, which then takes the place of the one that comes along.",
         ),
     ] = None,
+    trusted_proxies: TrustedProxiesOption = "",
+    tls_certificate: Annotated[
+        Path | None, typer.Option(envvar="CARTWRIGHT_TLS_CERTIFICATE", help="Serve TLS with this certificate (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="CARTWRIGHT_TLS_KEY", help="The certificate's private key (PEM).")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
 ) -> None:
     """Start everything. Ctrl-C stops it, unless detached."""
     from cartwright.up import up as bring_up
 
-    bring_up(data, port, _parse_rate_limit(rate_limit), replicas, _parse_events_url(events_url), detach=detach)
+    entry = Entry(_checked_proxies(trusted_proxies), _parse_tls(tls_certificate, tls_key))
+    bring_up(data, port, _parse_rate_limit(rate_limit), replicas, _parse_events_url(events_url), entry, detach=detach)
 
 
 @app.command()
@@ -133,6 +152,24 @@ def secrets(
     from cartwright.compose.secrets import make_secrets
 
     make_secrets(folder)
+
+
+@app.command()
+def gateway(
+    trusted_proxies: TrustedProxiesOption = "",
+    tls: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Serve TLS with the tls.crt and tls.key of this folder.")
+    ] = None,
+    traced: Annotated[bool, typer.Option("--traced", help="Send traces to Jaeger.")] = False,
+) -> None:
+    """Print a configuration of the gateway for Docker Compose."""
+    from cartwright.compose.gateway import CERTIFICATE_NAME, KEY_NAME, own_configuration
+    from cartwright.embedded.tls import check
+
+    proxies = parse_trusted_proxies(_checked_proxies(trusted_proxies))
+    if tls is not None:
+        check(TlsFiles(str(tls / CERTIFICATE_NAME), str(tls / KEY_NAME)))
+    print(own_configuration(trusted_proxies=proxies, with_tls=tls is not None, is_traced=traced), end="")
 
 
 @app.command()
@@ -238,6 +275,22 @@ def _parse_events_url(url: str | None) -> str | None:
     if url is not None and not url.startswith(("amqp://", "amqps://", "nats://")):
         raise typer.BadParameter("an address that starts with amqp://, amqps:// or nats://", param_hint="--events-url")
     return url
+
+
+def _checked_proxies(text: str) -> str:
+    try:
+        parse_trusted_proxies(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--trusted-proxies") from None
+    return text
+
+
+def _parse_tls(certificate: Path | None, key: Path | None) -> TlsFiles | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise typer.BadParameter("a certificate and its key go together", param_hint="--tls-certificate, --tls-key")
+    return TlsFiles(str(certificate.absolute()), str(key.absolute()))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Speaks to a running system as any client does: over the gateway, with nothing but what is documented."""
 
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,14 +13,10 @@ from typing import Any
 
 from cartwright.elsewhere import Elsewhere, read_elsewhere
 from cartwright.embedded import processes
-from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.system import System, open_system
 from cartwright.errors import CannotGoOn, NoSuchSystem
 
 CALL_SECONDS_MAX = 30
-
-# A proxy of the environment has no business between this machine and itself.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,17 @@ class Answer:
 class Api:
     """The calls of one client, who is signed in when there is an access token."""
 
-    def __init__(self, url: str, access_token: str | None = None) -> None:
+    def __init__(self, url: str, access_token: str | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self.access_token = access_token
+        self._tls = tls
+        # A proxy of the environment has no business between this machine and itself.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), *([] if tls is None else [urllib.request.HTTPSHandler(context=tls)])
+        )
+
+    def with_token(self, access_token: str) -> "Api":
+        return Api(self.url, access_token, tls=self._tls)
 
     @property
     def url_path(self) -> str:
@@ -75,7 +80,7 @@ class Api:
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", content, sent | dict(headers or {}), method=method)  # noqa: S310 - http, ours.
         try:
-            with _direct.open(request, timeout=CALL_SECONDS_MAX) as answer:
+            with self._opener.open(request, timeout=CALL_SECONDS_MAX) as answer:
                 return Answer(answer.status, _lowered(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -94,7 +99,7 @@ class Api:
     def signed_in(self, email: str, password: str) -> "Api":
         answer = self.ask_for_tokens(grant_type="password", username=email, password=password)
         require(answer, f"{email} could not sign in")
-        return Api(self.url, str(answer.json["access_token"]))
+        return self.with_token(str(answer.json["access_token"]))
 
 
 def open_running(data: Path, url: str | None = None) -> System | Elsewhere:
@@ -116,9 +121,8 @@ def open_running_here(data: Path) -> System:
 
 
 def gateway(system: System | Elsewhere) -> Api:
-    # Not by a name: `localhost` may be an address on which nobody listens.
-    url = system.gateway_url if isinstance(system, Elsewhere) else f"http://{LOOPBACK}:{system.ports.gateway}"
-    return Api(f"{url}/api")
+    url = system.gateway_url if isinstance(system, Elsewhere) else system.gateway_address
+    return Api(f"{url}/api", tls=system.gateway_tls)
 
 
 def administrator(system: System | Elsewhere) -> Api:

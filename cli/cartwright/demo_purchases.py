@@ -77,7 +77,7 @@ def sign_in(story: Story, gateway: Api, buyer: Buyer) -> Api:
     promised_status(answer, 200)
     token = str(answer.json["access_token"])
     story.show(access_token=f"{token[:24]}...", expires_in=f"{answer.json['expires_in']} s")
-    return Api(gateway.url, token)
+    return gateway.with_token(token)
 
 
 def find_products(story: Story, customer: Api) -> list[Product]:

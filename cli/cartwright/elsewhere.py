@@ -2,11 +2,13 @@
 
 import hashlib
 import hmac
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from cartwright.embedded.tls import client_context
 from cartwright.errors import CannotGoOn, NoSuchSystem
 
 
@@ -21,6 +23,12 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     readers: Mapping[str, str]
     administrator_email: str
     administrator_password: str
+    gateway_certificate: str | None = None
+    """In PEM: by this the commands know a gateway that serves TLS. None: by the authorities that the machine trusts."""
+
+    @property
+    def gateway_tls(self) -> ssl.SSLContext | None:
+        return None if self.gateway_certificate is None else client_context(self.gateway_certificate)
 
     def service_urls(self, service: str) -> list[str]:
         return [self.services[service]]
@@ -44,4 +52,6 @@ def read_elsewhere(file: Path, url: str | None = None) -> Elsewhere:
         raise NoSuchSystem(f"There is no {file}, which tells of a system. For Docker: make docker-secrets") from error
     except msgspec.MsgspecError as error:
         raise CannotGoOn(f"{file} does not tell of a system: {error}") from error
-    return system if url is None else msgspec.structs.replace(system, gateway_url=url.rstrip("/"))
+    if url is None:
+        return system
+    return msgspec.structs.replace(system, gateway_url=url.rstrip("/"), gateway_certificate=None)

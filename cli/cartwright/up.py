@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.live import Live
 
 from cartwright.down import stop, stop_at_once, stop_orphans
-from cartwright.embedded import listening, processes
+from cartwright.embedded import listening, processes, tls
 from cartwright.embedded.launch import launch
 from cartwright.embedded.layout import Layout, Ports
 from cartwright.embedded.lock import only_one
-from cartwright.embedded.system import System, make_data_folder, make_system, open_system
+from cartwright.embedded.system import PLAIN_ENTRY, Entry, System, make_data_folder, make_system, open_system
 from cartwright.errors import AlreadyRunning, CannotGoOn, StartFailed, SystemGone
 from cartwright.part_table import PartView, part_table
 
@@ -27,6 +27,7 @@ def up(
     rate_limit: int | None,
     replicas: int = 1,
     events_url: str | None = None,
+    entry: Entry = PLAIN_ENTRY,
     *,
     detach: bool,
 ) -> None:
@@ -36,10 +37,16 @@ def up(
     AlreadyRunning, PortInUse, StartFailed.
     """
     console = Console(highlight=False, soft_wrap=True)
+    if entry.tls is not None:
+        tls.check(entry.tls)
     layout = make_data_folder(data)
     with only_one(layout):
         runs_already = processes.is_supervised(layout.data)
-        system = open_system(data) if runs_already else _start(layout, port, rate_limit, replicas, events_url, console)
+        system = (
+            open_system(data)
+            if runs_already
+            else _start(layout, port, rate_limit, replicas, events_url, entry, console)
+        )
     if runs_already and not detach:
         raise AlreadyRunning(
             f"The system at {data} runs already, at {system.gateway_url}. "
@@ -93,11 +100,12 @@ def _start(
     rate_limit: int | None,
     replicas: int,
     events_url: str | None,
+    entry: Entry,
     console: Console,
 ) -> System:
     stop_orphans(layout.data)
     listening.require_free_ports(Ports(port, replicas))
-    system = make_system(layout, port, rate_limit, replicas, events_url)
+    system = make_system(layout, port, rate_limit, replicas, events_url, entry)
     try:
         launch(system, console.print)
     except KeyboardInterrupt:

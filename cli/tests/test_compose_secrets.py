@@ -83,3 +83,14 @@ def test_the_password_of_an_account_is_found_again_and_is_no_others(tmp_path):
 
     assert system.password_of("me@example.com") == system.password_of("me@example.com")
     assert system.password_of("me@example.com") != system.password_of("you@example.com")
+
+
+def test_a_gateway_with_a_certificate_is_known_by_it_inside_and_by_its_name_outside(tmp_path):
+    make_secrets(tmp_path)
+    (tmp_path / "tls" / "tls.crt").write_text("the certificate")
+    make_secrets(tmp_path)
+    inside = read_elsewhere(tmp_path / "system.json")
+    outside = read_elsewhere(tmp_path / "system.json", "https://shop.example")
+
+    assert (inside.gateway_url, inside.gateway_certificate) == ("https://gateway:8080", "the certificate")
+    assert (outside.gateway_url, outside.gateway_certificate) == ("https://shop.example", None)

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -168,13 +169,19 @@ class RunningGateway:
     issuer: TokenIssuer
     folder: Path
     process: subprocess.Popen[bytes]
+    tls: ssl.SSLContext | None = None
+    """By which these clients know it, where it serves TLS."""
 
     def ask(self, method: str, path: str, *, token: str | None = None, body: Any = None, **headers: str) -> Answer:
         """One request on a connection of its own; the path goes out exactly as given."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)
+        connection = (
+            http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)
+            if self.tls is None
+            else http.client.HTTPSConnection(LOOPBACK, self.port, timeout=10, context=self.tls)
+        )
         try:
             connection.request(method, path, body=body, headers=sent)
             response = connection.getresponse()
@@ -243,6 +250,12 @@ def eventually() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def quick_limits() -> Callable[..., Limits]:
+    """The limits of these tests, with changes."""
+    return lambda **changes: replace(QUICK, **changes)
+
+
+@pytest.fixture(scope="session")
 def start_fake() -> Callable[..., FakeService]:
     return start_service
 
@@ -268,6 +281,7 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         *,
         missing: tuple[str, ...] = (),
         replicas: dict[str, list[FakeService]] | None = None,
+        tls: ssl.SSLContext | None = None,
         **options: Any,
     ) -> RunningGateway:
         issuer = TokenIssuer()
@@ -295,7 +309,7 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         configuration.write_text(render(replace(usual, **options)))
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(command(configuration), stdout=stdout, stderr=stderr)
-        gateway = RunningGateway(listen.port, admin.port, services, issuer, folder, process)
+        gateway = RunningGateway(listen.port, admin.port, services, issuer, folder, process, tls)
         started.append(gateway)
         wait_for(lambda: process.poll() is not None or gateway.is_up(), START_TIMEOUT_S)
         assert process.poll() is None, (folder / "stderr").read_text()

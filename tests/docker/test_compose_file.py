@@ -8,7 +8,9 @@ import yaml
 
 from cartwright.compose import gateway, names
 from cartwright.compose.secrets import make_secrets
+from cartwright.embedded.envoy import validate
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.embedded.trusted_proxies import parse_trusted_proxies
 from cartwright.verify.ends import PUBLISHERS
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +169,27 @@ def test_the_gateway_is_of_the_version_that_its_tests_run():
 @pytest.mark.parametrize(("file", "traces"), gateway.CONFIGURATIONS.items())
 def test_the_gateways_configuration_is_what_the_template_says(file, traces):
     assert file.read_text() == gateway.configuration(traces), "run: python -m cartwright.compose.gateway"
+
+
+def test_the_gateway_finds_its_certificate_where_it_is_mounted():
+    assert gateway.TLS_SECRET.read_text() == gateway.tls_secret(), "run: python -m cartwright.compose.gateway"
+    mounted = PARTS["gateway"]["volumes"]
+
+    assert f"./deploy/compose/{gateway.TLS_SECRET.name}:/etc/envoy/{gateway.TLS_SECRET.name}:ro" in mounted
+    assert f"${{TLS_FOLDER:-./secrets/tls}}:{gateway.MOUNTED_TLS}:ro" in mounted
+
+
+@pytest.mark.parametrize("proxies", ["", "2", "10.0.0.0/8,fd00::/8"])
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_envoy_accepts_a_configuration_of_ones_own(tmp_path, proxies, with_tls):
+    text = gateway.own_configuration(
+        trusted_proxies=parse_trusted_proxies(proxies), with_tls=with_tls, is_traced=with_tls
+    )
+    # Envoy looks for the file that names the certificate, which is in the container.
+    text = text.replace(f"/etc/envoy/{gateway.TLS_SECRET.name}", str(gateway.TLS_SECRET))
+    (tmp_path / "envoy.yaml").write_text(text)
+
+    validate(tmp_path / "envoy.yaml")
 
 
 def test_traces_go_to_a_part_that_is_there_only_when_asked_for():

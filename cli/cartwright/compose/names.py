@@ -5,8 +5,11 @@ from cartwright.embedded.layout import SERVICES
 PORT = 8080
 """On which every service and the gateway listen, each in its own container."""
 
-GATEWAY_URL = f"http://gateway:{PORT}"
 BROKER = "rabbitmq:5672"
+
+
+def gateway_url(*, with_tls: bool) -> str:
+    return f"{'https' if with_tls else 'http'}://gateway:{PORT}"
 
 
 def service_url(service: str) -> str:

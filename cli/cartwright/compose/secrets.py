@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cartwright.compose import names
+from cartwright.compose.gateway import CERTIFICATE_NAME
 from cartwright.elsewhere import Elsewhere
 from cartwright.embedded import keys
 from cartwright.embedded.credentials import ADMINISTRATOR_EMAIL
@@ -42,8 +43,10 @@ def make_secrets(folder: Path) -> None:
     broker = _kept(folder / "broker-password", _password)
     _follows(folder / "rabbitmq-login.conf", LOGIN_OF_BROKER.format(login=BROKER_LOGIN, password=broker))
     _follows(folder / "events-url", f"amqp://{BROKER_LOGIN}:{broker}@{names.BROKER}/{STREAM}")
+    certificate = _certificate(folder / "tls")
     system = Elsewhere(
-        gateway_url=names.GATEWAY_URL,
+        gateway_url=names.gateway_url(with_tls=certificate is not None),
+        gateway_certificate=certificate,
         services={service: names.service_url(service) for service in SERVICES},
         readers=readers,
         administrator_email=ADMINISTRATOR_EMAIL,
@@ -60,6 +63,14 @@ def _make_database_secrets(folder: Path, service: str) -> str:
     database = f"{names.database(service)}/{service}"
     _follows(folder / "database-url", f"postgresql://{service}:{password}@{database}")
     return f"postgresql://{service}_reader:{reader_password}@{database}"
+
+
+def _certificate(folder: Path) -> str | None:
+    """That of the gateway, when one is there. The gateway's user has to get at it through a folder for all."""
+    make_private_folder(folder)
+    folder.chmod(0o755)
+    file = folder / CERTIFICATE_NAME
+    return file.read_text() if file.exists() else None
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

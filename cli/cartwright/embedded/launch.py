@@ -4,13 +4,15 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from cartwright.embedded import envoy, nats, postgres, supervisor
+from cartwright.embedded import envoy, nats, postgres, supervisor, tls
 from cartwright.embedded.layout import LOOPBACK, SERVICES
 from cartwright.embedded.parts import all_parts
 from cartwright.embedded.private_files import write_private
 from cartwright.embedded.system import System, write_what_services_may_know
+from cartwright.embedded.trusted_proxies import parse_trusted_proxies
 from cartwright.errors import StartFailed
 
 SUPERVISOR_SECONDS_MAX = 10
@@ -24,6 +26,8 @@ def launch(system: System, say: Callable[[str], None]) -> "subprocess.Popen[byte
     """
     layout = system.layout
     write_what_services_may_know(system)
+    if (files := system.entry.tls) is not None:
+        write_private(layout.tls_secret, tls.secret(Path(files.certificate), Path(files.key)))
     write_private(layout.envoy_configuration, envoy.render(_gateway(system)))
     nats.write_configuration(
         layout.nats_configuration, layout.nats, system.ports.nats, system.ports.nats_monitor, system.credentials.broker
@@ -74,6 +78,8 @@ def _gateway(system: System) -> envoy.Gateway:
             name: [envoy.Address(LOOPBACK, port) for port in system.service_ports("gateway", name)] for name in SERVICES
         },
         rate_limit=system.rate_limit,
+        trusted_proxies=parse_trusted_proxies(system.entry.trusted_proxies),
+        tls_secret=None if system.entry.tls is None else system.layout.tls_secret,
         traces=_traces(
             os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""), os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1")
         ),

@@ -146,6 +146,11 @@ class Layout:
         return self.run / "envoy.yaml"
 
     @property
+    def tls_secret(self) -> Path:
+        """What tells Envoy where the gateway's certificate is."""
+        return self.run / "tls.json"
+
+    @property
     def choices(self) -> Path:
         """The port, the rate limit and the number of replicas of the last start."""
         return self.run / "system.json"

@@ -33,7 +33,10 @@ class Probes:
         }
 
     async def __aenter__(self) -> "Probes":
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS_MAX))
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._system.gateway_tls or True),
+            timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS_MAX),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,7 +84,7 @@ class Probes:
         return self._has_gateway_the_keys
 
     async def _gateway_takes_a_token(self) -> bool:
-        gateway = f"http://{LOOPBACK}:{self._system.ports.gateway}/api"
+        gateway = f"{self._system.gateway_address}/api"
         if self._access_token is None:
             self._access_token = await self._sign_in(gateway)
         if self._access_token is None or not await self._answers_200(f"{gateway}/products?limit=1"):

@@ -3,6 +3,7 @@
 Every command that speaks to a system opens it here, by its data folder.
 """
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,25 @@ from cartwright.embedded import credentials, keys, nats, postgres
 from cartwright.embedded.credentials import Credentials
 from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports, part_name
 from cartwright.embedded.private_files import make_private_folder, write_private
+from cartwright.embedded.tls import TlsFiles, client_context
 from cartwright.errors import CannotGoOn, NoSuchSystem
 
 RATE_LIMIT_DEFAULT = 50
 
 # Supervisor reads its configuration as an INI file: these would end a value, or begin another.
 CHARACTERS_REFUSED = "\"'\\;#\n\r"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """How clients come to the gateway."""
+
+    trusted_proxies: str = ""
+    """As in `parse_trusted_proxies`."""
+    tls: TlsFiles | None = None
+    """None: the gateway speaks plain HTTP."""
+
+
+PLAIN_ENTRY = Entry()
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -31,6 +45,7 @@ class Choices(msgspec.Struct, frozen=True):
     rate_limit: int | None
     replicas: int = 1
     events_url: str | None = None
+    entry: Entry = PLAIN_ENTRY
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class System:
     """The port of a proxy, by who calls and which part: for `cartwright chaos`, which has connections fail."""
     broker_elsewhere: str | None = None
     """The EVENTS_URL of a broker that is no part of this system."""
+    entry: Entry = PLAIN_ENTRY
 
     def port(self, caller: str, part: str, port: int) -> int:
         """Where `caller` finds the part that listens at `port`."""
@@ -55,7 +71,23 @@ class System:
 
     @property
     def gateway_url(self) -> str:
-        return f"http://localhost:{self.ports.gateway}"
+        """For people."""
+        return f"{self._gateway_scheme}://localhost:{self.ports.gateway}"
+
+    @property
+    def gateway_address(self) -> str:
+        """For the commands. Not by a name: `localhost` may be an address on which nothing listens."""
+        return f"{self._gateway_scheme}://{LOOPBACK}:{self.ports.gateway}"
+
+    @property
+    def gateway_tls(self) -> ssl.SSLContext | None:
+        """By which the commands know the gateway; None where it speaks plain HTTP."""
+        tls = self.entry.tls
+        return None if tls is None else client_context(Path(tls.certificate).read_text())
+
+    @property
+    def _gateway_scheme(self) -> str:
+        return "http" if self.entry.tls is None else "https"
 
     @property
     def mailbox_url(self) -> str:
@@ -144,10 +176,15 @@ def make_data_folder(data: Path) -> Layout:
 
 
 def make_system(
-    layout: Layout, port: int, rate_limit: int | None, replicas: int = 1, events_url: str | None = None
+    layout: Layout,
+    port: int,
+    rate_limit: int | None,
+    replicas: int = 1,
+    events_url: str | None = None,
+    entry: Entry = PLAIN_ENTRY,
 ) -> System:
     """Makes the credentials that are missing, and notes these choices for the commands that come later."""
-    choices = Choices(port, rate_limit, replicas, events_url)
+    choices = Choices(port, rate_limit, replicas, events_url, entry)
     system = _system(layout, credentials.load_or_make(layout), choices)
     write_private(layout.choices, msgspec.json.encode(choices).decode())
     return system
@@ -155,7 +192,7 @@ def make_system(
 
 def _system(layout: Layout, kept: Credentials, choices: Choices) -> System:
     ports = Ports(choices.port, choices.replicas)
-    return System(layout, ports, kept, choices.rate_limit, broker_elsewhere=choices.events_url)
+    return System(layout, ports, kept, choices.rate_limit, broker_elsewhere=choices.events_url, entry=choices.entry)
 
 
 def write_what_services_may_know(system: System) -> None:
