@@ -3,6 +3,7 @@
 A service checks the token itself, whatever the gateway has checked before: a header alone convinces nobody.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -28,12 +29,12 @@ class Authentication(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         scope["user"] = ANONYMOUS
         scope["auth"] = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                try:
-                    scope["user"] = await self._verifier.verify(_bearer(value))
-                except (Unauthenticated, Unavailable) as refusal:
-                    scope["auth"] = refusal
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if given:
+            try:
+                scope["user"] = await self._verifier.verify(_bearer(given))
+            except (Unauthenticated, Unavailable) as refusal:
+                scope["auth"] = refusal
         await next_app(scope, receive, send)
 
 
@@ -89,8 +90,11 @@ def _caller(connection: Connection) -> Caller:
     return caller
 
 
-def _bearer(value: bytes) -> str:
-    scheme, _, token = value.partition(b" ")
+def _bearer(values: Sequence[bytes]) -> str:
+    if len(values) > 1:
+        # Each costs a signature to check, and two readers could choose different ones.
+        raise Unauthenticated("Authorization has to stand once.")
+    scheme, _, token = values[0].partition(b" ")
     if scheme.lower() != b"bearer" or not token:
         raise Unauthenticated("Authorization has to be a bearer token.")
     return token.strip().decode("latin-1")

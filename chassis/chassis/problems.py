@@ -12,6 +12,8 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 
 from chassis import context
 
+DETAIL_CHARACTERS_MAX = 500
+"""A detail may quote what was sent, and must not send all of it back."""
 _log = structlog.get_logger()
 
 
@@ -112,6 +114,8 @@ def problem(
     *, status: int, code: str, title: str, detail: str, extras: dict[str, Any] | None = None
 ) -> ProblemDetailsException:
     """An RFC 9457 problem with this product's own members `code` and `correlation_id`."""
+    if len(detail) > DETAIL_CHARACTERS_MAX:
+        detail = detail[: DETAIL_CHARACTERS_MAX - 1] + "…"
     return ProblemDetailsException(
         status_code=status,
         type_=f"urn:cartwright:problem:{code}",

@@ -59,7 +59,10 @@ def normalised_email(given: str) -> str:
     Strictly the part before the @ could mind its case; no provider's does, and two accounts that look the same would
     confuse everybody. Raises `InvalidEmail`.
     """
-    email = unicodedata.normalize("NFC", given.strip()).lower()
+    email = given.strip()
+    if len(email) > EMAIL_LENGTH_MAX:
+        raise InvalidEmail
+    email = unicodedata.normalize("NFC", email).lower()
     local = email.partition("@")[0]
     if len(email) > EMAIL_LENGTH_MAX or len(local) > EMAIL_LOCAL_LENGTH_MAX or not _EMAIL.fullmatch(email):
         raise InvalidEmail

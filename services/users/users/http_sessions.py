@@ -22,6 +22,10 @@ from users.sign_in import sign_in
 from users.sign_out import sign_out
 from users.signing_keys import SigningKeys
 
+FORM_BYTES_MAX = 16 * 1024
+"""Room for the longest address and password with each byte escaped. To take a form apart costs time by its parameters,
+which are then few enough."""
+
 
 async def only_forms(connection: Connection, _: BaseRouteHandler) -> None:
     content_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -40,6 +44,7 @@ def parameter_twice(request: Request[Any, Any, Any], _: ValidationException) -> 
     # A client that refreshes may well send its expired access token along.
     guards=[anyone, only_forms],
     exception_handlers={ValidationException: parameter_twice},
+    request_max_body_size=FORM_BYTES_MAX,
     status_code=200,
     summary="Sign in, or refresh (OAuth 2)",
 )

@@ -16,6 +16,8 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from chassis.problems import Overloaded
 
+CHARACTERS_MAX = 256
+"""No longer password was ever accepted. To normalise a long text can take the square of its length."""
 AT_ONCE = 2
 _WEIGHT_OF_THE_LAST = 0.25
 ArgumentsT = TypeVarTuple("ArgumentsT")
@@ -52,6 +54,8 @@ class Passwords:
 
         None, for an account that is not there, takes as long as any other: the time must not tell who has an account.
         """
+        if len(password) > CHARACTERS_MAX:
+            return False
         return await self._in_thread(self._check, kept_hash or self._nobodys_hash, _prepared(password)) and bool(
             kept_hash
         )
