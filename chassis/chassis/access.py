@@ -1,6 +1,8 @@
 """Who may call what. Every route names one of these guards, or says `public`; a route that names none is closed.
 
 A service checks the token itself, whatever the gateway has checked before: a header alone convinces nobody.
+
+A guard that lets a caller in makes that caller the actor of the request (`chassis.actor`), and so of its events.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Guard, Receive, Scope, Send
 
+from chassis import actor, context
 from chassis.problems import Forbidden, Unauthenticated, Unavailable
 from chassis.tokens import ANONYMOUS, Caller, TokenVerifier
 
@@ -42,6 +45,9 @@ async def public(connection: Connection, _: BaseRouteHandler) -> None:
     """Anybody; but a token that is given has to be good, so that nobody goes on as a stranger unawares."""
     if connection.scope["auth"] is not None:
         raise connection.scope["auth"]
+    user_id = connection.scope["user"].user_id
+    if user_id is not None:
+        context.act_as(actor.user(user_id))
 
 
 async def anyone(_connection: Connection, _: BaseRouteHandler) -> None:
@@ -50,14 +56,18 @@ async def anyone(_connection: Connection, _: BaseRouteHandler) -> None:
 
 async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     """A person."""
-    if _caller(connection).user_id is None:
+    user_id = _caller(connection).user_id
+    if user_id is None:
         raise Forbidden("This is for people, not for services.")
+    context.act_as(actor.user(user_id))
 
 
 async def administrator(connection: Connection, _: BaseRouteHandler) -> None:
     """A person with the role admin."""
-    if not _caller(connection).is_administrator:
+    caller = _caller(connection)
+    if not caller.is_administrator or caller.user_id is None:
         raise Forbidden("This needs the role admin.")
+    context.act_as(actor.operator(caller.user_id))
 
 
 async def operator(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -72,8 +82,10 @@ class OnlyServices:
         self._names = names
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
-        if _caller(connection).service not in self._names:
+        service = _caller(connection).service
+        if service is None or service not in self._names:
             raise Forbidden("This is an internal call.")
+        context.act_as(actor.service(service))
 
 
 def services(*names: str) -> Guard:

@@ -18,7 +18,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from chassis import access, context, metrics, openapi, problems, strict_json, tracing
+from chassis import access, actor, context, metrics, openapi, problems, strict_json, tracing
 from chassis.lifecycle import Part, Parts
 from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
 from chassis.query_parameters import declared_parameters, refuse_undeclared_parameters
@@ -69,10 +69,13 @@ class RequestContext(ASGIMiddleware):
         headers = {name: value for name, value in scope["headers"] if name in _CONTEXT_HEADERS}
         deadline_ms = headers.get(b"x-deadline-ms", b"")
         seconds = int(deadline_ms) / 1_000 if deadline_ms.isdigit() and len(deadline_ms) < 10 else None
-        with context.working_on(
-            headers.get(b"x-request-id", b"").decode("latin-1"),
-            headers.get(b"traceparent", b"").decode("latin-1"),
-            seconds=seconds,
+        with (
+            context.acting_as(None),
+            context.working_on(
+                headers.get(b"x-request-id", b"").decode("latin-1"),
+                headers.get(b"traceparent", b"").decode("latin-1"),
+                seconds=seconds,
+            ),
         ):
             correlation = context.correlation_id()
             method = str(scope.get("method", ""))
@@ -125,7 +128,9 @@ def application(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        running.begin()
+        # All background work begins there, and each task inherits the actor.
+        with context.acting_as(actor.service(name)):
+            running.begin()
         try:
             yield
         finally:

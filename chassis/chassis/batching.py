@@ -60,9 +60,10 @@ class Batcher(Generic[ItemT, AnswerT]):
         while self._waiting:
             size = min(len(self._waiting), self._size_max)
             batch = [self._waiting.popitem(last=False) for _ in range(size)]
-            # A batch belongs to no one of its items: neither to the id of the first, nor to its deadline.
+            # A batch belongs to no one of its items: not to the id of the first, nor to its deadline or its actor.
             with (
                 context.working_on(None),
+                context.acting_as(None),
                 tracing.together("internal", ((self._name, trace) for _, (_, trace) in batch)),
             ):
                 await self._run_batch([(future, item) for future, (item, _) in batch])

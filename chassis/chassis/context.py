@@ -2,7 +2,8 @@
 
 The correlation id is the `x-request-id` of the request that began it all; `traceparent` is W3C Trace Context; the
 deadline is kept on this process's own monotonic clock and is told to others as the milliseconds left, since the
-clocks of two machines differ.
+clocks of two machines differ. The actor (`chassis.actor`) stays within the process: each service takes it from the
+credentials that it has checked itself.
 """
 
 import re
@@ -18,6 +19,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_actor: ContextVar[str | None] = ContextVar("actor", default=None)
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
@@ -33,6 +35,26 @@ def correlation_id() -> str:
 def traceparent() -> str | None:
     """The W3C trace context to hand on, or None when nobody traces."""
     return _traceparent.get()
+
+
+def actor() -> str | None:
+    """The actor of the current work, in the form of `chassis.actor`; None where no guard and no service has set one."""
+    return _actor.get()
+
+
+def act_as(actor: str) -> None:
+    """Make `actor` the actor of the current task from here on."""
+    _actor.set(actor)
+
+
+@contextmanager
+def acting_as(actor: str | None) -> Iterator[None]:
+    """Make `actor` the actor of the enclosed work; with None, the work has to name the actor of each event itself."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
 
 
 def seconds_left() -> float | None:

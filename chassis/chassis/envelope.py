@@ -1,4 +1,5 @@
-"""The form of an event on its way: CloudEvents 1.0, structured mode, with `correlationid` and `traceparent`.
+"""The form of an event on its way: CloudEvents 1.0, structured mode, with `correlationid`, `traceparent`
+and `actor`.
 
 `sequence` is the position in the journal of its source, so that the record can be put in order again.
 
@@ -13,6 +14,8 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
+
+from chassis.actor import UNKNOWN
 
 ShapeT = TypeVar("ShapeT")
 
@@ -29,6 +32,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     correlationid: str
     data: msgspec.Raw
     traceparent: str | None = None
+    actor: str | None = UNKNOWN
+    """In the form of `chassis.actor`. None: the service did not say, which is a mistake in it."""
     specversion: Literal["1.0"] = "1.0"
     datacontenttype: str = "application/json"
 

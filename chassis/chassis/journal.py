@@ -55,10 +55,17 @@ stays as it is above: to change it in a migration would have purchases wait behi
 """
 
 
+ACTORS = """
+ALTER TABLE journal ADD COLUMN actor text DEFAULT 'unknown';
+"""
+"""What a third migration holds. The default is for the rows of the past and for a replica of the version before: an
+event of this version without an actor is NULL, and `cartwright verify` finds it."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that has happened, in the past tense: `order.confirmed`, about `subject`.
 
-    `correlation_id` and `traceparent` are those of the current work unless given.
+    `correlation_id`, `traceparent` and `actor` are those of the current work unless given.
     """
 
     type: str
@@ -67,27 +74,29 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID = msgspec.field(default_factory=uuid7)
     correlation_id: str = msgspec.field(default_factory=context.correlation_id)
     traceparent: str | None = msgspec.field(default_factory=context.traceparent)
+    actor: str | None = msgspec.field(default_factory=context.actor)
 
 
-_EVENTS = """unnest({}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
-         AS event (event_id, type, subject, correlation_id, traceparent, data)"""
+_EVENTS = """unnest({}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
+         AS event (event_id, type, subject, correlation_id, traceparent, actor, data)"""
 _INSERT = """
-    INSERT INTO journal (event_id, type, subject, correlation_id, traceparent, data)
-    SELECT event_id, type, subject, correlation_id, traceparent, data::json
+    INSERT INTO journal (event_id, type, subject, correlation_id, traceparent, actor, data)
+    SELECT event_id, type, subject, correlation_id, traceparent, actor, data::json
     FROM """
-_APPEND = _INSERT + _EVENTS.format(*(f"${number}" for number in range(1, 7)))
+_APPEND = _INSERT + _EVENTS.format(*(f"${number}" for number in range(1, 8)))
 
 
 def columns_of(
     events: Sequence[Event],
-) -> tuple[list[UUID], list[str], list[str], list[str], list[str | None], list[str]]:
-    """What a statement that `with_events` has made takes as its last six parameters."""
+) -> tuple[list[UUID], list[str], list[str], list[str], list[str | None], list[str | None], list[str]]:
+    """What a statement that `with_events` has made takes as its last seven parameters."""
     return (
         [event.id for event in events],
         [event.type for event in events],
         [event.subject for event in events],
         [event.correlation_id for event in events],
         [event.traceparent for event in events],
+        [event.actor for event in events],
         [msgspec.json.encode(event.data).decode() for event in events],
     )
 
@@ -106,7 +115,7 @@ def with_events(change: str, *, subject: str, parameters: int, also: str = "") -
     is written when its subject is the `subject` of such a row, a column that is returned; the events follow as
     `columns_of` them. `also` are more parts of the same WITH, each begun with a comma, which may read `changed`.
     """
-    events = _EVENTS.format(*(f"${number}" for number in range(parameters + 1, parameters + 7)))
+    events = _EVENTS.format(*(f"${number}" for number in range(parameters + 1, parameters + 8)))
     return f"""
         WITH changed AS ({change}),
              said AS ({_INSERT}{events} JOIN changed ON changed.{subject}::text = event.subject)
@@ -126,6 +135,7 @@ class Entry(msgspec.Struct, frozen=True):
     time: datetime
     correlation_id: str
     traceparent: str | None
+    actor: str | None
     data: str
 
     def envelope(self, source: str) -> Envelope:
@@ -138,6 +148,7 @@ class Entry(msgspec.Struct, frozen=True):
             sequence=str(self.position),
             correlationid=self.correlation_id,
             traceparent=self.traceparent,
+            actor=self.actor,
             data=msgspec.Raw(self.data.encode()),
         )
 
@@ -146,7 +157,7 @@ class Entry(msgspec.Struct, frozen=True):
 # than one that is published already, and would be skipped for ever. (xid8 is PostgreSQL's own 64-bit number.)
 # The order names the table: without it, it would be that of the text in the result, where 1000 comes before 999.
 _READ_AFTER = """
-    SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, data::text
+    SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
     WHERE (transaction_id, position) > ($1::text::xid8, $2::bigint)
       AND transaction_id < journal_number(pg_snapshot_xmin(pg_current_snapshot()))
@@ -220,7 +231,7 @@ async def last_position(connection: Connection) -> int:
 
 
 _OF_SUBJECT = """
-    SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, data::text
+    SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
     WHERE subject = $1
     ORDER BY position

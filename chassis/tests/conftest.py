@@ -49,6 +49,7 @@ def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 -- migrate: apply
 {journal.SCHEMA}
 {journal.NUMBERS}
+{journal.ACTORS}
 {inbox.SCHEMA}
 CREATE TABLE effect (name text NOT NULL);
 -- migrate: rollback

@@ -217,7 +217,7 @@ SAID = st.tuples(st.sampled_from(["order.placed", "order.confirmed"]), st.sample
 @hypothesis.settings(max_examples=200, derandomize=True, deadline=None)
 def test_events_of_one_type_go_together_and_those_about_one_thing_in_their_order(said: list[tuple[str, str]]) -> None:
     entries = [
-        Entry("1", position, uuid4(), type_, subject, datetime.now(UTC), "c", None, "{}")
+        Entry("1", position, uuid4(), type_, subject, datetime.now(UTC), "c", None, None, "{}")
         for position, (type_, subject) in enumerate(said)
     ]
     messages = together(entries)
@@ -231,13 +231,15 @@ def test_events_of_one_type_go_together_and_those_about_one_thing_in_their_order
 
 def test_many_orders_at_once_make_few_messages() -> None:
     said = [(type_, str(number)) for type_ in ("order.placed", "order.confirmed") for number in range(80)]
-    entries = [Entry("1", 1, uuid4(), type_, subject, datetime.now(UTC), "c", None, "{}") for type_, subject in said]
+    entries = [
+        Entry("1", 1, uuid4(), type_, subject, datetime.now(UTC), "c", None, None, "{}") for type_, subject in said
+    ]
     assert [len(message) for message in together(entries)] == [80, 80]
 
 
 def test_a_message_has_bounds() -> None:
     def entry(data: str) -> Entry:
-        return Entry("1", 1, uuid4(), "order.placed", str(uuid4()), datetime.now(UTC), "c", None, data)
+        return Entry("1", 1, uuid4(), "order.placed", str(uuid4()), datetime.now(UTC), "c", None, None, data)
 
     assert [len(message) for message in together([entry("{}")] * 250)] == [100, 100, 50]
     assert [len(message) for message in together([entry("x" * MESSAGE_CHARACTERS_MAX), entry("{}")])] == [1, 1]
@@ -522,6 +524,7 @@ def test_each_service_has_the_tables_word_for_word(folder: Path) -> None:
     if "CREATE TABLE journal " in migrations:
         assert journal.SCHEMA.strip() in migrations
         assert journal.NUMBERS.strip() in migrations
+        assert journal.ACTORS.strip() in migrations
     if "CREATE TABLE inbox " in migrations:
         assert inbox.SCHEMA.strip() in migrations
 

@@ -113,7 +113,7 @@ class Databases:
             INSERT INTO journal (event_id, type, subject, correlation_id, data)
             VALUES ($1, $2, $3, 'planted', '{}')
             RETURNING transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent,
-                      data::text
+                      actor, data::text
             """,
             uuid7(),
             type_,
@@ -443,6 +443,10 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
         lambda databases: databases.say("users", "user.updated", NOBODY, to_audit=False),
     ),
     "audit's inbox is switched off": ({8}, lambda databases: databases.record_again("{confirmed}")),
+    "an event has no actor": (
+        {8},
+        rows("audit", "UPDATE entries SET actor = NULL WHERE order_id = '{confirmed}' AND type = 'order.confirmed'"),
+    ),
     "audit records what nobody has said": (
         {8},
         all_of(

@@ -23,7 +23,7 @@ PUBLISH_S_MAX = 5.0
 
 _LENGTH = "SELECT coalesce(max(position), 0) FROM journal"
 _WINDOW = """
-    SELECT position, event_id, type, subject, time, correlation_id, traceparent, data::text
+    SELECT position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
     WHERE position > $1
     ORDER BY position
@@ -79,6 +79,7 @@ def _event(publisher: str, row: Any) -> bytes:
         "correlationid": row["correlation_id"],
         "data": msgspec.Raw(row["data"].encode()),
         "traceparent": row["traceparent"],
+        "actor": row["actor"],
         "specversion": "1.0",
         "datacontenttype": "application/json",
     }

@@ -21,6 +21,10 @@ from chassis.query_parameters import Instant, instant_of
 POSITION_MAX = 2**63 - 1
 CorrelationId = Annotated[str | None, QueryParameter(name="correlation_id", max_length=128)]
 EventType = Annotated[str | None, QueryParameter(name="type", max_length=128, description="Such as order.confirmed.")]
+Actor = Annotated[
+    str | None,
+    QueryParameter(name="actor", max_length=128, description="Such as operator:<id>, user:<id> or service:orders."),
+]
 FromPosition = Annotated[
     int, QueryParameter(name="from_position", ge=1, le=POSITION_MAX, description="Trust what is written before it.")
 ]
@@ -28,7 +32,7 @@ Position = Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)]
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it was said. `time` is that of the event, `recorded_at` that of its writing down."""
+    """One event as it was said. `actor` is who did it, `recorded_at` when it was written down."""
 
     position: int
     id: UUID
@@ -37,6 +41,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     order_id: UUID | None
     correlation_id: str
+    actor: str | None
     time: datetime
     recorded_at: datetime | None
     data: Any
@@ -48,6 +53,7 @@ def routes(database: Database) -> list[ControllerRouterHandler]:
         correlation_id: CorrelationId = None,
         order_id: FromQuery[UUID | None] = None,
         type_: EventType = None,
+        actor: Actor = None,
         since: Instant = None,
         until: Instant = None,
         limit: Limit = 20,
@@ -57,6 +63,7 @@ def routes(database: Database) -> list[ControllerRouterHandler]:
             correlation_id=correlation_id,
             order_id=order_id,
             type=type_,
+            actor=actor,
             since=instant_of(since, "since"),
             until=instant_of(until, "until"),
         )
@@ -82,6 +89,7 @@ def _recorded(entry: Entry) -> RecordedEvent:
         subject=found_by.subject,
         order_id=found_by.order_id,
         correlation_id=found_by.correlation_id,
+        actor=found_by.actor,
         time=found_by.event_time,
         recorded_at=entry.recorded_at,
         data=envelope.decode(entry.envelope.encode()).data,

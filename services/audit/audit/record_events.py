@@ -51,6 +51,7 @@ async def record_own(connection: Connection, event: Event) -> None:
         sequence="0",
         correlationid=event.correlation_id,
         traceparent=event.traceparent,
+        actor=event.actor,
         data=msgspec.Raw(msgspec.json.encode(event.data)),
     )
     await record_events(connection, [said])

@@ -16,6 +16,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = None
     order_id: UUID | None = None
     type: str | None = None
+    actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -35,13 +36,13 @@ async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> No
     """Add all of them in one statement."""
     await connection.execute(
         """
-        INSERT INTO entries (position, event_id, type, source, subject, order_id, correlation_id, event_time,
+        INSERT INTO entries (position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
                              envelope, previous_hash, hash)
-        SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time,
+        SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
                envelope, previous_hash, hash
         FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                    $8::timestamptz[], $9::text[], $10::bytea[], $11::bytea[])
-             AS entry (position, event_id, type, source, subject, order_id, correlation_id, event_time,
+                    $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])
+             AS entry (position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
                        envelope, previous_hash, hash)
         """,
         [entry.position for entry in entries],
@@ -52,6 +53,7 @@ async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> No
         [entry.indexed.order_id for entry in entries],
         [entry.indexed.correlation_id for entry in entries],
         [entry.indexed.event_time for entry in entries],
+        [entry.indexed.actor for entry in entries],
         [entry.envelope for entry in entries],
         [entry.previous_hash for entry in entries],
         [entry.hash for entry in entries],
@@ -71,7 +73,7 @@ async def read_head_at(connection: Connection, position: int) -> Head | None:
 
 
 _COLUMNS = """
-    SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time,
+    SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
            recorded_at, envelope, previous_hash, hash
     FROM entries
 """
@@ -91,6 +93,7 @@ async def search_entries(connection: Connection, search: Search, after: int, lim
         ("correlation_id =", search.correlation_id),
         ("order_id =", search.order_id),
         ("type =", search.type),
+        ("actor =", search.actor),
         ("event_time >=", search.since),
         ("event_time <", search.until),
     ):
@@ -114,6 +117,7 @@ def _entry(row: Row) -> Entry:
             order_id=row["order_id"],
             correlation_id=row["correlation_id"],
             event_time=row["event_time"],
+            actor=row["actor"],
         ),
         envelope=row["envelope"],
         previous_hash=row["previous_hash"],

@@ -3,11 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
+from chassis import envelope
 from chassis.database import Connection, Database
 
 
@@ -153,3 +155,18 @@ async def test_a_walk_does_not_hold_up_writing(
         await record(database, [make_event() for _ in range(3)])
         verification = await walk
     assert verification.intact
+
+
+async def test_an_actor_that_is_changed_in_the_columns_is_found(database: Database, make_event: Any) -> None:
+    await record(database, [make_event(actor="operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01")])
+    await tamper(database, "UPDATE entries SET actor = 'operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a02'")
+    assert not (await verify_chain(database)).intact
+
+
+async def test_entries_of_the_version_before_still_verify(database: Database, make_event: Any) -> None:
+    # Before the upgrade, of envelopes without an actor; and during it, by a replica that does not know of the column.
+    old = make_event()
+    without = msgspec.json.encode({k: v for k, v in msgspec.json.decode(old.body).items() if k != "actor"})
+    await record(database, [envelope.decode(without), make_event(actor="service:orders")])
+    await tamper(database, "UPDATE entries SET actor = DEFAULT")
+    assert (await verify_chain(database)).intact

@@ -79,13 +79,15 @@ class Category(Struct, frozen=True):
 
 
 class StockAdjustment(Struct, frozen=True, kw_only=True):
-    """A line of the stock ledger. `available` is what could be bought right after it."""
+    """A line of the stock ledger. `available` is what could be bought right after it; `created_by` is the
+    administrator, and null for what came with the demo shop."""
 
     id: UUID
     product_id: UUID
     quantity: int
     reason: str
     available: int
+    created_by: UUID | None
     created_at: datetime
 
 

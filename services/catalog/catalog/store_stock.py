@@ -31,6 +31,7 @@ async def find_adjustment(
         quantity=row["quantity"],
         reason=row["reason"],
         available=row["available"],
+        created_by=row["created_by"],
         created_at=row["created_at"],
     )
 
@@ -65,6 +66,7 @@ async def insert_adjustment(
         quantity=quantity,
         reason=reason,
         available=available,
+        created_by=creation.created_by,
         created_at=row["created_at"],
     )
 
@@ -80,7 +82,7 @@ async def list_adjustments(
     """The ledger of a product, the newest line first, from before the line `after` on."""
     rows = await connection.fetch(
         """
-        SELECT id, product_id, quantity, reason, available, created_at
+        SELECT id, product_id, quantity, reason, available, created_by, created_at
         FROM stock_adjustments
         WHERE product_id = $1
           AND ($2::uuid IS NULL OR id < $2)
@@ -98,6 +100,7 @@ async def list_adjustments(
             quantity=row["quantity"],
             reason=row["reason"],
             available=row["available"],
+            created_by=row["created_by"],
             created_at=row["created_at"],
         )
         for row in rows

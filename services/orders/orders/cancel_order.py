@@ -1,10 +1,11 @@
 """Cancels an order: one that is on its way turns round and is undone; a confirmed one is taken back by its event."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
 
-from chassis import journal
+from chassis import context, journal
 from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.operations import operator_acted
@@ -56,6 +57,7 @@ class OrderCanceller:
         return await self._cancel(found, CANCELLED_BY_OPERATOR, act)
 
     async def _cancel(self, found: Order, reason: Reason, act: Event | None = None) -> Order:
+        reason = replace(reason, actor=context.actor())
         order = await self._database.run(lambda connection: self._take_back(connection, found, reason, act))
         self._relay.wake()
         if order.status is Status.CANCELLING:

@@ -12,6 +12,7 @@ from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from chassis import access, journal, pages
+from chassis.actor import without_operator_id
 from chassis.database import Database
 from chassis.idempotency import IdempotencyKey, accepted_key
 from chassis.pages import Cursor, Limit, Page
@@ -87,7 +88,12 @@ async def read_timeline(
     entries = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
     return Timeline(
         [
-            TimelineEntry(entry.time, entry.type, msgspec.json.decode(entry.data, type=dict[str, Any]))
+            TimelineEntry(
+                entry.time,
+                entry.type,
+                entry.actor if request.user.is_administrator else without_operator_id(entry.actor),
+                msgspec.json.decode(entry.data, type=dict[str, Any]),
+            )
             for entry in entries
         ]
     )

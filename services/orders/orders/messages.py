@@ -85,8 +85,11 @@ class StuckOrder(msgspec.Struct, frozen=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
+    """`actor` is who did it: `user:<id>`, `operator` (administrators also see `:<id>`) or `service:<name>`."""
+
     at: datetime
     event: str
+    actor: str | None
     data: dict[str, Any]
 
 

@@ -62,6 +62,8 @@ class Reason:
     detail: str
     ends_as: Status = Status.REFUSED
     extras: Mapping[str, Any] = field(default_factory=dict)
+    actor: str | None = None
+    """The actor of the cancellation, in the form of `chassis.actor`. None: the checkout decided by itself."""
 
 
 CANCELLED_BY_CUSTOMER = Reason("cancelled_by_customer", "The customer cancelled the order.", Status.CANCELLED)

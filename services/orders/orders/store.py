@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import journal
+from chassis import actor, context, journal
 from chassis.database import Connection, Row
 from chassis.journal import Event
 from orders import messages, store_carts
@@ -33,6 +33,7 @@ class NewOrder:
     traceparent: str | None
 
 
+_CHECKOUT = actor.service("orders")
 _COLUMNS = """
     id, user_id, customer_name, customer_email, lines, payment_method, expected_total_minor, expected_currency,
     from_cart, answer_later, currency, total_minor, status, reason, correlation_id, traceparent, created_at,
@@ -52,6 +53,7 @@ class _ReasonRow(msgspec.Struct):
     detail: str
     ends_as: Status
     extras: dict[str, object]
+    actor: str | None = None
 
 
 _decode_lines = msgspec.json.Decoder(list[_LineRow]).decode
@@ -64,7 +66,7 @@ def _encode_lines(lines: Sequence[Line]) -> str:
 
 
 def _encode_reason(reason: Reason) -> str:
-    row = _ReasonRow(reason.code, reason.detail, reason.ends_as, dict(reason.extras))
+    row = _ReasonRow(reason.code, reason.detail, reason.ends_as, dict(reason.extras), reason.actor)
     return msgspec.json.encode(row).decode()
 
 
@@ -89,7 +91,9 @@ def _order(row: Row) -> Order:
         answer_later=row["answer_later"],
         currency=row["currency"],
         total_minor=row["total_minor"],
-        reason=None if reason is None else Reason(reason.code, reason.detail, reason.ends_as, reason.extras),
+        reason=None
+        if reason is None
+        else Reason(reason.code, reason.detail, reason.ends_as, reason.extras, reason.actor),
         attempts=row["attempts"],
         confirmed_at=row["confirmed_at"],
         ended_at=row["ended_at"],
@@ -180,6 +184,7 @@ def _placed(new: NewOrder, customer: Customer) -> Event:
             email=customer.email,
             items=[messages.OrderedItem(line.product_id, line.quantity) for line in new.lines],
         ),
+        actor.user(customer.id),
     )
 
 
@@ -265,7 +270,8 @@ def _confirmed(order: Order) -> Event:
         items=view.items,
         total=total,
     )
-    return _event(order, "order.confirmed", data)
+    # The saga carries out what the customer asked for, in whichever process.
+    return _event(order, "order.confirmed", data, actor.user(order.customer.id))
 
 
 _TURN_ROUND = """
@@ -340,7 +346,7 @@ def _cancelled(order: Order, *, was_confirmed: bool = False, is_awaited: bool = 
         reason=ReasonView(order.reason.code, order.reason.detail),
         total=total_of(order),
     )
-    return _event(order, "order.cancelled", data)
+    return _event(order, "order.cancelled", data, order.reason.actor or _CHECKOUT)
 
 
 async def reread(connection: Connection, orders: Sequence[Order]) -> list[Order]:
@@ -433,7 +439,7 @@ async def ship(connection: Connection, order: Order) -> Order:
     (now,) = await reread(connection, [order])
     if status is not None:
         data = messages.OrderShipped(now.id, now.customer.id, now.customer.name, now.customer.email)
-        await journal.append(connection, [_event(now, "order.shipped", data)])
+        await journal.append(connection, [_event(now, "order.shipped", data, context.actor())])
     return now
 
 
@@ -465,11 +471,12 @@ async def history(
     return [_order(row) for row in rows]
 
 
-def _event(order: Order | NewOrder, type_: str, data: msgspec.Struct) -> Event:
+def _event(order: Order | NewOrder, type_: str, data: msgspec.Struct, by: str | None) -> Event:
     return Event(
         type=type_,
         subject=str(order.id),
         data=data,
         correlation_id=order.correlation_id,
         traceparent=order.traceparent,
+        actor=by,
     )

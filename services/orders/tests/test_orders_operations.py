@@ -117,3 +117,41 @@ async def test_a_customer_is_no_operator(stuck_order: str, buyer: Buyer, act: st
     assert (await buyer.call("GET", "/orders/stuck"))[0] == 403
     assert (await buyer.call("POST", f"/orders/{stuck_order}/{act}", WHY))[0] == 403
     assert await acts_in(rows) == []
+
+
+async def test_the_cancellation_is_the_act_of_the_operator_who_asked_first_whatever_process_ends_it(
+    stuck_order: str,
+    operator: Buyer,
+    buyer: Buyer,
+    make_buyer: Callable[..., Buyer],
+    payments: FakePayments,
+    rows: Rows,
+) -> None:
+    payments.always["/payments/void"] = refuse_work
+    await operator.call("POST", f"/orders/{stuck_order}/cancel-for-operator", WHY)
+    second = make_buyer(buyer.base_url, roles=["customer", "admin"])
+    await second.call("POST", f"/orders/{stuck_order}/cancel-for-operator", WHY)
+    payments.always.clear()
+    await rows("UPDATE orders SET next_attempt_at = now()")
+    await buyer.wait_for_status(stuck_order, "cancelled")
+    told = await rows("SELECT type, actor FROM journal WHERE type <> 'operator.acted' ORDER BY position")
+    assert [tuple(row) for row in told] == [
+        ("order.placed", f"user:{buyer.id}"),
+        ("order.cancelled", f"operator:{operator.id}"),
+    ]
+
+
+async def test_what_the_checkout_decides_is_the_act_of_the_service(
+    buyer: Buyer, catalog: FakeCatalog, rows: Rows
+) -> None:
+    status, _, _ = await buyer.buy((catalog.add(1), 2))
+    assert status == 409
+    status, _, _ = await buyer.buy((catalog.add(1), 1))
+    assert status == 201
+    told = await rows("SELECT type, actor FROM journal ORDER BY position")
+    assert [tuple(row) for row in told] == [
+        ("order.placed", f"user:{buyer.id}"),
+        ("order.cancelled", "service:orders"),
+        ("order.placed", f"user:{buyer.id}"),
+        ("order.confirmed", f"user:{buyer.id}"),
+    ]

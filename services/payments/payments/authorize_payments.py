@@ -133,6 +133,7 @@ def _intents(
             method_token=method.token,
             correlation_id=context.acceptable_id(item.correlation_id),
             traceparent=item.traceparent,
+            actor=context.actor(),
         )
         intents.setdefault(item.order_id, (payment, method.card))
     return intents

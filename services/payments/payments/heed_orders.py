@@ -57,5 +57,10 @@ def _heed(payment: Payment, outcome: OrderOutcome) -> Change:
     if change.payment == payment:
         return change
     # What follows belongs to the work in which the order was confirmed or cancelled.
-    told = replace(change.payment, correlation_id=outcome.correlation_id, traceparent=outcome.traceparent)
+    told = replace(
+        change.payment,
+        correlation_id=outcome.correlation_id,
+        traceparent=outcome.traceparent,
+        actor=context.actor(),
+    )
     return replace(change, payment=told)

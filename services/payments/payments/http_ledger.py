@@ -46,5 +46,6 @@ def _entry(row: Row) -> LedgerEntry:
         payment_id=row["payment_id"],
         account=row["account"],
         amount=money(row["amount_minor"], row["currency"]),
+        actor=row["actor"],
         booked_at=row["booked_at"],
     )

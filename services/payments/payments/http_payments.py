@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from chassis import access
+from chassis.actor import without_operator_id
 from chassis.database import Database, Row
 from chassis.idempotency import RequiredIdempotencyKey, required_key
 from chassis.money import money
@@ -93,7 +94,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
     ) -> RefundRead:
         assert request.user.user_id is not None, "the guard lets only people through"
         key = RefundKey(request.user.user_id, required_key(idempotency_key))
-        return _refund(await refunding.request(payment_id, data, key))
+        return _refund(await refunding.request(payment_id, data, key), request.user)
 
     @get(
         "/payments/{payment_id:uuid}/refunds",
@@ -109,7 +110,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         rows = await database.read(
             lambda connection: store_refunds.read_refunds(connection, payment_id, before, limit + 1)
         )
-        refunds = [_refund(row) for row in rows[:limit]]
+        refunds = [_refund(row, request.user) for row in rows[:limit]]
         return Page(refunds, cursor_of(refunds[-1].id) if len(rows) > limit else None)
 
     return [list_payments, read_payment, capture, void, request_refund, list_refunds]
@@ -146,12 +147,13 @@ def _settled(payment: PaymentRead) -> Response[PaymentRead]:
     return Response(payment, status_code=202 if payment.status in {"pending", "authorized"} else 200)
 
 
-def _refund(row: Row) -> RefundRead:
+def _refund(row: Row, reader: Caller) -> RefundRead:
     return RefundRead(
         id=row["id"],
         payment_id=row["payment_id"],
         amount=money(row["amount_minor"], row["currency"]),
         reason=row["reason"],
+        actor=row["actor"] if reader.is_administrator else without_operator_id(row["actor"]),
         status=row["state"],
         code=row["code"],
         created_at=row["created_at"],

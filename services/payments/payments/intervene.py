@@ -40,7 +40,12 @@ class Intervene:
             change = wish(payment, await store.age_s(connection, payment_id))
             if change.payment == payment:
                 return payment
-            mine = replace(change.payment, correlation_id=context.correlation_id(), traceparent=context.traceparent())
+            mine = replace(
+                change.payment,
+                correlation_id=context.correlation_id(),
+                traceparent=context.traceparent(),
+                actor=context.actor(),
+            )
             await record_changes(connection, [replace(change, payment=mine)], attempt_in_s=store.LEASE_S)
             return mine
 

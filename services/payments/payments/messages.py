@@ -167,10 +167,13 @@ class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class RefundRead(msgspec.Struct, frozen=True, kw_only=True):
+    """`actor` asked for it: `operator` (administrators also see `:<id>`) or `service:payments`."""
+
     id: UUID
     payment_id: UUID
     amount: Money
     reason: str
+    actor: str | None
     status: Literal["pending", "done", "failed"]
     code: str | None
     created_at: datetime
@@ -178,12 +181,13 @@ class RefundRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a transaction; a debit is above zero."""
+    """One side of a transaction; a debit is above zero. `actor` asked for the capture or the refund."""
 
     transaction_id: UUID
     payment_id: UUID
     account: str
     amount: Money
+    actor: str | None
     booked_at: datetime
 
 

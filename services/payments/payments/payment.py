@@ -66,8 +66,9 @@ class Payment:
     refunded_minor: int = 0
     attempts: int = 0
     correlation_id: str
-    """Of the work that last wanted something of this payment; `traceparent` likewise."""
+    """Of the work that last wanted something of this payment; `traceparent` and `actor` likewise."""
     traceparent: str | None = None
+    actor: str | None = None
 
     @property
     def left_minor(self) -> int:

@@ -96,6 +96,7 @@ def _refund_of_cancelled(change: Change) -> Refund:
         reason=ORDER_CANCELLED,
         correlation_id=payment.correlation_id,
         traceparent=payment.traceparent,
+        actor=payment.actor,
     )
 
 
@@ -126,6 +127,7 @@ def _event(payment: Payment, fact: Fact) -> Event:
         ),
         correlation_id=payment.correlation_id,
         traceparent=payment.traceparent,
+        actor=payment.actor,
     )
 
 
@@ -144,4 +146,5 @@ def _refunded_event(payment: Payment, refund: Refund) -> Event:
         ),
         correlation_id=refund.correlation_id,
         traceparent=refund.traceparent,
+        actor=refund.actor,
     )

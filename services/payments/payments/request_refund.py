@@ -62,6 +62,7 @@ async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: New
         reason=wish.reason,
         correlation_id=context.correlation_id(),
         traceparent=context.traceparent(),
+        actor=context.actor(),
         key=key,
         fingerprint=fingerprint,
     )

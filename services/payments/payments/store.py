@@ -18,7 +18,7 @@ from payments.provider import Card
 
 _COLUMNS = """
     id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-    refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+    refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent, actor
 """
 LEASE_S = 15.0
 """How long a taken payment is left to who took it: longer than a call to the provider and writing its outcome."""
@@ -30,16 +30,16 @@ async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, C
         """
         INSERT INTO payments (
             id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-            state, correlation_id, traceparent
+            state, correlation_id, traceparent, actor
         )
         SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-               'intended', correlation_id, traceparent
+               'intended', correlation_id, traceparent, actor
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[], $8::text[], $9::text[], $10::text[]
+            $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]
         ) AS intent (
             id, order_id, user_id, amount_minor, currency,
-            method_token, method_brand, method_last4, correlation_id, traceparent
+            method_token, method_brand, method_last4, correlation_id, traceparent, actor
         )
         ORDER BY order_id
         ON CONFLICT (order_id) DO NOTHING
@@ -55,6 +55,7 @@ async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, C
         [card.last4 for _, card in intents],
         [payment.correlation_id for payment, _ in intents],
         [payment.traceparent for payment, _ in intents],
+        [payment.actor for payment, _ in intents],
     )
     return {row["order_id"] for row in rows}
 
@@ -138,10 +139,11 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
             refunded_minor         = changed.refunded_minor,
             correlation_id         = changed.correlation_id,
             traceparent            = changed.traceparent,
+            actor                  = changed.actor,
             attempts        = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
                                    THEN payments.attempts ELSE 0 END,
             next_attempt_at = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
-                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $9) END,
+                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $10) END,
             authorized_at   = CASE WHEN changed.state = 'authorized'
                                    THEN coalesce(payments.authorized_at, now()) ELSE payments.authorized_at END,
             captured_at     = CASE WHEN changed.state = 'captured'
@@ -149,9 +151,10 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
             voided_at       = CASE WHEN changed.state = 'voided'
                                    THEN coalesce(payments.voided_at, now()) ELSE payments.voided_at END
         FROM unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
+            $9::text[]
         ) AS changed (
-            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent
+            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent, actor
         )
         WHERE payments.id = changed.id
         """,
@@ -163,6 +166,7 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
         [payment.refunded_minor for payment in payments],
         [payment.correlation_id for payment in payments],
         [payment.traceparent for payment in payments],
+        [payment.actor for payment in payments],
         attempt_in_s,
     )
 
@@ -242,7 +246,7 @@ async def take_due(connection: Connection, limit: int) -> list[Payment]:
         FROM due
         WHERE payments.id = due.id
         RETURNING payments.id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-                  refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent
+                  refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent, actor
         """,
         limit,
         LEASE_S,

@@ -36,9 +36,12 @@ async def read_entries(connection: Connection, payment_id: UUID | None, before: 
     """Entries, the newest first."""
     return await connection.fetch(
         """
-        SELECT position, transaction_id, payment_id, account, amount_minor, currency, booked_at
+        SELECT position, transaction_id, ledger_entries.payment_id, account, ledger_entries.amount_minor,
+               ledger_entries.currency, booked_at, coalesce(refunds.actor, payments.actor) AS actor
         FROM ledger_entries
-        WHERE ($1::uuid IS NULL OR payment_id = $1)
+        LEFT JOIN refunds ON refunds.id = transaction_id
+        LEFT JOIN payments ON payments.id = transaction_id
+        WHERE ($1::uuid IS NULL OR ledger_entries.payment_id = $1)
           AND ($2::bigint IS NULL OR position < $2)
         ORDER BY position DESC
         LIMIT $3

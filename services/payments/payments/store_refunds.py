@@ -27,6 +27,7 @@ class Refund:
     reason: str
     correlation_id: str
     traceparent: str | None
+    actor: str | None = None
     state: str = "pending"
     attempts: int = 0
     key: RefundKey | None = None
@@ -38,16 +39,16 @@ async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
     await connection.execute(
         """
         INSERT INTO refunds (
-            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
             requested_by, idempotency_key, fingerprint
         )
-        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+        SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
                requested_by, idempotency_key, fingerprint
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
-            $6::text[], $7::text[], $8::uuid[], $9::text[], $10::bytea[]
+            $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bytea[]
         ) AS refund (
-            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+            id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
             requested_by, idempotency_key, fingerprint
         )
         """,
@@ -58,6 +59,7 @@ async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
         [refund.reason for refund in refunds],
         [refund.correlation_id for refund in refunds],
         [refund.traceparent for refund in refunds],
+        [refund.actor for refund in refunds],
         [refund.key and refund.key.requested_by for refund in refunds],
         [refund.key and refund.key.idempotency_key for refund in refunds],
         [refund.fingerprint for refund in refunds],
@@ -103,7 +105,7 @@ async def take_due(connection: Connection, limit: int, only: UUID | None = None)
             attempts        = refunds.attempts + 1
         FROM due
         WHERE refunds.id = due.id
-        RETURNING refunds.id, payment_id, amount_minor, currency, reason, correlation_id, traceparent,
+        RETURNING refunds.id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
                   state, attempts
         """,
         limit,
@@ -148,7 +150,7 @@ async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -
 async def read_refund(connection: Connection, refund_id: UUID) -> Row | None:
     return await connection.fetchrow(
         """
-        SELECT id, payment_id, amount_minor, currency, reason, state, code, created_at, done_at
+        SELECT id, payment_id, amount_minor, currency, reason, actor, state, code, created_at, done_at
         FROM refunds
         WHERE id = $1
         """,
@@ -160,7 +162,7 @@ async def read_refunds(connection: Connection, payment_id: UUID, before: UUID | 
     """The refunds of a payment, the newest first."""
     return await connection.fetch(
         """
-        SELECT id, payment_id, amount_minor, currency, reason, state, code, created_at, done_at
+        SELECT id, payment_id, amount_minor, currency, reason, actor, state, code, created_at, done_at
         FROM refunds
         WHERE payment_id = $1 AND ($2::uuid IS NULL OR id < $2)
         ORDER BY id DESC

@@ -57,7 +57,7 @@ async def _want_back(connection: Connection, items: Sequence[VoidItem]) -> dict[
         payment = payments[item.order_id]
         if payment.state in {State.INTENDED, State.AUTHORIZED}:
             correlation_id = context.acceptable_id(item.correlation_id)
-            asked = replace(payment, correlation_id=correlation_id, traceparent=item.traceparent)
+            asked = replace(payment, correlation_id=correlation_id, traceparent=item.traceparent, actor=context.actor())
             changes[item.order_id] = cancelled(asked)
     # The caller goes on with these at once; the loop takes them only if that fails.
     await record_changes(connection, list(changes.values()), attempt_in_s=store.LEASE_S)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -14,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from cartwright.embedded.scratch import ScratchPostgres
 from chassis.database import Connection, Database
+from chassis.tokens import Caller
 from users import store_keys
 from users.app import MIGRATIONS
 from users.session import Session
@@ -22,6 +24,7 @@ from users.signing_keys import SigningKeys
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 AHEAD_S = 600
 LIFETIME_S = 900
+ADMINISTRATOR = Caller(user_id=UUID(int=1), roles=frozenset({"admin"}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -109,7 +112,7 @@ async def test_through_a_rotation_every_verifier_knows_every_key(database: Datab
         await keys.keep_up()
     first = signed_with(replicas[0])
     await let_time_pass(database, 3600)
-    await replicas[0].rotate()
+    await replicas[0].rotate(ADMINISTRATOR)
 
     minutes = 45
     signing: list[set[str]] = []
@@ -160,7 +163,7 @@ async def test_a_service_that_slept_for_months_goes_on_with_the_key_it_had(datab
 async def test_the_private_half_of_a_retired_key_is_removed(database: Database) -> None:
     keys = replica(database)
     await keys.keep_up()
-    await keys.rotate()
+    await keys.rotate(ADMINISTRATOR)
     await let_time_pass(database, AHEAD_S + LIFETIME_S + 30)
     await database.run(store_keys.forget_retired)
     assert len(await database.read(store_keys.published)) == 2, "clocks may differ by a minute"

@@ -2,13 +2,16 @@
 
 from uuid import UUID
 
+from chassis import actor, context
 from chassis.journal import Event
 from users.account import Account
 from users.messages import UserData, UserDeletedData
 
 
 def registered(account: Account) -> Event:
-    return Event(type="user.registered", subject=str(account.id), data=_data_of(account))
+    # A registration comes without a token: the person who is registered has asked for it.
+    by = context.actor() or actor.user(account.id)
+    return Event(type="user.registered", subject=str(account.id), data=_data_of(account), actor=by)
 
 
 def updated(account: Account) -> Event:

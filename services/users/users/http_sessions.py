@@ -12,6 +12,8 @@ from litestar.params import JSONBody, URLEncodedBody
 from chassis.access import Connection, administrator, anyone
 from chassis.database import Database
 from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
+from chassis.relay import Relay
+from chassis.tokens import Caller
 from users.errors import InvalidRequest, UnsupportedGrantType
 from users.messages import NextKey, PublicKeys, SignOut, TokenForm, Tokens
 from users.passwords import Passwords
@@ -100,8 +102,12 @@ def show_keys(signing_keys: NamedDependency[SigningKeys]) -> Response[PublicKeys
 
 
 @post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
-async def rotate_keys(signing_keys: NamedDependency[SigningKeys]) -> NextKey:
-    return await signing_keys.rotate()
+async def rotate_keys(
+    request: Request[Caller, Any, Any], signing_keys: NamedDependency[SigningKeys], relay: NamedDependency[Relay]
+) -> NextKey:
+    next_key = await signing_keys.rotate(request.user)
+    relay.wake()
+    return next_key
 
 
 ROUTES: list[HTTPRouteHandler] = [make_tokens, end_session, show_keys, rotate_keys]

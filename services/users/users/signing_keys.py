@@ -15,10 +15,12 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from uuid_utils.compat import uuid7
 
+from chassis import journal
 from chassis.database import Connection, Database
 from chassis.lifecycle import Loop, keep_trying
+from chassis.operations import operator_acted
 from chassis.problems import Unavailable
-from chassis.tokens import access_claims
+from chassis.tokens import Caller, access_claims
 from users import store_keys
 from users.messages import NextKey, PublicKey, PublicKeys
 from users.session import Session
@@ -28,6 +30,8 @@ RELOAD_S = 15.0
 """How often a replica looks for keys that others have made: well within the time for which they are published ahead."""
 CLOCK_DIFFERENCE_S = 60
 """By how much the clocks of replicas and verifiers may differ before a token outlives its key."""
+ROTATED = "The next signing key was asked for."
+"""The reason in the record: the request gives none."""
 _log = structlog.get_logger()
 
 
@@ -89,9 +93,9 @@ class SigningKeys:
         jwks: dict[str, Any] = msgspec.to_builtins(self.public_keys())
         return jwks
 
-    async def rotate(self) -> NextKey:
+    async def rotate(self, operator: Caller) -> NextKey:
         """Publish the next key now; it signs later. While one is waiting to sign already, it is that one."""
-        await self._database.run(self._make_next)
+        await self._database.run(lambda connection: self._make_next(connection, operator))
         await self._reload()
         kept, _ = self._keys[-1]
         return NextKey(kid=kept.key_id, signs_from=kept.signs_from)
@@ -116,19 +120,22 @@ class SigningKeys:
         elif age_s >= self._rotation_s:
             await self._make(connection, signs_in_s=self._publish_ahead_s)
 
-    async def _make_next(self, connection: Connection) -> None:
+    async def _make_next(self, connection: Connection, operator: Caller) -> None:
         await store_keys.lock(connection)
         age_s = await store_keys.newest_age_s(connection)
         if age_s is None or age_s >= 0:
-            await self._make(connection, signs_in_s=self._publish_ahead_s)
+            key_id = await self._make(connection, signs_in_s=self._publish_ahead_s)
+            await journal.append(connection, [operator_acted("rotate signing keys", key_id, operator, ROTATED)])
 
-    async def _make(self, connection: Connection, *, signs_in_s: float) -> None:
+    async def _make(self, connection: Connection, *, signs_in_s: float) -> str:
+        """The id of the new key."""
         key_id = str(uuid7())
         key = ECKey.generate_key("P-256", {"kid": key_id, "use": "sig", "alg": "ES256"})
         private_jwk = msgspec.json.encode(key.as_dict(private=True)).decode()
         await store_keys.insert(connection, key_id, private_jwk, signs_in_s)
         await store_keys.retire_others(connection, key_id, self._token_lifetime_s + CLOCK_DIFFERENCE_S)
         _log.info("signing key made", key_id=key_id, signs_in_s=signs_in_s)
+        return key_id
 
     async def _reload(self) -> None:
         known = {kept.key_id: key for kept, key in self._keys}
