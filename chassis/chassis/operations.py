@@ -15,7 +15,7 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from chassis import access, inbox, journal
+from chassis import access, inbox, journal, visible_text
 from chassis.consumer import Consumer
 from chassis.database import Connection, Database
 from chassis.inbox import DeadLetter
@@ -26,7 +26,8 @@ from chassis.relay import Relay
 from chassis.tokens import Caller
 
 TAGS = ["operations"]
-Why = Annotated[str, msgspec.Meta(min_length=1, max_length=500, examples=["The mail server is back."])]
+WHY_CHARACTERS_MAX = 500
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=WHY_CHARACTERS_MAX, examples=["The mail server is back."])]
 Tell = Callable[[Connection, Event], Awaitable[None]]
 """Writes an event in the transaction of the connection."""
 _log = structlog.get_logger()
@@ -69,8 +70,12 @@ class OperatorActed(msgspec.Struct, frozen=True):
 
 
 def operator_acted(act: str, subject: str, caller: Caller, why: str, *, correlation_id: str | None = None) -> Event:
-    """The event for an act of `caller`. With the correlation id of what was mended, it is found beside it."""
+    """The event for an act of `caller`. With the correlation id of what was mended, it is found beside it.
+
+    Raises `InvalidText` for a `why` that is no visible line.
+    """
     assert caller.user_id is not None, "operators are people"
+    why = visible_text.line(why, member="reason", characters_max=WHY_CHARACTERS_MAX)
     event = Event(
         type="operator.acted", subject=str(caller.user_id), data=OperatorActed(act, subject, caller.user_id, why)
     )

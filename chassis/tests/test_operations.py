@@ -207,7 +207,17 @@ async def test_a_replay_never_goes_forward(ask: Ask, database: Database, relay: 
     assert [event.type for event in _said(record)] == ["thing.made", "thing.made", "operator.acted"]
 
 
-@pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "x" * 501}, {"reason": "why", "who": "me"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"reason": ""},
+        {"reason": " "},
+        {"reason": "x" * 501},
+        {"reason": "two\nlines"},
+        {"reason": "why", "who": "me"},
+    ],
+)
 async def test_nobody_acts_without_a_reason(ask: Ask, dead_letter: Envelope, body: dict[str, str]) -> None:
     answer = await ask("POST", f"/dead-letters/{dead_letter.id}/redrive", body)
     assert answer.status_code == 422

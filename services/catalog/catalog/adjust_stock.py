@@ -7,8 +7,8 @@ import msgspec
 from catalog import store_reservations, store_stock
 from catalog.creation import Creation
 from catalog.errors import StockTooLow, UnknownProduct
-from catalog.messages import AdjustStock, StockAdjusted, StockAdjustment
-from chassis import journal
+from catalog.messages import REASON_CHARACTERS_MAX, AdjustStock, StockAdjusted, StockAdjustment
+from chassis import journal, visible_text
 from chassis.database import Connection, Database
 from chassis.problems import Invalid
 
@@ -30,6 +30,8 @@ async def adjust_stock(
     """
     if request.quantity == 0:
         raise Invalid("quantity: has to be other than 0.")
+    reason = visible_text.line(request.reason, member="reason", characters_max=REASON_CHARACTERS_MAX)
+    request = msgspec.structs.replace(request, reason=reason)
     creation = Creation.of(_Adjustment(product_id, request), created_by, key)
 
     async def work(connection: Connection) -> StockAdjustment:

@@ -9,7 +9,7 @@ from catalog import store_products
 from catalog.create_product import find_category
 from catalog.errors import UnknownProduct
 from catalog.messages import ChangeProduct, Product
-from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price
+from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
 from chassis import journal, strict_json
 from chassis.database import Connection, Database
 from chassis.money import money
@@ -24,6 +24,7 @@ async def change_product(database: Database, product_id: UUID, request: ChangePr
         refuse_unacceptable_price(request.price)
     if request.attributes is not UNSET:
         refuse_unacceptable_attributes(request.attributes)
+    request = with_visible_text(request)
 
     async def work(connection: Connection) -> Product:
         await store_products.lock_product(connection, product_id)

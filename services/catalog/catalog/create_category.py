@@ -2,10 +2,13 @@
 
 from uuid import UUID
 
+import msgspec
+
 from catalog import store_products
 from catalog.creation import Creation
 from catalog.errors import CategoryExists
 from catalog.messages import Category, CreateCategory
+from catalog.product import category_name
 from chassis.database import Connection, Database
 
 
@@ -13,6 +16,7 @@ async def create_category(
     database: Database, request: CreateCategory, *, created_by: UUID | None, key: str | None
 ) -> Category:
     """The new category; under a key that was used before for the same, the one made then. Raises `CategoryExists`."""
+    request = msgspec.structs.replace(request, name=category_name(request.name))
     creation = Creation.of(request, created_by, key)
 
     async def work(connection: Connection) -> Category:

@@ -1,5 +1,6 @@
 """Adds a product with its first stock."""
 
+from typing import TypeVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -8,16 +9,18 @@ from catalog import store_products, store_stock
 from catalog.creation import Creation
 from catalog.errors import SkuTaken, UnknownCategory
 from catalog.messages import Category, CreateProduct, Product, StockAdjusted
-from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price
+from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
 from chassis import journal
 from chassis.database import Connection, Database
+
+CreateProductT = TypeVar("CreateProductT", bound=CreateProduct)
 
 
 async def create_product(
     database: Database, request: CreateProduct, *, created_by: UUID | None, key: str | None
 ) -> Product:
     """The new product; under a key that was used before for the same, the product that was made then."""
-    refuse_unacceptable(request)
+    request = acceptable(request)
     creation = Creation.of(request, created_by, key)
 
     async def work(connection: Connection) -> Product:
@@ -34,9 +37,11 @@ async def create_product(
     return await database.run(work)
 
 
-def refuse_unacceptable(request: CreateProduct) -> None:
+def acceptable(request: CreateProductT) -> CreateProductT:
+    """The request with its texts in NFC. Raises `Invalid` for a product that cannot be."""
     refuse_unacceptable_price(request.price)
     refuse_unacceptable_attributes(request.attributes)
+    return with_visible_text(request)
 
 
 async def add_product(connection: Connection, creation: Creation, request: CreateProduct) -> bool:

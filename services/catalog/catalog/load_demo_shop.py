@@ -13,7 +13,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from catalog import store_products
-from catalog.create_product import add_product, refuse_unacceptable
+from catalog.create_product import acceptable, add_product
 from catalog.creation import Creation
 from catalog.messages import CreateProduct
 from chassis.database import Connection, Database
@@ -57,9 +57,7 @@ class DemoShop:
 
 def read_demo_shop(path: Path) -> _DemoShop:
     shop = msgspec.json.decode(path.read_bytes(), type=_DemoShop)
-    for product in shop.products:
-        refuse_unacceptable(product)
-    return shop
+    return msgspec.structs.replace(shop, products=[acceptable(product) for product in shop.products])
 
 
 async def load_demo_shop(database: Database, shop: _DemoShop) -> bool:

@@ -8,14 +8,21 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from catalog.reservation import RefusalCode
 from chassis.money import Money
+from chassis.visible_text import NAME_CHARACTERS_MAX
 
 QUANTITY_MAX = 2**31 - 1
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
+DESCRIPTION_CHARACTERS_MAX = 10_000
+CATEGORY_CHARACTERS_MAX = 80
+REASON_CHARACTERS_MAX = 200
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, pattern=r"\S")]
 Sku = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?!\n)$", description="Unique", examples=["USB-C-HUB"])
 ]
-Description = Annotated[str, Meta(max_length=10_000)]
-CategoryName = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^\S(.*\S)?(?!\n)$", examples=["Keyboards"])]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_CHARACTERS_MAX)]
+CategoryName = Annotated[
+    str,
+    Meta(min_length=1, max_length=CATEGORY_CHARACTERS_MAX, pattern=r"^\S(.*\S)?(?!\n)$", examples=["Keyboards"]),
+]
 Attributes = Annotated[dict[str, Any], Meta(description="Any JSON object of up to 8 KiB, nested up to 5 deep.")]
 Quantity = Annotated[int, Meta(ge=-QUANTITY_MAX, le=QUANTITY_MAX, description="Not 0; negative takes out.")]
 
@@ -53,7 +60,7 @@ class AdjustStock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """`POST /products/{id}/stock-adjustments`."""
 
     quantity: Quantity
-    reason: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S", examples=["restock"])]
+    reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX, pattern=r"\S", examples=["restock"])]
 
 
 class Product(Struct, frozen=True, kw_only=True):

@@ -1,10 +1,18 @@
 """What a product may be, beyond the form of its messages."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from catalog.messages import Product, ProductChanged
+from catalog.messages import (
+    CATEGORY_CHARACTERS_MAX,
+    DESCRIPTION_CHARACTERS_MAX,
+    ChangeProduct,
+    CreateProduct,
+    Product,
+    ProductChanged,
+)
+from chassis import visible_text
 from chassis.money import Money
 from chassis.problems import Invalid
 
@@ -12,6 +20,26 @@ ATTRIBUTES_BYTES_MAX = 8 * 1024
 ATTRIBUTES_DEPTH_MAX = 5
 NUMBER_MAX = 2**53 - 1
 """Larger numbers are not the same to every reader of JSON."""
+RequestT = TypeVar("RequestT", bound=CreateProduct | ChangeProduct)
+
+
+def with_visible_text(request: RequestT) -> RequestT:
+    """The request with its names and its description in NFC. Raises `InvalidName` or `InvalidText`."""
+    accepted = {}
+    if isinstance(request.name, str):
+        accepted["name"] = visible_text.name(request.name)
+    if isinstance(request.category, str):
+        accepted["category"] = category_name(request.category, member="category")
+    if isinstance(request.description, str):
+        accepted["description"] = visible_text.lines(
+            request.description, member="description", characters_max=DESCRIPTION_CHARACTERS_MAX
+        )
+    return msgspec.structs.replace(request, **accepted)
+
+
+def category_name(given: str, *, member: str = "name") -> str:
+    """The name of a category in NFC. Raises `InvalidName`."""
+    return visible_text.name(given, member=member, characters_max=CATEGORY_CHARACTERS_MAX)
 
 
 def refuse_unacceptable_price(price: Money) -> None:

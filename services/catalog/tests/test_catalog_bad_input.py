@@ -35,6 +35,15 @@ def deep(levels: int) -> dict[str, Any]:
         {"name": "   "},
         {"name": "x" * 201},
         {"name": "U+0000 \x00"},
+        {"name": "Lamp\n  Total: 0.00 USD"},
+        {"name": "Lamp\u2028Total"},
+        {"name": "Lamp\u202egnp.exe"},
+        {"name": "Lamp\u2066"},
+        {"name": "\u200b\u3164"},
+        {"name": "Lamp\U000e0041"},
+        {"description": "Two lines\nwith an override \u202e"},
+        {"description": "Escape \x1b[2J"},
+        {"category": "Lamps\u202e"},
         {"description": "x" * 10_001},
         {"description": None},
         {"category": "Nowhere"},
@@ -109,6 +118,8 @@ async def test_a_product_that_cannot_be_is_refused_and_changes_nothing(
         {"quantity": 1, "reason": " "},
         {"quantity": 1, "reason": "\x00"},
         {"quantity": 1, "reason": "x" * 201},
+        {"quantity": 1, "reason": "restock\r\n1000 more"},
+        {"quantity": 1, "reason": "\u202e"},
         {"quantity": 1, "reason": "restock", "available": 9},
         [],
     ],
@@ -193,3 +204,23 @@ async def test_every_operation_refuses_a_query_parameter_that_it_does_not_declar
                 assert (answer.status_code, answer.json().get("parameter")) == (422, "unknown"), (method, path)
                 checked += 1
     assert checked > 12
+
+
+async def test_names_and_descriptions_are_kept_in_nfc_and_refused_with_one_code(service: Service) -> None:
+    made = await service.call(
+        "POST", "/products", by="admin", json=new_product(name=" Cafe\u0301 👩🏽\u200d🔬 ", description="Zoe\u0308\r\n")
+    )
+    assert (made.json()["name"], made.json()["description"]) == ("Café 👩🏽\u200d🔬", "Zoë\n")
+    path = f"/products/{made.json()['id']}"
+    changed = await service.call("PATCH", path, by="admin", json={"name": "Te\u0301"})
+    assert changed.json()["name"] == "Té"
+    category = f"Caf\u00e9 {uuid7()}"
+    await service.call("POST", "/categories", by="admin", json={"name": category.replace("\u00e9", "e\u0301")})
+    assert (await service.call("PATCH", path, by="admin", json={"category": category})).json()["category"] == category
+    for body in ({"name": "A\nB"}, {"category": "A\u2067B"}):
+        refused = await service.call("PATCH", path, by="admin", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_name")
+    refused = await service.call("POST", "/categories", by="admin", json={"name": "A\u2028B"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_name")
+    refused = await service.call("PATCH", path, by="admin", json={"description": "\u202e"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_text")

@@ -7,6 +7,8 @@ from email.header import Header
 from email.utils import format_datetime, parseaddr, quote
 from uuid import UUID
 
+from chassis.visible_text import in_one_line
+
 ADDRESS_LENGTH_MAX = 254
 NAME_LENGTH_MAX = 60
 _LOCAL_LENGTH_MAX = 64
@@ -30,11 +32,6 @@ def is_deliverable(address: str) -> bool:
         and _LOCAL.fullmatch(local)
         and _DOMAIN.fullmatch(domain)
     )
-
-
-def one_line(text: str) -> str:
-    """`text` with every run of white space, line breaks among it, made one space."""
-    return " ".join(text.split())
 
 
 class Sender:
@@ -70,7 +67,7 @@ class Sender:
             f"Date: {format_datetime(created_at)}",
             f"From: {self._from}",
             f"To: {toaddr}",
-            f"Subject: {_subject(one_line(subject))}",
+            f"Subject: {_subject(in_one_line(subject))}",
             # RFC 3834: so that no out-of-office answer comes back.
             "Auto-Submitted: auto-generated",
             "MIME-Version: 1.0",
@@ -83,7 +80,9 @@ class Sender:
 
 
 def _subject(text: str) -> str:
-    if len(text) < _LINE_LENGTH_MAX - len("Subject") and _PLAIN.fullmatch(text):
+    # What looks like an encoded word (RFC 2047) would be decoded by its reader, line breaks and all.
+    is_plain = _PLAIN.fullmatch(text) is not None and "=?" not in text
+    if is_plain and len(text) < _LINE_LENGTH_MAX - len("Subject"):
         return text
-    as_it_stands = text.isascii() and text.isprintable() and all(len(word) < 60 for word in text.split())
+    as_it_stands = is_plain and all(len(word) < 60 for word in text.split())
     return Header(text, "us-ascii" if as_it_stands else "utf-8", header_name="Subject").encode(linesep=_LINE_END)

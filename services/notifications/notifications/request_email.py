@@ -2,17 +2,18 @@
 
 from uuid import UUID
 
+import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency, journal
+from chassis import idempotency, journal, visible_text
 from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.problems import KeyUsedAgain
 from notifications import store_requests
 from notifications.errors import BlankSubject, BodyTooLong, UndeliverableAddress
 from notifications.mail import is_deliverable
-from notifications.messages import BODY_BYTES_MAX, EmailRequest, EmailRequested
+from notifications.messages import BODY_BYTES_MAX, SUBJECT_LENGTH_MAX, EmailRequest, EmailRequested
 
 _log = structlog.get_logger()
 
@@ -22,7 +23,7 @@ async def request_email(
 ) -> UUID:
     """The id of the message, the same for a repetition with the same key.
 
-    Raises `UndeliverableAddress`, `BlankSubject`, `BodyTooLong` or `KeyUsedAgain`.
+    Raises `UndeliverableAddress`, `BlankSubject`, `BodyTooLong`, `InvalidText` or `KeyUsedAgain`.
     """
     if not is_deliverable(request.toaddr):
         raise UndeliverableAddress
@@ -30,6 +31,11 @@ async def request_email(
         raise BlankSubject
     if len(request.body.encode()) > BODY_BYTES_MAX:
         raise BodyTooLong
+    request = msgspec.structs.replace(
+        request,
+        subject=visible_text.line(request.subject, member="subject", characters_max=SUBJECT_LENGTH_MAX),
+        body=visible_text.lines(request.body, member="body", characters_max=BODY_BYTES_MAX),
+    )
     fingerprint = idempotency.fingerprint(request)
     message_id = uuid7()
 

@@ -1,7 +1,7 @@
 """Writes the subject and the text of each kind of mail, from the files in `templates/`.
 
 A file reads like a mail: a line `Subject: ...`, an empty line, the text. A name that a template does not get is an
-error and not a gap in a mail.
+error and not a gap in a mail. A value stays within its line, so that no name adds lines to a mail.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 
 from chassis.money import Money
-from notifications.mail import one_line
+from chassis.visible_text import in_one_line, may_be_link
 from notifications.notification import Kind
 
 FOLDER = Path(__file__).parent / "templates"
@@ -22,8 +22,14 @@ class Templates:
 
     def __init__(self) -> None:
         # Mails are plain text: escaping for HTML would put &amp; into them.
-        environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-        environment.filters["money"] = _money
+        environment = Environment(
+            autoescape=False,  # noqa: S701
+            undefined=StrictUndefined,
+            finalize=_within_line,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(money=_money, greeting=_greeting)
         self._templates = {
             Kind(path.stem): _parts(environment, path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.txt")
         }
@@ -32,7 +38,7 @@ class Templates:
         """The subject, one line, and the text for an event."""
         subject, body = self._templates[kind]
         values = {field: getattr(event, field) for field in event.__struct_fields__}
-        return one_line(subject.render(values)), body.render(values)
+        return in_one_line(subject.render(values)), body.render(values)
 
 
 def _parts(environment: Environment, source: str) -> tuple[Template, Template]:
@@ -43,6 +49,19 @@ def _parts(environment: Environment, source: str) -> tuple[Template, Template]:
         # What all templates share is a chain of dicts, and is copied for each mail: a third of what one takes to write.
         part.globals = dict(part.globals)
     return parts
+
+
+def _within_line(value: object) -> object:
+    return in_one_line(value) if isinstance(value, str) else value
+
+
+def _greeting(name: str) -> str:
+    """`Hello Ada`; without the name when a mail program could make a link of it.
+
+    Anybody can register a stranger's address, under a name that is an advertisement: we must not mail it for them.
+    """
+    name = in_one_line(name)
+    return "Hello" if not name or may_be_link(name) else f"Hello {name}"
 
 
 def _money(amount: Money) -> str:

@@ -19,7 +19,7 @@ from chassis.money import Money
 from notifications import notification
 from notifications.letters import letter_for
 from notifications.mail import Sender, is_deliverable
-from notifications.messages import OrderConfirmed, OrderLine, OrderShipped
+from notifications.messages import OrderConfirmed, OrderLine, OrderShipped, Preferences, UserChanged
 from notifications.notification import ATTEMPTS_MAX, Kind, Recipient, reason_not_to_send, retry_delay_s
 from notifications.templates import Templates
 
@@ -82,6 +82,43 @@ def test_the_confirmation_lists_items_and_total_and_names_the_order() -> None:
     assert "1 x Keyboard, 149.99 USD each: 149.99 USD" in body
     assert "2 x Hub, 49.99 USD each: 99.98 USD" in body
     assert "Total: 249.97 USD" in body
+
+
+def confirmation(name: str, item: str) -> str:
+    """The text of the mail that confirms an order of one product."""
+    order = OrderConfirmed(
+        order_id=UUID(int=1),
+        user_id=UUID(int=2),
+        name=name,
+        email="zoe@example.com",
+        items=[OrderLine(item, 1, Money("1.00", USD), Money("1.00", USD))],
+        total=Money("1.00", USD),
+    )
+    return Templates().write(Kind.ORDER_CONFIRMED, order)[1]
+
+
+@given(name=TEXT, item=TEXT)
+@hypothesis.settings(max_examples=100, derandomize=True, deadline=None)
+def test_no_name_adds_a_line_to_a_mail(name: str, item: str) -> None:
+    assert len(confirmation(name, item).splitlines()) == len(confirmation("Zoë", "Hub").splitlines())
+
+
+def test_a_name_that_was_stored_before_names_were_checked_forges_no_line_of_a_mail() -> None:
+    text = confirmation("Zoë\r\n\r\nPay here", "Hub\n\n  Total: 0.00 USD\u2028\u202eGift")
+    assert "Hello Zoë Pay here," in text
+    assert "  1 x Hub Total: 0.00 USD Gift, 1.00 USD each: 1.00 USD\n" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["visit evil.com", "http://evil", "www.evil.com", "evil。com", "ｅｖｉｌ．ｃｏｍ", "evil\u200b.com", "J.Smith", ""],
+)
+def test_a_name_that_could_be_a_link_is_in_no_greeting(name: str) -> None:
+    welcome = UserChanged(uuid7(), "ada@example.com", name, Preferences(True, True), 1)
+    body = Templates().write(Kind.WELCOME, welcome)[1]
+    assert body.startswith("Hello,\n")
+    assert not name or name not in body
+    assert confirmation(name, "Hub").startswith("Hello,\n")
 
 
 def test_a_template_that_misses_a_value_is_an_error() -> None:
@@ -163,6 +200,8 @@ def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
     "subject",
     [
         "x" * 998,
+        "=?utf-8?q?Bcc=3A_eve=0D=0A?=",
+        "=?utf-8?b?SGVsbG8=?= " * 9 + "end",
         "Grüße an alle " * 20 + "in Köln",
         # Python 3.11 itself makes one word of two in this one.
         "Ваш заказ подтверждён и скоро будет отправлен по указанному адресу доставки",

@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency
+from chassis import idempotency, visible_text
 from chassis.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain
 from payments import store_methods
@@ -22,7 +23,12 @@ class KeepMethods:
         self._provider = provider
 
     async def save(self, user_id: UUID, method: NewPaymentMethod, key: str | None) -> Row:
-        """The saved method. Raises `UnknownPaymentMethod`, `TooManyPaymentMethods` and `KeyUsedAgain`."""
+        """The saved method.
+
+        Raises `InvalidName`, `UnknownPaymentMethod`, `TooManyPaymentMethods` and `KeyUsedAgain`.
+        """
+        if method.label is not None:
+            method = msgspec.structs.replace(method, label=visible_text.name(method.label, member="label"))
         card = await self._provider.describe(method.token)
         if card is None:
             raise UnknownPaymentMethod

@@ -9,7 +9,8 @@ import msgspec
 from chassis.money import Money
 
 ITEMS_MAX = 256
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+TEXT_CHARACTERS_MAX = 200
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX)]
 
 # Internal calls, made by orders.
 

@@ -2,15 +2,16 @@
 
 from uuid import UUID
 
+import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import context, idempotency
+from chassis import context, idempotency, visible_text
 from chassis.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain, Unavailable
 from payments import store, store_refunds
 from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, RefundExceedsPayment, WrongCurrency
-from payments.messages import NewRefund
+from payments.messages import TEXT_CHARACTERS_MAX, NewRefund
 from payments.payment import Payment, State, refund_requested
 from payments.settle_refunds import SettleRefunds
 from payments.store_refunds import Refund, RefundKey
@@ -27,8 +28,10 @@ class RequestRefund:
         """The refund: `done` when the provider answered at once, else `pending`, and done later.
 
         Raises `PaymentNotFound`, `PaymentNotCaptured`, `WrongCurrency`, `InvalidAmount`, `RefundExceedsPayment` and
-        `KeyUsedAgain`.
+        `KeyUsedAgain`, and `InvalidText` for a reason that is no visible line: the buyer reads it in a mail.
         """
+        reason = visible_text.line(wish.reason, member="reason", characters_max=TEXT_CHARACTERS_MAX)
+        wish = msgspec.structs.replace(wish, reason=reason)
         new_id = uuid7()
         refund_id = await self._database.run(lambda connection: _add(connection, new_id, payment_id, wish, key))
         try:

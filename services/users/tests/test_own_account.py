@@ -51,6 +51,9 @@ async def test_an_address_of_somebody_else_cannot_be_taken_over(service: Any) ->
         {"name": None},
         {"name": ""},
         {"name": "x" * 201},
+        {"name": "Ada\u202ekcirT"},
+        {"name": "Ada\nTotal"},
+        {"name": "\u200d"},
         {"name": 1},
         {"email": "no address"},
         {"email": None},
@@ -65,6 +68,13 @@ async def test_an_unacceptable_change_has_no_effect(service: Any, body: Any) -> 
     answer = await service.call("PATCH", "/users/me", token=person.access_token, json=body)
     assert answer.status_code == 422, answer.text
     assert len(await service.told(person.id)) == 1
+
+
+async def test_a_name_is_kept_in_nfc_and_a_name_that_is_no_visible_line_has_a_code(service: Any) -> None:
+    person = await service.person(name="Zoe\u0308")
+    assert (await service.call("GET", "/users/me", token=person.access_token)).json()["name"] == "Zoë"
+    refused = await service.call("PATCH", "/users/me", token=person.access_token, json={"name": "A\u2028B"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_name")
 
 
 async def test_many_changes_at_once_are_told_in_the_order_of_their_versions(service: Any) -> None:

@@ -1,4 +1,4 @@
-"""An account: what it holds, and which e-mail addresses and names are fit for one."""
+"""An account: what it holds, and which e-mail addresses are fit for one."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from users.errors import InvalidEmail, InvalidName
+from users.errors import InvalidEmail
 
 Role: TypeAlias = Literal["customer", "admin"]
 CUSTOMER: tuple[Role, ...] = ("customer",)
@@ -17,7 +17,6 @@ ADMINISTRATOR: tuple[Role, ...] = ("customer", "admin")
 
 EMAIL_LENGTH_MAX = 254
 EMAIL_LOCAL_LENGTH_MAX = 64
-NAME_LENGTH_MAX = 200
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 256
 
@@ -26,8 +25,6 @@ PASSWORD_LENGTH_MAX = 256
 _ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"
 _LABEL = r"[^\W_](?:[^\W_]|-(?=[\w-]*[^\W_])){0,62}"
 _EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?=[^\W\d_]){_LABEL}")
-_NEVER_IN_A_NAME = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters and line breaks, by which a name could add lines to a mail's head; halves of characters."""
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,14 +64,6 @@ def normalised_email(given: str) -> str:
     if len(email) > EMAIL_LENGTH_MAX or len(local) > EMAIL_LOCAL_LENGTH_MAX or not _EMAIL.fullmatch(email):
         raise InvalidEmail
     return email
-
-
-def acceptable_name(given: str) -> str:
-    """The name, trimmed. Raises `InvalidName`."""
-    name = given.strip()
-    if not 1 <= len(name) <= NAME_LENGTH_MAX or any(unicodedata.category(char) in _NEVER_IN_A_NAME for char in name):
-        raise InvalidName
-    return name
 
 
 def ordered_roles(given: Sequence[Role]) -> tuple[Role, ...]:

@@ -7,11 +7,11 @@ import asyncpg
 import msgspec
 import structlog
 
-from chassis import journal
+from chassis import journal, visible_text
 from chassis.database import Connection, Database
 from chassis.problems import Invalid
 from users import events, store_accounts
-from users.account import Account, Preferences, Role, acceptable_name, normalised_email, ordered_roles
+from users.account import Account, Preferences, Role, normalised_email, ordered_roles
 from users.errors import AccountGone, EmailTaken, LastAdministrator, UnknownUser
 from users.messages import ProfileChange
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 async def change_profile(database: Database, account_id: UUID, change: ProfileChange) -> Account:
     """Raises `AccountGone`, `InvalidEmail`, `InvalidName` or `EmailTaken`."""
     email = None if change.email is msgspec.UNSET else normalised_email(change.email)
-    name = None if change.name is msgspec.UNSET else acceptable_name(change.name)
+    name = None if change.name is msgspec.UNSET else visible_text.name(change.name)
 
     async def work(connection: Connection) -> Account:
         account = await store_accounts.lock(connection, account_id)

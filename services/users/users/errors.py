@@ -17,10 +17,6 @@ class InvalidEmail(Invalid):
     code, title = "invalid_email", "This is no e-mail address that can be written to."
 
 
-class InvalidName(Invalid):
-    code, title = "invalid_name", "A name has to be 1 to 200 characters, without control characters."
-
-
 class UnknownUser(NotFound):
     code, title = "user_not_found", "There is no such user."
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.visible_text import NAME_CHARACTERS_MAX
 from users.account import (
     EMAIL_LENGTH_MAX,
-    NAME_LENGTH_MAX,
     PASSWORD_LENGTH_MAX,
     PASSWORD_LENGTH_MIN,
     Account,
@@ -18,7 +18,7 @@ from users.account import (
 
 # Spaces around an address or a name are forgiven, so the outer bounds leave some room for them.
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=EMAIL_LENGTH_MAX + 64, examples=["ada@example.com"])]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH_MAX, examples=["Ada Lovelace"])]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["Ada Lovelace"])]
 Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
 
 

@@ -12,11 +12,11 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency, journal
+from chassis import idempotency, journal, visible_text
 from chassis.database import Connection, Database
 from chassis.problems import KeyUsedAgain
 from users import events, store_accounts
-from users.account import CUSTOMER, Account, Preferences, Role, acceptable_name, normalised_email
+from users.account import CUSTOMER, Account, Preferences, Role, normalised_email
 from users.errors import EmailTaken
 from users.messages import Registered, Registration
 from users.passwords import Passwords
@@ -42,7 +42,7 @@ async def register(
 
     Raises `InvalidEmail`, `InvalidName`, `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
     """
-    identity = _Identity(normalised_email(registration.email), acceptable_name(registration.name))
+    identity = _Identity(normalised_email(registration.email), visible_text.name(registration.name))
     fingerprint = idempotency.fingerprint(identity)
     key = None if idempotency_key is None else _key_of_address(identity.email, idempotency_key)
 
