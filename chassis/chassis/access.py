@@ -36,7 +36,11 @@ class Authentication(ASGIMiddleware):
         if given:
             try:
                 scope["user"] = await self._verifier.verify(_bearer(given))
-            except (Unauthenticated, Unavailable) as refusal:
+            except Unauthenticated as refusal:
+                # There was a token: a client that has a refresh token uses it now.
+                refusal.challenge = 'Bearer error="invalid_token"'
+                scope["auth"] = refusal
+            except Unavailable as refusal:
                 scope["auth"] = refusal
         await next_app(scope, receive, send)
 
@@ -83,14 +87,28 @@ class OnlyServices:
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
         service = _caller(connection).service
-        if service is None or service not in self._names:
+        if service is None or (self._names and service not in self._names):
             raise Forbidden("This is an internal call.")
         context.act_as(actor.service(service))
 
 
 def services(*names: str) -> Guard:
     """One of the named services."""
+    assert names, "for all of them there is `any_service`"
     return OnlyServices(frozenset(names))
+
+
+any_service = OnlyServices(frozenset())
+"""Each service, those that are yet to come included."""
+
+
+async def confirm_again(connection: Connection) -> None:
+    """For an answer that goes on for long: raise what the same request would be refused with if it were made now.
+
+    Asks nobody outside this process, but in users its database.
+    """
+    verifier: TokenVerifier = connection.app.state.verifier
+    await verifier.confirm(connection.user)
 
 
 def _caller(connection: Connection) -> Caller:

@@ -18,7 +18,7 @@ from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from chassis import access, actor, context, metrics, openapi, problems, strict_json, tracing
+from chassis import access, actor, context, metrics, openapi, problems, revocations, strict_json, tracing
 from chassis.lifecycle import Part, Parts
 from chassis.problems import Malformed, Overloaded, Unavailable, UnsupportedType
 from chassis.query_parameters import declared_parameters, refuse_undeclared_parameters
@@ -28,6 +28,8 @@ BODY_BYTES_MAX = 64 * 1024
 INTERNAL_BODY_BYTES_MAX = 8 * 1024 * 1024
 """For internal endpoints that take a batch: `request_max_body_size=INTERNAL_BODY_BYTES_MAX`."""
 _UNGUARDED_PATHS = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
+_UNTRACED_PATHS = _UNGUARDED_PATHS | {revocations.PATH}
+"""Probes, scrapes and the services' own polls come every second, and tell nothing by the way that they take."""
 _log = structlog.get_logger()
 
 IsHealthy = Callable[[], Awaitable[bool]]
@@ -97,8 +99,7 @@ class RequestContext(ASGIMiddleware):
                         )
                 await send(message)
 
-            # Probes and scrapes come every second, and tell nothing by the way that they take.
-            span = tracing.request(method, correlation) if scope["path"] not in _UNGUARDED_PATHS else tracing.NOT_TRACED
+            span = tracing.request(method, correlation) if scope["path"] not in _UNTRACED_PATHS else tracing.NOT_TRACED
             with span as tell_answer:
                 await next_app(scope, receive, answer)
                 tell_answer(scope.get("path_template"), status)
@@ -191,6 +192,7 @@ def application(
         **options,
     )
     declared = declared_parameters(app)
+    app.state.verifier = verifier
     app.asgi_handler = RequestContext()(app.asgi_handler)
     _assert_guarded(app)
     openapi.describe(app)

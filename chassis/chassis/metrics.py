@@ -24,6 +24,10 @@ MESSAGES_WAITING = Gauge(
 )
 DEAD_LETTERS_KEPT = Gauge("cartwright_dead_letters_kept", "Dead letters that nobody has redriven yet.", ["group"])
 DEAD_LETTERS = Counter("cartwright_dead_letters_total", "Events that failed for good.", ["group", "type"])
+REVOCATIONS_AGE = Gauge(
+    "cartwright_revocations_age_seconds",
+    "Time since users last told which access tokens are revoked; since the start, when it has not yet.",
+)
 BREAKER_OPEN = Gauge(
     "cartwright_breaker_open", "1 while calls to this replica are held back, else 0.", ["target", "address"]
 )

@@ -40,7 +40,14 @@ class KeyRequired(Malformed):
 
 
 class Unauthenticated(Refusal):
+    """`challenge` is the header field `WWW-Authenticate` (RFC 6750, section 3)."""
+
     status, code, title = 401, "unauthenticated", "A valid access token is needed."
+    challenge: str = "Bearer"
+
+
+class TokenRevoked(Unauthenticated):
+    code, title = "token_revoked", "This access token was revoked: refresh it, or sign in again."
 
 
 class Forbidden(Refusal):
@@ -132,8 +139,8 @@ def refusal_to_problem(refusal: Refusal) -> ProblemDetailsException:
     headers: dict[str, str] = {}
     if refusal.retry_after_s is not None:
         headers["retry-after"] = str(refusal.retry_after_s)
-    if refusal.status == Unauthenticated.status:
-        headers["www-authenticate"] = "Bearer"
+    if isinstance(refusal, Unauthenticated):
+        headers["www-authenticate"] = refusal.challenge
     answer.headers = headers or None
     return answer
 

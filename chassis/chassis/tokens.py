@@ -1,7 +1,8 @@
 """Who speaks: access tokens of people (signed by the users service) and service tokens (signed by each service itself).
 
-Both are JWTs with ES256 and nothing else: the algorithm is never taken from the token. A verified token is remembered
-until it expires, since checking a signature costs more than all the rest of a small request.
+Both are JWTs with ES256 and nothing else: the algorithm is never taken from the token. A verified token is remembered,
+since checking a signature costs more than all the rest of a small request. Whether it has expired, and whether its
+rights still hold, is checked at each use.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import time
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -31,12 +32,18 @@ _log = structlog.get_logger()
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request: a person with roles, or a service. An anonymous caller is neither."""
+    """Who makes a request: a person with roles, or a service. An anonymous caller is neither.
+
+    `account_version` is the version of the account of which the token was made. Times are seconds since 1970.
+    """
 
     user_id: UUID | None = None
     roles: frozenset[str] = frozenset()
     service: str | None = None
     session_id: str | None = None
+    account_version: int = 0
+    issued_at: float = 0.0
+    expires_at: float = 0.0
 
     @property
     def is_administrator(self) -> bool:
@@ -44,6 +51,13 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 ANONYMOUS = Caller()
+
+
+class Rights(Protocol):
+    """Knows whether a token is as good as it was when it was issued."""
+
+    async def confirm(self, caller: Caller) -> None:
+        """Raises `TokenRevoked`, or `Unavailable` when that cannot be told. Is called with people only."""
 
 
 class ServiceTokens:
@@ -102,6 +116,11 @@ class UserKeys:
             raise Unavailable("The keys that access tokens are checked with are not available at the moment.")
         return self._keys.get(key_id)
 
+    async def refresh(self) -> None:
+        """Forget the keys that users has withdrawn, unless users cannot be asked."""
+        async with self._lock:
+            await self._refetch()
+
     async def _refetch(self) -> None:
         try:
             self._keys = keys_by_id(await self._fetch())
@@ -125,35 +144,53 @@ class _Person(msgspec.Struct, frozen=True):
     """The claims of an access token that make a `Caller`."""
 
     sub: UUID
+    iat: float
+    exp: float
     roles: list[str] = []
     sid: str | None = None
+    ver: int = 0
+    """Zero where a replica of an older version has issued it: any revocation of the account refuses it."""
 
 
 class TokenVerifier:
-    """Turns a bearer token into a `Caller`."""
+    """Turns a bearer token into a `Caller`. `rights` are asked each time, about remembered tokens too."""
 
-    def __init__(self, *, service: str, issuer: str, user_keys: UserKeys, service_keys: str) -> None:
+    def __init__(self, *, service: str, issuer: str, user_keys: UserKeys, rights: Rights, service_keys: str) -> None:
         self._service = service
         self._issuer = issuer
+        self._rights = rights
         self._user_keys = user_keys
         self._service_keys = keys_by_id(msgspec.json.decode(service_keys))
-        self._remembered: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._remembered: OrderedDict[str, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """The caller whom `token` stands for. Raises `Unauthenticated`, or `Unavailable` while no keys are known."""
+        """The caller whom `token` stands for.
+
+        Raises `Unauthenticated`, or `Unavailable` while it is not known which keys or which rights are good.
+        """
         remembered = self._remembered.get(token)
-        if remembered is not None and time.time() < remembered[1]:
-            return remembered[0]
-        try:
-            caller, expires_at = await self._check(token)
-        except (JoseError, ValueError, KeyError, TypeError, UnicodeError, RecursionError) as error:
-            raise Unauthenticated(f"The access token is not accepted: {type(error).__name__}.") from None
-        self._remembered[token] = (caller, expires_at)
-        while len(self._remembered) > _REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+        caller = remembered if remembered is not None else await self._checked(token)
+        await self.confirm(caller)
+        if remembered is None:
+            self._remembered[token] = caller
+            while len(self._remembered) > _REMEMBERED_MAX:
+                self._remembered.popitem(last=False)
         return caller
 
-    async def _check(self, token: str) -> tuple[Caller, float]:
+    async def confirm(self, caller: Caller) -> None:
+        """Raise what `verify` would raise now for the token of `caller`: for answers that go on for long."""
+        if time.time() >= caller.expires_at:
+            raise Unauthenticated("The access token has expired.")
+        if caller.user_id is not None:
+            await self._rights.confirm(caller)
+
+    async def _checked(self, token: str) -> Caller:
+        try:
+            return await self._check(token)
+        except (JoseError, ValueError, KeyError, TypeError, UnicodeError, RecursionError) as error:
+            raise Unauthenticated(f"The access token is not accepted: {type(error).__name__}.") from None
+
+    async def _check(self, token: str) -> Caller:
         header = msgspec.json.decode(_header_of(token), type=dict[str, Any])
         key_id = header.get("kid")
         if header.get("alg") != "ES256" or not isinstance(key_id, str):
@@ -165,30 +202,34 @@ class TokenVerifier:
         if key is None:
             raise Unauthenticated("The access token is not accepted: its key is not known.")
         claims = jwt.decode(token, key, algorithms=["ES256"]).claims
-        expires_at = float(claims["exp"])
-        if time.time() >= expires_at:
-            raise Unauthenticated("The access token has expired.")
         if float(claims["iat"]) > time.time() + _CLOCK_SKEW_S:
             raise Unauthenticated("The access token is from the future.")
-        if by_service:
-            return self._service_caller(claims, key_id), expires_at
-        return self._person(claims), expires_at
+        return self._service_caller(claims, key_id) if by_service else self._person(claims)
 
     def _service_caller(self, claims: Mapping[str, Any], key_id: str) -> Caller:
         expected = {"iss": f"service:{key_id}", "sub": key_id, "aud": self._service, "typ": "service"}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise Unauthenticated("The service token is meant for another use.")
-        return Caller(service=key_id)
+        return Caller(service=key_id, expires_at=float(claims["exp"]))
 
     def _person(self, claims: Mapping[str, Any]) -> Caller:
         expected = {"iss": self._issuer, "aud": AUDIENCE, "typ": "access"}
         if any(claims.get(name) != value for name, value in expected.items()):
             raise Unauthenticated("The token is none for access.")
         person = msgspec.convert(claims, _Person)
-        return Caller(user_id=person.sub, roles=frozenset(person.roles), session_id=person.sid)
+        return Caller(
+            user_id=person.sub,
+            roles=frozenset(person.roles),
+            session_id=person.sid,
+            account_version=person.ver,
+            issued_at=person.iat,
+            expires_at=person.exp,
+        )
 
 
-def access_claims(*, issuer: str, user_id: UUID, roles: list[str], session_id: str, lifetime_s: int) -> dict[str, Any]:
+def access_claims(
+    *, issuer: str, user_id: UUID, account_version: int, roles: list[str], session_id: str, lifetime_s: int
+) -> dict[str, Any]:
     """The claims of an access token, as `TokenVerifier` expects them."""
     now = int(time.time())
     return {
@@ -197,6 +238,7 @@ def access_claims(*, issuer: str, user_id: UUID, roles: list[str], session_id: s
         "sub": str(user_id),
         "roles": roles,
         "sid": session_id,
+        "ver": account_version,
         "iat": now,
         "exp": now + lifetime_s,
         "jti": str(uuid7()),

@@ -14,6 +14,7 @@ from litestar import Litestar, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 
+from cartwright.embedded.scratch_service import NothingRevoked
 from chassis import access, context, problems
 from chassis.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
 from chassis.idempotency import IdempotencyKey, accepted_key
@@ -133,7 +134,13 @@ def verifier(user_jwks: str, service_jwks: str) -> TokenVerifier:
     async def fetch() -> dict[str, Any]:
         return json.loads(user_jwks)  # type: ignore[no-any-return]
 
-    return TokenVerifier(service="things", issuer="cartwright", user_keys=UserKeys(fetch), service_keys=service_jwks)
+    return TokenVerifier(
+        service="things",
+        issuer="cartwright",
+        user_keys=UserKeys(fetch),
+        rights=NothingRevoked(),
+        service_keys=service_jwks,
+    )
 
 
 def _build(verifier: TokenVerifier, gate: Gate, healthy: Callable[[], bool] = lambda: True) -> Litestar:
@@ -403,7 +410,8 @@ async def test_each_guard_lets_in_whom_it_names(
             assert_problem(answer, 403, "forbidden")
         else:
             assert_problem(answer, 401, "unauthenticated")
-            assert answer.headers["www-authenticate"] == "Bearer"
+            # RFC 6750, section 3.1: a client without a token is told no error.
+            assert answer.headers["www-authenticate"] == ('Bearer error="invalid_token"' if token else "Bearer")
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "bearer noise", b"Bearer \xff"])

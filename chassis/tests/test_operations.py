@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
+from cartwright.embedded.scratch_service import NothingRevoked
 from chassis import inbox, journal, operations
 from chassis.application import application
 from chassis.consumer import Consumer
@@ -68,7 +69,11 @@ def app(database: Database, relay: Relay, effects: Effects, user_jwks: str, serv
         routes=operations.routes(database, relay=relay, consumer=consumer),
         parts=[],
         verifier=TokenVerifier(
-            service="things", issuer="cartwright", user_keys=UserKeys(fetch), service_keys=service_jwks
+            service="things",
+            issuer="cartwright",
+            user_keys=UserKeys(fetch),
+            rights=NothingRevoked(),
+            service_keys=service_jwks,
         ),
         is_healthy=is_healthy,
     )

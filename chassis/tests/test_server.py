@@ -22,6 +22,7 @@ from chassis.application import application
 from chassis.server import run
 from chassis.settings import StatelessSettings
 from chassis.tokens import TokenVerifier, UserKeys
+from cartwright.embedded.scratch_service import NothingRevoked
 
 @get("/slow", guards=[access.anyone])
 async def slow() -> str:
@@ -37,7 +38,11 @@ async def is_healthy():
 
 def build(settings):
     verifier = TokenVerifier(
-        service="test", issuer=settings.token_issuer, user_keys=UserKeys(fetch), service_keys=settings.service_keys
+        service="test",
+        issuer=settings.token_issuer,
+        user_keys=UserKeys(fetch),
+        rights=NothingRevoked(),
+        service_keys=settings.service_keys,
     )
     return application(
         name="test", description="", version="1", routes=[slow], parts=[], verifier=verifier, is_healthy=is_healthy

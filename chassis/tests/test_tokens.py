@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
 from cartwright.embedded import keys
+from cartwright.embedded.scratch_service import NothingRevoked
 from chassis.problems import Unauthenticated, Unavailable
 from chassis.tokens import AUDIENCE, Caller, ServiceTokens, TokenVerifier, UserKeys, access_claims
 
@@ -43,7 +44,17 @@ def key_server(user_jwks: str) -> KeyServer:
 @pytest.fixture
 def verifier(key_server: KeyServer, service_jwks: str) -> TokenVerifier:
     return TokenVerifier(
-        service="orders", issuer="cartwright", user_keys=UserKeys(key_server.fetch), service_keys=service_jwks
+        service="orders",
+        issuer="cartwright",
+        user_keys=UserKeys(key_server.fetch),
+        rights=NothingRevoked(),
+        service_keys=service_jwks,
+    )
+
+
+def claims_of(*roles: str) -> dict[str, Any]:
+    return access_claims(
+        issuer="cartwright", user_id=USER, account_version=2, roles=[*roles], session_id="s", lifetime_s=900
     )
 
 
@@ -52,10 +63,7 @@ def sign(user_key: str) -> Callable[..., str]:
     """`sign(exp=...)` signs good claims with some of them changed; None takes one away."""
 
     def sign(header: dict[str, Any] | None = None, key: str | None = None, **changes: Any) -> str:
-        claims = (
-            access_claims(issuer="cartwright", user_id=USER, roles=["customer"], session_id="s", lifetime_s=900)
-            | changes
-        )
+        claims = claims_of("customer") | changes
         signing_key = ECKey.import_key(json.loads(key or user_key))
         present = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode({"alg": "ES256", "kid": signing_key.kid, **(header or {})}, present, signing_key)
@@ -64,14 +72,24 @@ def sign(user_key: str) -> Callable[..., str]:
 
 
 async def test_an_access_token_stands_for_a_person(verifier: TokenVerifier, sign: Callable[..., str]) -> None:
-    caller = await verifier.verify(sign(roles=["customer", "admin"]))
-    assert caller == Caller(user_id=USER, roles=frozenset({"customer", "admin"}), session_id="s")
+    issued_at = int(time.time()) - 5
+    caller = await verifier.verify(sign(roles=["customer", "admin"], iat=issued_at, exp=issued_at + 900))
+    assert caller == Caller(
+        user_id=USER,
+        roles=frozenset({"customer", "admin"}),
+        session_id="s",
+        account_version=2,
+        issued_at=issued_at,
+        expires_at=issued_at + 900,
+    )
     assert caller.is_administrator
 
 
 async def test_a_service_token_stands_for_a_service(verifier: TokenVerifier, service_keys: dict[str, str]) -> None:
     token = ServiceTokens("storefront", service_keys["storefront"]).token_for("orders")
-    assert await verifier.verify(token) == Caller(service="storefront")
+    caller = await verifier.verify(token)
+    assert caller == Caller(service="storefront", expires_at=caller.expires_at)
+    assert caller.expires_at > time.time()
 
 
 def _part(value: dict[str, Any] | bytes) -> str:
@@ -80,7 +98,7 @@ def _part(value: dict[str, Any] | bytes) -> str:
 
 
 async def test_an_unsigned_token_is_refused(verifier: TokenVerifier, sign: Callable[..., str]) -> None:
-    claims = access_claims(issuer="cartwright", user_id=USER, roles=["admin"], session_id="s", lifetime_s=900)
+    claims = claims_of("admin")
     with pytest.raises(Unauthenticated, match="only ES256"):
         await verifier.verify(f"{_part({'alg': 'none', 'kid': 'test-users'})}.{_part(claims)}.")
     head, body, _ = sign().split(".")
@@ -94,7 +112,7 @@ async def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(
 ) -> None:
     public = json.loads(user_jwks)["keys"][0]
     secret = json.dumps(public).encode() if form == "jwk" else ECKey.import_key(public).as_pem(private=False)
-    claims = access_claims(issuer="cartwright", user_id=USER, roles=["admin"], session_id="s", lifetime_s=900)
+    claims = claims_of("admin")
     for algorithm in ("HS256", "ES256"):
         # In the second round the header does not say what was done.
         signed = f"{_part({'alg': algorithm, 'kid': 'test-users'})}.{_part(claims)}"
@@ -141,7 +159,7 @@ async def test_a_token_with_a_claim_that_is_wrong_is_refused(
 async def test_a_token_with_a_header_that_is_wrong_is_refused(
     verifier: TokenVerifier, user_key: str, header: dict[str, Any]
 ) -> None:
-    claims = access_claims(issuer="cartwright", user_id=USER, roles=[], session_id="s", lifetime_s=900)
+    claims = claims_of()
     signed = f"{_part({'alg': 'ES256', 'kid': 'test-users', **header})}.{_part(claims)}"
     key = ECKey.import_key(json.loads(user_key))
     signature = ES256.sign(signed.encode(), key)
@@ -150,7 +168,7 @@ async def test_a_token_with_a_header_that_is_wrong_is_refused(
 
 
 async def test_the_hand_made_token_with_nothing_wrong_is_accepted(verifier: TokenVerifier, user_key: str) -> None:
-    claims = access_claims(issuer="cartwright", user_id=USER, roles=[], session_id="s", lifetime_s=900)
+    claims = claims_of()
     signed = f"{_part({'alg': 'ES256', 'kid': 'test-users'})}.{_part(claims)}"
     signature = ES256.sign(signed.encode(), ECKey.import_key(json.loads(user_key)))
     assert (await verifier.verify(f"{signed}.{_part(signature)}")).user_id == USER
@@ -236,6 +254,7 @@ async def test_a_new_signing_key_is_fetched_when_it_is_met(
         service="orders",
         issuer="cartwright",
         user_keys=UserKeys(key_server.fetch, refetch_s_min=0),
+        rights=NothingRevoked(),
         service_keys=service_jwks,
     )
     await verifier.verify(sign())
@@ -263,6 +282,7 @@ async def test_keys_go_on_to_serve_while_users_is_away(
         service="orders",
         issuer="cartwright",
         user_keys=UserKeys(key_server.fetch, refetch_s_min=0),
+        rights=NothingRevoked(),
         service_keys=service_jwks,
     )
     await verifier.verify(sign())

@@ -135,6 +135,7 @@ CASES = {
         {'cartwright_breaker_open{job="orders",target="catalog",address="http://1"}': "1 0 1 1 1 0 1 1x100"},
         {'cartwright_breaker_open{job="orders",target="catalog",address="http://1"}': "1 1 0x100"},
     ),
+    "RevocationsStale": gauge("cartwright_revocations_age_seconds", 40, 1.5, job="catalog"),
     "ProviderSilent": Case(provider(unknown=10), provider(unknown=1)),
     "PaymentAnomaly": Case(
         {'cartwright_payment_anomalies_total{job="payments"}': "0x50 1x50"},

@@ -43,7 +43,15 @@ def sign_access_token(
     seconds: int = ACCESS_TOKEN_SECONDS,
 ) -> str:
     """A user's access token as the users service makes them. `seconds` may be negative: a token that has expired."""
-    claims = {"iss": issuer, "sub": user_id, "aud": AUDIENCE, "roles": list(roles), "typ": "access"}
+    claims = {
+        "iss": issuer,
+        "sub": user_id,
+        "aud": AUDIENCE,
+        "roles": list(roles),
+        "sid": str(uuid.uuid4()),
+        "ver": 1,
+        "typ": "access",
+    }
     return _sign(private_key, claims, seconds)
 
 

@@ -3,12 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import uvicorn
 from litestar import Litestar
 
+from chassis.tokens import Caller
+
 WAIT_S_MAX = 15.0
+NO_REVOCATIONS: dict[str, Any] = {"items": [], "cursor": "3:3:", "issued_before": None}
+"""What a users service that a test plays answers at /revocations."""
+
+
+class NothingRevoked:
+    """The `Rights` of a service that stands alone: each token is as good as when it was issued."""
+
+    async def confirm(self, caller: Caller) -> None:
+        """Good."""
 
 
 async def until(condition: Callable[[], Awaitable[bool] | bool], what: str = "", seconds: float = WAIT_S_MAX) -> None:

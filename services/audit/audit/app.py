@@ -1,8 +1,6 @@
 """Puts the audit service together."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar
 
@@ -16,13 +14,15 @@ from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
-from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import ServiceTokens, TokenVerifier
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 def build(settings: Settings) -> Litestar:
     users = ServiceClient("users", settings.users_url, ServiceTokens("audit", settings.service_key))
+    revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
     broker = broker_for(settings.events_url, "audit")
     lines = LinesFile(Path(settings.data_dir) / settings.lines_name, database)
@@ -30,19 +30,17 @@ def build(settings: Settings) -> Litestar:
         group="audit", types=["*"], broker=broker, database=database, handle=record_events, after_commit=lines.wake
     )
 
-    async def fetch_user_keys() -> Mapping[str, Any]:
-        return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
-
     return application(
         name="audit",
         description="The journal of every event, and whether it is intact. For administrators.",
         version="1.0.0",
         routes=[*routes(database), *operations.routes(database, consumer=consumer, tell=record_own)],
-        parts=[users, database, lines, broker, consumer],
+        parts=[users, revocations, database, lines, broker, consumer],
         verifier=TokenVerifier(
             service="audit",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(fetch_user_keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

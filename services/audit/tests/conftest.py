@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from audit.app import MIGRATIONS, build
 from audit.settings import Settings
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
 from chassis.database import Database
 
 
@@ -34,8 +35,12 @@ async def users_url(user_jwks: str) -> AsyncIterator[str]:
     async def keys(_: web.Request) -> web.Response:
         return web.Response(text=user_jwks, content_type="application/json")
 
+    async def no_revocations(_: web.Request) -> web.Response:
+        return web.json_response(NO_REVOCATIONS)
+
     peer = web.Application()
     peer.router.add_get("/.well-known/jwks.json", keys)
+    peer.router.add_get("/revocations", no_revocations)
     async with TestServer(peer) as server:
         yield str(server.make_url(""))
 

@@ -1,7 +1,6 @@
 """Puts the catalog service together."""
 
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -17,7 +16,8 @@ from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.relay import Relay
-from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import ServiceTokens, TokenVerifier
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -25,14 +25,12 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 def build(settings: Settings) -> Litestar:
     """The application; its parts start with it."""
     users = ServiceClient("users", settings.users_url, ServiceTokens("catalog", settings.service_key))
+    revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
     broker = broker_for(settings.events_url, "catalog")
     relay = Relay("catalog", database, broker)
     desk = ReservationDesk(database)
     listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)
-
-    async def fetch_user_keys() -> dict[str, Any]:
-        return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
 
     return application(
         name="catalog",
@@ -45,6 +43,7 @@ def build(settings: Settings) -> Litestar:
         ],
         parts=[
             users,
+            revocations,
             database,
             DemoShop(database, settings.demo_shop),
             desk,
@@ -55,7 +54,8 @@ def build(settings: Settings) -> Litestar:
         verifier=TokenVerifier(
             service="catalog",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(fetch_user_keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

@@ -23,6 +23,7 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
 from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product
@@ -120,8 +121,12 @@ async def fake_users(user_jwks: str) -> AsyncIterator[str]:
     async def keys(_: web.Request) -> web.Response:
         return web.Response(text=user_jwks, content_type="application/json")
 
+    async def no_revocations(_: web.Request) -> web.Response:
+        return web.json_response(NO_REVOCATIONS)
+
     users = web.Application()
     users.router.add_get("/.well-known/jwks.json", keys)
+    users.router.add_get("/revocations", no_revocations)
     async with TestServer(users) as server:
         yield str(server.make_url("/"))
 

@@ -12,7 +12,8 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
-from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import ServiceTokens, TokenVerifier
 from notifications.find_addresses import FindAddresses
 from notifications.http import routes
 from notifications.mail_server import MailServer
@@ -30,6 +31,7 @@ WATCH_S = 5.0
 
 def build(settings: Settings) -> Litestar:
     client = ServiceClient("users", settings.users_url, ServiceTokens("notifications", settings.service_key))
+    revocations = RevocationFollower(client)
     users = Users(client)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
     broker = broker_for(settings.events_url, "notifications")
@@ -50,11 +52,12 @@ def build(settings: Settings) -> Litestar:
         description="Who was told what, by mail.",
         version="1.0.0",
         routes=[*routes(database, relay.wake), *operations.routes(database, relay=relay, consumer=consumer)],
-        parts=[client, database, broker, relay, sender, finder, watch, consumer],
+        parts=[client, revocations, database, broker, relay, sender, finder, watch, consumer],
         verifier=TokenVerifier(
             service="notifications",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(users.signing_keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

@@ -1,7 +1,6 @@
 """What notifications asks of the users service."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.client import ServiceClient
@@ -18,7 +17,3 @@ class Users:
             "POST", "/users/lookup", UsersFound, body=UsersAsked(list(user_ids)), idempotent=True
         )
         return answer.items
-
-    async def signing_keys(self) -> Mapping[str, Any]:
-        """The JWKS that access tokens are checked with."""
-        return await self._client.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
 from chassis.database import Connection, Database
 from notifications.app import MIGRATIONS, build
 from notifications.settings import Settings
@@ -112,6 +113,9 @@ class UsersPeer:
     async def keys(self, _: web.Request) -> web.Response:
         return web.Response(text=self._jwks, content_type="application/json")
 
+    async def no_revocations(self, _: web.Request) -> web.Response:
+        return web.json_response(NO_REVOCATIONS)
+
     async def look_up(self, request: web.Request) -> web.Response:
         if self.is_down:
             return web.Response(status=500)
@@ -124,6 +128,7 @@ async def users_peer(user_jwks: str) -> AsyncIterator[UsersPeer]:
     users = UsersPeer(user_jwks)
     peer = web.Application()
     peer.router.add_get("/.well-known/jwks.json", users.keys)
+    peer.router.add_get("/revocations", users.no_revocations)
     peer.router.add_post("/users/lookup", users.look_up)
     async with TestServer(peer) as server:
         users.url = str(server.make_url(""))

@@ -12,7 +12,8 @@ from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.relay import Relay
-from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import ServiceTokens, TokenVerifier
 from orders import consumer, http, http_cart, http_operations
 from orders.cancel_order import OrderCanceller
 from orders.catalog import Catalog
@@ -40,6 +41,7 @@ def build(settings: Settings) -> Litestar:
 
     tokens = ServiceTokens("orders", settings.service_key)
     users_client = ServiceClient("users", settings.users_url, tokens)
+    revocations = RevocationFollower(users_client)
     catalog_client = ServiceClient("catalog", settings.catalog_url, tokens)
     payments_client = ServiceClient("payments", settings.payments_url, tokens)
     users, catalog, payments = Users(users_client), Catalog(catalog_client), Payments(payments_client)
@@ -86,11 +88,12 @@ def build(settings: Settings) -> Litestar:
             *http_operations.ROUTES,
             *operations.routes(database, relay=relay, consumer=listener),
         ],
-        parts=[users_client, catalog_client, payments_client, database, broker, relay, sweeper, listener],
+        parts=[users_client, revocations, catalog_client, payments_client, database, broker, relay, sweeper, listener],
         verifier=TokenVerifier(
             service="orders",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(users.keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

@@ -1,7 +1,6 @@
-"""Users, as orders calls it: the signing keys, and who somebody is when no event has told yet."""
+"""Users, as orders calls it: who somebody is when no event has told yet."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from chassis.client import ServiceClient
@@ -18,7 +17,3 @@ class Users:
             "POST", "/users/lookup", KnownUsers, body=LookupUsers(list(user_ids)), idempotent=True
         )
         return answer.items
-
-    async def keys(self) -> dict[str, Any]:
-        """The JWKS that access tokens are checked with."""
-        return await self._client.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
+
 Fault = Callable[[web.Request, Callable[[], Awaitable[web.Response]]], Awaitable[web.Response]]
 
 
@@ -287,6 +289,7 @@ class FakeUsers(Fake):
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/.well-known/jwks.json", self._handler(lambda _: self._jwks))
+        app.router.add_get("/revocations", self._handler(lambda _: NO_REVOCATIONS))
         app.router.add_post("/users/lookup", self._handler(self._look_up))
         return app
 

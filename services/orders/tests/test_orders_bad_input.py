@@ -123,7 +123,7 @@ async def test_an_order_needs_somebody_who_is_signed_in(buyer: Buyer, service_to
         buyer.token = token
         status, problem, headers = await buyer.call("POST", "/orders", raw=order_with().encode())
         assert (status, problem["code"]) == (401, "unauthenticated")
-        assert headers["WWW-Authenticate"] == "Bearer"
+        assert headers["WWW-Authenticate"].startswith("Bearer")
     buyer.token = service_token("catalog", "orders")
     assert (await buyer.call("POST", "/orders", raw=order_with().encode()))[0] == 403
 

@@ -1,7 +1,6 @@
 """Puts the payments service together."""
 
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar
 
@@ -13,7 +12,8 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
-from chassis.tokens import ServiceTokens, TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import ServiceTokens, TokenVerifier
 from payments import consumer, http_internal, http_ledger, http_methods, http_payments
 from payments.authorize_payments import AuthorizePayments
 from payments.choose_method import ChooseMethod
@@ -35,6 +35,7 @@ GATHER_S = 0.1
 def build(settings: Settings) -> Litestar:
     tokens = ServiceTokens("payments", settings.service_key)
     users = ServiceClient("users", settings.users_url, tokens)
+    revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
     broker = broker_for(settings.events_url, "payments")
     relay = Relay("payments", database, broker)
@@ -58,9 +59,6 @@ def build(settings: Settings) -> Litestar:
         after_commit=wake_loops,
     )
 
-    async def fetch_user_keys() -> dict[str, Any]:
-        return await users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
-
     authorization = AuthorizePayments(database, provider, ChooseMethod(database, provider, DEFAULT_TOKEN), relay.wake)
     return application(
         name="payments",
@@ -77,6 +75,7 @@ def build(settings: Settings) -> Litestar:
         ],
         parts=[
             users,
+            revocations,
             database,
             payments_loop,
             refunds_loop,
@@ -87,7 +86,8 @@ def build(settings: Settings) -> Litestar:
         verifier=TokenVerifier(
             service="payments",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(fetch_user_keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 
 from cartwright.embedded.scratch import ScratchNats
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
 from chassis.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings
@@ -45,18 +46,20 @@ async def database(module_database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def users_url(user_jwks: str) -> Iterator[str]:
-    """The users service, as far as payments asks it: the keys of access tokens."""
+    """The users service, as far as payments asks it: the keys of access tokens, and which of these are revoked."""
 
-    class Keys(BaseHTTPRequestHandler):
+    no_revocations = msgspec.json.encode(NO_REVOCATIONS)
+
+    class Users(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(user_jwks.encode())
+            self.wfile.write(no_revocations if self.path.startswith("/revocations") else user_jwks.encode())
 
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Users)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

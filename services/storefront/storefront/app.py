@@ -5,7 +5,8 @@ from pathlib import Path
 from litestar import Litestar
 
 from chassis.application import application
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.revocations import RevocationFollower
+from chassis.tokens import TokenVerifier
 from storefront import http, pages
 from storefront.contracts import read_contracts
 from storefront.openapi import OpenApiDocuments
@@ -17,6 +18,7 @@ VERSION = "1.0.0"
 
 def build(settings: Settings) -> Litestar:
     peers = peers_of(settings)
+    revocations = RevocationFollower(peers.users)
     documents = OpenApiDocuments(peers.by_name())
     contracts = read_contracts(Path(settings.contracts_dir))
 
@@ -29,11 +31,12 @@ def build(settings: Settings) -> Litestar:
         description="Joins the answers of the others: order details in one call, and the web pages.",
         version=VERSION,
         routes=[*http.routes(peers), *pages.routes(peers, documents, contracts, VERSION)],
-        parts=list(peers.by_name().values()),
+        parts=[*peers.by_name().values(), revocations],
         verifier=TokenVerifier(
             service="storefront",
             issuer=settings.token_issuer,
-            user_keys=UserKeys(peers.user_keys),
+            user_keys=revocations.keys,
+            rights=revocations,
             service_keys=settings.service_keys,
         ),
         is_healthy=is_healthy,

@@ -1,7 +1,6 @@
 """The other services, as the storefront calls them: one client each."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -20,10 +19,6 @@ class Peers(msgspec.Struct, frozen=True):
 
     def by_name(self) -> Mapping[str, ServiceClient]:
         return msgspec.structs.asdict(self)
-
-    async def user_keys(self) -> Mapping[str, Any]:
-        """The public keys of access tokens, as users publishes them."""
-        return await self.users.call("GET", "/.well-known/jwks.json", dict[str, Any], idempotent=True)
 
 
 def peers_of(settings: Settings) -> Peers:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from cartwright.embedded.scratch_service import NO_REVOCATIONS
 from storefront.app import build
 from storefront.settings import CONTRACTS, Settings
 
@@ -70,6 +71,7 @@ async def peers(user_jwks: str) -> AsyncIterator[dict[str, FakePeer]]:
         await peer.start()
     order = contract("orders.order")["response"]["examples"][0]
     running["users"].answers["GET /.well-known/jwks.json"] = user_jwks.encode()
+    running["users"].answers["GET /revocations"] = NO_REVOCATIONS
     running["orders"].answers[f"GET /orders/{order['id']}"] = order
     running["catalog"].answers["POST /products/lookup"] = contract("catalog.products-lookup")["response"]["examples"][0]
     running["catalog"].answers["GET /products"] = contract("catalog.products")["response"]["examples"][0]

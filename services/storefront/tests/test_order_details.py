@@ -224,9 +224,10 @@ async def test_the_storefront_is_ready_while_every_peer_is_down(settings: Settin
 
 
 async def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(
-    client: Client, peers: Any, as_customer: dict[str, str], order_id: str
+    serve: Any, settings: Settings, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     await peers["users"].stop()
+    client = await serve(build(settings))
 
     answer = await client.get(f"/orders/{order_id}/details", headers=as_customer)
 

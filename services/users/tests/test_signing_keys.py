@@ -73,7 +73,7 @@ async def let_time_pass(database: Database, seconds: float) -> None:
 
 
 def signed_with(keys: SigningKeys) -> str:
-    token = keys.sign(Session(id=uuid7(), account_id=uuid7(), roles=("customer",)))
+    token = keys.sign(Session(id=uuid7(), account_id=uuid7(), account_version=1, roles=("customer",)))
     jwks = KeySet.import_key_set(msgspec.to_builtins(keys.public_keys()))
     return str(jwt.decode(token, jwks, algorithms=["ES256"]).header["kid"])
 

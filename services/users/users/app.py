@@ -13,6 +13,7 @@ from chassis.lifecycle import Loop
 from chassis.relay import Relay
 from chassis.tokens import TokenVerifier, UserKeys
 from users import http_accounts, http_sessions
+from users.account_rights import AccountRights
 from users.first_administrator import FirstAdministrator
 from users.housekeeping import clear_out
 from users.passwords import Passwords
@@ -63,6 +64,7 @@ def build(settings: Settings) -> Litestar:
             issuer=settings.token_issuer,
             # Read from memory, so there is nothing to spare by waiting.
             user_keys=UserKeys(signing_keys.published, refetch_s_min=0.0),
+            rights=AccountRights(database),
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,

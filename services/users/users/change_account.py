@@ -1,6 +1,8 @@
-"""Changes an account: profile, preferences, roles. Each change raises the version and is told as `user.updated`."""
+"""Changes an account: profile, preferences, roles. Each change raises the version and is told as `user.updated`, a
+change of roles as `user.roles_changed`.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +11,8 @@ import structlog
 
 from chassis import journal, visible_text
 from chassis.database import Connection, Database
-from chassis.problems import Invalid
+from chassis.journal import Event
+from chassis.problems import Forbidden, Invalid
 from users import events, store_accounts
 from users.account import Account, Preferences, Role, normalised_email, ordered_roles
 from users.errors import AccountGone, EmailTaken, LastAdministrator, UnknownUser
@@ -49,30 +52,41 @@ async def set_preferences(database: Database, account_id: UUID, preferences: Pre
 
 
 async def set_roles(database: Database, account_id: UUID, roles: Sequence[Role], *, by: UUID | None) -> Account:
-    """Takes effect with the next access token. Raises `UnknownUser`, `Invalid` or `LastAdministrator`."""
+    """Revokes the account's access tokens: the next ones have the new roles.
+
+    `by` has to be an administrator still, or None for the service itself. Raises `UnknownUser`, `Invalid`,
+    `LastAdministrator` or `Forbidden`.
+    """
     ordered = ordered_roles(roles)
     if "customer" not in ordered:
         raise Invalid("roles: everybody is a customer.")
 
     async def work(connection: Connection) -> Account:
-        # All of them first and in order, so that two who demote each other cannot both succeed, nor meet in a deadlock.
+        # All of them first and in order, so that two who demote each other do not meet in a deadlock.
         administrators = await store_accounts.lock_administrators(connection)
+        # The guard has looked before the lock. Two who demote each other at once cannot both succeed.
+        if by is not None and by not in administrators:
+            raise Forbidden("This needs the role admin.")
         account = await store_accounts.lock(connection, account_id)
         if account is None:
             raise UnknownUser
         if "admin" not in ordered and administrators == {account_id}:
             raise LastAdministrator
-        return await _keep(connection, account, msgspec.structs.replace(account, roles=ordered))
+        return await _keep(
+            connection, account, msgspec.structs.replace(account, roles=ordered), told_as=events.roles_changed
+        )
 
     account = await database.run(work)
     _log.info("roles set", user_id=str(account_id), roles=ordered, by=str(by))
     return account
 
 
-async def _keep(connection: Connection, account: Account, changed: Account) -> Account:
+async def _keep(
+    connection: Connection, account: Account, changed: Account, *, told_as: Callable[[Account], Event] = events.updated
+) -> Account:
     if changed == account:
         return account
     changed = msgspec.structs.replace(changed, version=account.version + 1)
     await store_accounts.update(connection, changed)
-    await journal.append(connection, [events.updated(changed)])
+    await journal.append(connection, [told_as(changed)])
     return changed

@@ -5,7 +5,13 @@ from uuid import UUID
 from chassis import actor, context
 from chassis.journal import Event
 from users.account import Account
-from users.messages import UserData, UserDeletedData
+from users.messages import RolesChangedData, SessionEnd, SessionRevokedData, UserData, UserDeletedData
+
+ROLES_CHANGED = "user.roles_changed"
+SESSION_REVOKED = "user.session_revoked"
+DELETED = "user.deleted"
+REVOCATIONS = (ROLES_CHANGED, SESSION_REVOKED, DELETED)
+"""Each of them takes access tokens back: the feed of revocations is read from the journal."""
 
 
 def registered(account: Account) -> Event:
@@ -18,10 +24,27 @@ def updated(account: Account) -> Event:
     return Event(type="user.updated", subject=str(account.id), data=_data_of(account))
 
 
-def deleted(account_id: UUID, version: int) -> Event:
+def roles_changed(account: Account) -> Event:
     return Event(
-        type="user.deleted", subject=str(account_id), data=UserDeletedData(user_id=account_id, version=version)
+        type=ROLES_CHANGED,
+        subject=str(account.id),
+        data=RolesChangedData(user_id=account.id, roles=list(account.roles), version=account.version),
     )
+
+
+def session_revoked(account_id: UUID, session_id: UUID, reason: SessionEnd) -> Event:
+    # No access token is needed for either. A refresh token stands for its person, one that is used twice for nobody.
+    by = actor.user(account_id) if reason == "signed_out" else actor.service("users")
+    return Event(
+        type=SESSION_REVOKED,
+        subject=str(account_id),
+        data=SessionRevokedData(user_id=account_id, session_id=session_id, reason=reason),
+        actor=by,
+    )
+
+
+def deleted(account_id: UUID, version: int) -> Event:
+    return Event(type=DELETED, subject=str(account_id), data=UserDeletedData(user_id=account_id, version=version))
 
 
 def _data_of(account: Account) -> UserData:

@@ -1,22 +1,24 @@
-"""HTTP for sessions and keys: the OAuth 2 token endpoint, sign-out, the JWKS and its rotation."""
+"""HTTP for sessions and keys: the OAuth 2 token endpoint, sign-out, revocations, the JWKS and its rotation."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.params import JSONBody, URLEncodedBody
+from litestar.params import JSONBody, QueryParameter, URLEncodedBody
 
-from chassis.access import Connection, administrator, anyone
+from chassis.access import Connection, administrator, any_service, anyone
 from chassis.database import Database
 from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
 from chassis.relay import Relay
+from chassis.revocations import PATH, Revocations
 from chassis.tokens import Caller
 from users.errors import InvalidRequest, UnsupportedGrantType
 from users.messages import NextKey, PublicKeys, SignOut, TokenForm, Tokens
 from users.passwords import Passwords
+from users.read_revocations import read_revocations
 from users.refresh_session import refresh_session
 from users.session import Session
 from users.settings import Settings
@@ -27,6 +29,15 @@ from users.signing_keys import SigningKeys
 FORM_BYTES_MAX = 16 * 1024
 """Room for the longest address and password with each byte escaped. To take a form apart costs time by its parameters,
 which are then few enough."""
+After = Annotated[
+    str | None,
+    QueryParameter(
+        name="after",
+        pattern=r"^\d{1,20}:\d{1,20}:[\d,]*$",
+        max_length=20_000,
+        description="`cursor` of the answer before. Without it: every revocation of which a token may be alive.",
+    ),
+]
 
 
 async def only_forms(connection: Connection, _: BaseRouteHandler) -> None:
@@ -110,4 +121,11 @@ async def rotate_keys(
     return next_key
 
 
-ROUTES: list[HTTPRouteHandler] = [make_tokens, end_session, show_keys, rotate_keys]
+@get(PATH, guards=[any_service], summary="Which access tokens are revoked")
+async def show_revocations(
+    database: NamedDependency[Database], settings: NamedDependency[Settings], after: After = None
+) -> Revocations:
+    return await read_revocations(database, after=after, token_lifetime_s=settings.access_token_lifetime_s)
+
+
+ROUTES: list[HTTPRouteHandler] = [make_tokens, end_session, show_keys, rotate_keys, show_revocations]

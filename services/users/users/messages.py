@@ -1,7 +1,7 @@
 """The shapes that the users service receives and sends: requests, answers and the data of its events."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,9 @@ from users.account import (
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=EMAIL_LENGTH_MAX + 64, examples=["ada@example.com"])]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["Ada Lovelace"])]
 Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
+
+
+SessionEnd: TypeAlias = Literal["signed_out", "refresh_token_reused"]
 
 
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
@@ -139,6 +142,22 @@ class UserData(msgspec.Struct, kw_only=True):
     name: str
     preferences: Preferences
     version: int
+
+
+class RolesChangedData(msgspec.Struct, kw_only=True):
+    """user.roles_changed. Access tokens of earlier versions of the account are revoked."""
+
+    user_id: UUID
+    roles: list[Role]
+    version: int
+
+
+class SessionRevokedData(msgspec.Struct, kw_only=True):
+    """user.session_revoked. The access tokens of the session are revoked."""
+
+    user_id: UUID
+    session_id: UUID
+    reason: SessionEnd
 
 
 class UserDeletedData(msgspec.Struct, kw_only=True):

@@ -1,16 +1,17 @@
 """Gives the next access token for a refresh token, and the next refresh token in its place (RFC 9700, section 4.14.2).
 
 A refresh token is good for one use. A second use means that two have it, of whom one has stolen it, and nobody can
-tell which: so the whole session ends. That holds for a client too that uses it again because the answer was lost; it
-signs in anew.
+tell which: so the whole session ends, and its access tokens with it. That holds for a client too that uses it again
+because the answer was lost; it signs in anew.
 """
 
 from enum import Enum, auto
 
 import structlog
 
+from chassis import journal
 from chassis.database import Connection, Database
-from users import store_sessions
+from users import events, store_sessions
 from users.errors import InvalidGrant
 from users.session import Session, hash_of, new_refresh_token
 
@@ -40,6 +41,8 @@ async def refresh_session(
             )
         elif kept.successor != next_hash:
             await store_sessions.revoke(connection, kept.session_id)
+            revoked = events.session_revoked(kept.account_id, kept.session_id, "refresh_token_reused")
+            await journal.append(connection, [revoked])
             _log.warning(
                 "refresh token used again, session revoked",
                 user_id=str(kept.account_id),
@@ -47,7 +50,12 @@ async def refresh_session(
             )
             return _Refused.USED_AGAIN
         # A successor that is this request's own: the commit was done before, and only its answer was lost.
-        return Session(id=kept.session_id, account_id=kept.account_id, roles=kept.roles)
+        return Session(
+            id=kept.session_id,
+            account_id=kept.account_id,
+            account_version=kept.account_version,
+            roles=kept.roles,
+        )
 
     # The refusal is raised after the commit: raised within, it would take the revocation back.
     outcome = await database.run(rotate)

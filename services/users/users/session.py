@@ -16,10 +16,11 @@ _TOKEN_BYTES = 32
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose it is, and with which roles."""
+    """Whose it is, and what its access tokens say of the account."""
 
     id: UUID
     account_id: UUID
+    account_version: int
     roles: tuple[Role, ...]
 
 

@@ -63,7 +63,7 @@ async def sign_in(
             await store_accounts.replace_password_hash(connection, account.id, kept.password_hash, better_hash)
         await store_sessions.insert(connection, session_id, account.id, refresh_token_lifetime_s)
         await store_sessions.insert_token(connection, hash_of(refresh_token), session_id, refresh_token_lifetime_s)
-        return Session(id=session_id, account_id=account.id, roles=account.roles)
+        return Session(id=session_id, account_id=account.id, account_version=account.version, roles=account.roles)
 
     session = await database.run(begin)
     if session is None:

@@ -1,9 +1,13 @@
-"""Ends the session of a refresh token. The token itself is the right to do so, as in RFC 7009."""
+"""Ends the session of a refresh token, and revokes the session's access tokens.
+
+The refresh token itself is the right to do so, as in RFC 7009.
+"""
 
 import structlog
 
+from chassis import journal
 from chassis.database import Connection, Database
-from users import store_sessions
+from users import events, store_sessions
 from users.session import hash_of
 
 _log = structlog.get_logger()
@@ -13,8 +17,10 @@ async def sign_out(database: Database, refresh_token: str) -> None:
     """End the session. One that has ended, or never was, is as good as ended."""
 
     async def revoke(connection: Connection) -> None:
-        account_id = await store_sessions.revoke_by_token(connection, hash_of(refresh_token))
-        if account_id is not None:
+        ended = await store_sessions.revoke_by_token(connection, hash_of(refresh_token))
+        if ended is not None:
+            session_id, account_id = ended
+            await journal.append(connection, [events.session_revoked(account_id, session_id, "signed_out")])
             _log.info("signed out", user_id=str(account_id))
 
     await database.run(revoke)

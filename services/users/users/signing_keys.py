@@ -72,6 +72,7 @@ class SigningKeys:
         claims = access_claims(
             issuer=self._issuer,
             user_id=session.account_id,
+            account_version=session.account_version,
             roles=list(session.roles),
             session_id=str(session.id),
             lifetime_s=self._token_lifetime_s,

@@ -88,6 +88,24 @@ async def read(connection: Connection, account_id: UUID) -> Account | None:
     return None if row is None else _account(row)
 
 
+async def rights(
+    connection: Connection, account_id: UUID, session_id: UUID | None
+) -> tuple[tuple[Role, ...], bool] | None:
+    """The roles of the account, and whether the session is one of its own that goes on; None without the account."""
+    row = await connection.fetchrow(
+        """
+        SELECT accounts.roles, sessions.id IS NOT NULL
+        FROM accounts
+        LEFT JOIN sessions
+          ON sessions.id = $2 AND sessions.account_id = accounts.id AND sessions.revoked_at IS NULL
+        WHERE accounts.id = $1 AND accounts.deleted_at IS NULL
+        """,
+        account_id,
+        session_id,
+    )
+    return None if row is None else (tuple(row[0]), row[1])
+
+
 async def lock(connection: Connection, account_id: UUID) -> Account | None:
     """The account, which nobody else changes until this transaction ends."""
     row = await connection.fetchrow(

@@ -13,6 +13,7 @@ class KeptToken(msgspec.Struct, frozen=True):
 
     session_id: UUID
     account_id: UUID
+    account_version: int
     roles: tuple[Role, ...]
     successor: bytes | None
     is_expired: bool
@@ -62,7 +63,7 @@ async def lock_token(connection: Connection, token_hash: bytes) -> KeptToken | N
     # A statement of its own: only now, with the lock, is what it reads the last word.
     row = await connection.fetchrow(
         """
-        SELECT sessions.id, sessions.account_id, accounts.roles, refresh_tokens.successor,
+        SELECT sessions.id, sessions.account_id, accounts.version, accounts.roles, refresh_tokens.successor,
                refresh_tokens.expires_at <= now() AS is_expired, sessions.revoked_at IS NOT NULL AS is_revoked
         FROM refresh_tokens
         JOIN sessions ON sessions.id = refresh_tokens.session_id
@@ -71,7 +72,7 @@ async def lock_token(connection: Connection, token_hash: bytes) -> KeptToken | N
         """,
         token_hash,
     )
-    return None if row is None else KeptToken(row[0], row[1], tuple(row[2]), *row[3:])
+    return None if row is None else KeptToken(row[0], row[1], row[2], tuple(row[3]), *row[4:])
 
 
 async def replace_token(
@@ -89,19 +90,19 @@ async def revoke(connection: Connection, session_id: UUID) -> None:
     await connection.execute("UPDATE sessions SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", session_id)
 
 
-async def revoke_by_token(connection: Connection, token_hash: bytes) -> UUID | None:
-    """Revoke the session of a refresh token, used or not. Answers whose it was, when it was not revoked before."""
-    account_id: UUID | None = await connection.fetchval(
+async def revoke_by_token(connection: Connection, token_hash: bytes) -> tuple[UUID, UUID] | None:
+    """Revoke the session of a refresh token, used or not. Answers the session and its account, unless it was before."""
+    row = await connection.fetchrow(
         """
         UPDATE sessions
         SET revoked_at = now()
         FROM refresh_tokens
         WHERE refresh_tokens.hash = $1 AND sessions.id = refresh_tokens.session_id AND sessions.revoked_at IS NULL
-        RETURNING sessions.account_id
+        RETURNING sessions.id, sessions.account_id
         """,
         token_hash,
     )
-    return account_id
+    return None if row is None else (row[0], row[1])
 
 
 async def end_all(connection: Connection, account_id: UUID) -> None:

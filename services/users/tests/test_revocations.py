@@ -1,0 +1,173 @@
+"""Which tokens users itself refuses, and what it tells other services of them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from users import read_revocations
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ALL_OF_ONES_OWN = [
+    ("GET", "/users/me", None),
+    ("PATCH", "/users/me", {"name": "Eve"}),
+    ("DELETE", "/users/me", None),
+    ("GET", "/users/me/preferences", None),
+    ("PUT", "/users/me/preferences", {"order_emails": True, "payment_emails": True}),
+]
+
+
+async def told(service: Any, service_token: Any, after: str | None = None) -> tuple[list[dict[str, Any]], str]:
+    query = {} if after is None else {"after": after}
+    answer = await service.call("GET", "/revocations", token=service_token("audit", "users"), params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"], answer.json()["cursor"]
+
+
+def of_session(session: str) -> dict[str, Any]:
+    return {"session_id": session, "user_id": None, "version": None}
+
+
+def of_account(user_id: str, version: int) -> dict[str, Any]:
+    return {"session_id": None, "user_id": user_id, "version": version}
+
+
+async def sessions_of(service: Any, user_id: str) -> list[str]:
+    rows = await service.rows("SELECT id::text FROM sessions WHERE account_id = $1 ORDER BY started_at", user_id)
+    return [row["id"] for row in rows]
+
+
+async def sign_out(service: Any, person: Any) -> None:
+    answer = await service.call("POST", "/auth/sign-out", json={"refresh_token": person.refresh_token})
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ALL_OF_ONES_OWN)
+async def test_after_a_sign_out_the_access_token_is_worth_nothing_and_that_of_another_session_is(
+    service: Any, method: str, path: str, body: Any
+) -> None:
+    person = await service.person()
+    elsewhere = (await service.sign_in(person.email)).json()["access_token"]
+    await sign_out(service, person)
+    refused = await service.call(method, path, token=person.access_token, json=body)
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_revoked")
+    assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert (await service.call(method, path, token=elsewhere, json=body)).is_success
+
+
+async def test_an_administrator_who_demotes_himself_is_none_from_then_on(service: Any) -> None:
+    person = await service.person()
+    path, both = f"/users/{person.id}/roles", {"roles": ["customer", "admin"]}
+    await service.call("PUT", path, token=await service.administrator(), json=both)
+    own = (await service.refresh(person.refresh_token)).json()
+    demoted = await service.call("PUT", path, token=own["access_token"], json={"roles": ["customer"]})
+    assert demoted.status_code == 200
+    for method, target, body in [("PUT", path, both), ("GET", "/users", None), ("POST", "/auth/keys/rotate", None)]:
+        answer = await service.call(method, target, token=own["access_token"], json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_revoked")
+    customer = (await service.refresh(own["refresh_token"])).json()["access_token"]
+    assert (await service.call("PUT", path, token=customer, json=both)).status_code == 403
+    assert (await service.rows("SELECT roles FROM accounts WHERE id = $1", person.id))[0]["roles"] == ["customer"]
+
+
+async def test_who_is_demoted_between_the_guard_and_the_lock_changes_no_roles(start: Any) -> None:
+    async with start() as service:
+        first = await service.administrator()
+        person = await service.person()
+        path, both = f"/users/{person.id}/roles", {"roles": ["customer", "admin"]}
+        await service.call("PUT", path, token=first, json=both)
+        second = (await service.refresh(person.refresh_token)).json()["access_token"]
+        # Both are past the guard when the first to get the locks takes the other's role.
+        async with service.holding("SELECT FROM accounts FOR UPDATE") as let_go:
+            demotion = asyncio.create_task(service.call("PUT", path, token=first, json={"roles": ["customer"]}))
+            await asyncio.sleep(0.3)
+            promotion = asyncio.create_task(service.call("PUT", path, token=second, json=both))
+            await let_go(when_waiting=2)
+        assert (await demotion).status_code == 200
+        assert (await promotion).status_code == 403
+        assert (await service.rows("SELECT roles FROM accounts WHERE id = $1", person.id))[0]["roles"] == ["customer"]
+
+
+async def test_each_kind_of_revocation_is_told_once_after_a_cursor(service: Any, service_token: Any) -> None:
+    _, cursor = await told(service, service_token)
+    person, deleted = await service.person(), await service.person()
+    [session] = await sessions_of(service, person.id)
+    await sign_out(service, person)
+    token = await service.administrator()
+    await service.call("PUT", f"/users/{person.id}/roles", token=token, json={"roles": ["customer", "admin"]})
+    await service.call("DELETE", "/users/me", token=deleted.access_token)
+    reused = await service.person()
+    [family] = await sessions_of(service, reused.id)
+    await service.refresh(reused.refresh_token)
+    await service.refresh(reused.refresh_token)
+    # No change of rights: a name, and signing out of what has ended already.
+    await service.call("PATCH", "/users/me", token=token, json={"name": "The boss"})
+    await sign_out(service, person)
+
+    expected = [of_session(session), of_account(person.id, 2), of_account(deleted.id, 2), of_session(family)]
+    items, later = await told(service, service_token, cursor)
+    assert sorted(items, key=str) == sorted(expected, key=str)
+    assert (await told(service, service_token, later))[0] == []
+    everything, _ = await told(service, service_token)
+    assert [item for item in expected if item not in everything] == []
+
+
+async def test_what_no_living_token_can_have_is_left_out(start: Any, service_token: Any) -> None:
+    async with start() as service:
+        old, new = await service.person(), await service.person()
+        [session] = await sessions_of(service, new.id)
+        await sign_out(service, old)
+        # Fifteen minutes, one for clocks that differ, two for the longest transaction; and some.
+        await service.rows("UPDATE journal SET time = time - interval '20 minutes'")
+        await sign_out(service, new)
+        assert (await told(service, service_token))[0] == [of_session(session)]
+
+
+async def test_of_too_many_the_newest_are_told_and_older_tokens_are_refused_in_their_stead(
+    start: Any, service_token: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_revocations, "REVOCATIONS_MAX", 2)
+    async with start() as service:
+        people = [await service.person() for _ in range(3)]
+        sessions = [(await sessions_of(service, person.id))[0] for person in people]
+        for person in people:
+            await sign_out(service, person)
+        answer = await service.call("GET", "/revocations", token=service_token("audit", "users"))
+        assert answer.json()["items"] == [of_session(session) for session in reversed(sessions[1:])]
+        assert answer.json()["issued_before"] is not None
+
+
+async def test_a_restored_database_tells_what_is_revoked_in_it(start: Any, service_token: Any) -> None:
+    async with start() as service:
+        # As `chassis.restored` leaves it when the dump comes from a cluster with higher numbers.
+        await service.rows("SELECT pg_current_xact_id()")
+        await service.rows(
+            """
+            CREATE OR REPLACE FUNCTION journal_number(transaction_id xid8) RETURNS xid8 LANGUAGE sql STABLE
+            AS 'SELECT (transaction_id::text::numeric + 1000000)::text::xid8'
+            """
+        )
+        await service.rows(
+            "ALTER TABLE journal ALTER COLUMN transaction_id SET DEFAULT journal_number(pg_current_xact_id())"
+        )
+        _, cursor = await told(service, service_token)
+        person = await service.person()
+        [session] = await sessions_of(service, person.id)
+        await sign_out(service, person)
+        items, later = await told(service, service_token, cursor)
+        assert items == [of_session(session)]
+        assert (await told(service, service_token, later))[0] == []
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1", "1:2", "3:2:", "1:2:9", "1:1:,", "9" * 21 + ":1:", "1:1:" + "1," * 10_000]
+)
+async def test_a_cursor_that_is_none_is_refused(service: Any, service_token: Any, cursor: str) -> None:
+    answer = await service.call("GET", "/revocations", token=service_token("audit", "users"), params={"after": cursor})
+    assert answer.status_code == 422, answer.text
+
+
+async def test_revocations_are_for_services_alone(service: Any) -> None:
+    assert (await service.call("GET", "/revocations")).status_code == 401
+    for token in (await service.administrator(), (await service.person()).access_token):
+        assert (await service.call("GET", "/revocations", token=token)).status_code == 403

@@ -1,0 +1,61 @@
+"""The SQL statements by which revocations are read from the journal.
+
+A cursor is a snapshot of PostgreSQL: what it shows has been read. So nothing waits for a transaction that takes long,
+and one that commits late, with a lower number than others, is read when it has.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from chassis import journal
+from chassis.database import Connection, Row
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """`data` is the JSON text of the event."""
+
+    type: str
+    time: datetime
+    data: str
+
+
+# There is a row with the snapshot also when nothing is found. The numbers of a snapshot are the cluster's own, those in
+# the journal may have had something added to them (chassis.restored).
+_READ = """
+    SELECT pg_current_snapshot()::text, found.type, found.time, found.data
+    FROM (VALUES (0)) AS always
+    LEFT JOIN (
+        SELECT type, time, data::text
+        FROM journal
+        WHERE type = ANY ($1)
+          AND {}
+        ORDER BY journal.transaction_id DESC, position DESC
+        LIMIT $2
+    ) AS found ON true
+"""
+_READ_SINCE = _READ.format("(transaction_id, position) > ($3::text::xid8, $4::bigint)")
+_READ_AFTER = _READ.format("""
+    transaction_id >= journal_number(pg_snapshot_xmin($3::text::pg_snapshot))
+    AND (transaction_id >= journal_number(pg_snapshot_xmax($3::text::pg_snapshot))
+         OR transaction_id IN (SELECT journal_number(running)
+                               FROM pg_snapshot_xip($3::text::pg_snapshot) AS running))
+""")
+
+
+async def read_since(
+    connection: Connection, types: Sequence[str], since: datetime, limit: int
+) -> tuple[str, list[Entry]]:
+    """A cursor, and the newest entries of these types that were written at `since` or later, and a few before."""
+    start = await journal.end_before(connection, since)
+    return _read(await connection.fetch(_READ_SINCE, types, limit, *start))
+
+
+async def read_after(connection: Connection, types: Sequence[str], cursor: str, limit: int) -> tuple[str, list[Entry]]:
+    """The next cursor, and the newest entries of these types that were committed after `cursor`."""
+    return _read(await connection.fetch(_READ_AFTER, types, limit, cursor))
+
+
+def _read(rows: Sequence[Row]) -> tuple[str, list[Entry]]:
+    return rows[0][0], [Entry(*row[1:]) for row in rows if row[1] is not None]
