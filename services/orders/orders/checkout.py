@@ -10,11 +10,9 @@ from typing import TypeAlias
 from chassis.database import Database
 from orders import store
 from orders.catalog import Catalog
-from orders.order import Order, Reason, Status
+from orders.order import ACCOUNT_DELETED, Order, Reason, Status
 from orders.payments import Payments
 from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step
-
-OVERTAKEN = Reason("overtaken", "The order has turned round or ended meanwhile.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,13 @@ async def void_payment(ask: Participants, orders: Sequence[Order]) -> Sequence[O
 
 
 async def confirm_order(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    """Confirm those that are still pending, with their events, in one commit."""
+    """Confirm those that are still pending and whose account is not deleted, with their events, in one commit."""
     times = await ask.database.run_statement(lambda connection: store.confirm(connection, orders))
     for order in orders:
         # Only now, after the commit, may anybody be told.
         if order.id in times:
             order.status, order.confirmed_at = Status.CONFIRMED, times[order.id]
-    return [Done() if order.id in times else Refused(OVERTAKEN) for order in orders]
+    return [Done() if order.id in times else Refused(ACCOUNT_DELETED) for order in orders]
 
 
 CHECKOUT: Saga[Participants, Order, Reason] = Saga(

@@ -1,4 +1,4 @@
-"""What orders does about events of users: keeps the copy of names and addresses."""
+"""What orders does about events of users: keeps the copy of names and addresses, and follows a deletion."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,8 +6,9 @@ from uuid import UUID
 from chassis import envelope
 from chassis.database import Connection
 from chassis.envelope import Envelope
-from orders import store_customers
+from orders import store, store_carts, store_customers
 from orders.messages import UserChanged, UserDeleted
+from orders.order import ACCOUNT_DELETED
 
 TYPES = ("user.registered", "user.updated", "user.deleted")
 
@@ -27,4 +28,17 @@ async def remember_users(connection: Connection, events: Sequence[Envelope]) -> 
     if changed:
         await store_customers.remember(connection, list(changed.values()))
     if deleted:
-        await store_customers.forget(connection, list(deleted.values()))
+        await follow_deletion(connection, list(deleted.values()))
+
+
+async def follow_deletion(connection: Connection, users: Sequence[UserDeleted]) -> None:
+    """Cancel what is pending, and erase name, address and cart. What is confirmed goes on.
+
+    An order that is placed at the same moment finds the tombstone at its confirmation, and is cancelled then.
+    """
+    user_ids = [user.user_id for user in users]
+    await store.turn_round_of(connection, user_ids, ACCOUNT_DELETED)
+    await store_customers.forget(connection, users)
+    # The new version keeps the lines of the cancelled orders out of the cart.
+    await store_carts.begin_change(connection, user_ids)
+    await store_carts.drop(connection, user_ids)

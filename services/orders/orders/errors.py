@@ -99,6 +99,7 @@ _BY_REASON: dict[str, type[Refusal]] = {
         AnotherCurrency,
         TotalTooLarge,
         UnknownPaymentMethod,
+        AccountDeleted,
     )
 }
 

@@ -68,6 +68,7 @@ class Reason:
 
 CANCELLED_BY_CUSTOMER = Reason("cancelled_by_customer", "The customer cancelled the order.", Status.CANCELLED)
 CANCELLED_BY_OPERATOR = Reason("cancelled_by_operator", "The shop cancelled the order.", Status.CANCELLED)
+ACCOUNT_DELETED = Reason("account_deleted", "The account was deleted.", Status.CANCELLED)
 DEADLINE_PASSED = Reason("deadline_passed", "The order could not be completed in time.", Status.CANCELLED)
 
 

@@ -81,7 +81,8 @@ class Step(Generic[WithT, SubjectT, ReasonT]):
 
 @dataclass(frozen=True, slots=True)
 class Pivot(Generic[WithT, SubjectT, ReasonT]):
-    """The point of no return. `Refused` means that the subject has turned round or ended meanwhile."""
+    """The point of no return. `Refused` means that the subject has turned round or ended meanwhile; or, where it has
+    done neither, that it has to turn round now, for the reason given."""
 
     name: str
     do: Act[WithT, SubjectT, ReasonT]
@@ -197,7 +198,7 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
                 return await self._turn_and_undo(subject, outcome.reason, done_before)
         outcome = await self._act(f"do {self._saga.pivot.name}", subject)
         if isinstance(outcome, Refused):
-            return await self._after_lost_pivot(subject)
+            return await self._after_lost_pivot(subject, outcome.reason)
         return subject
 
     async def _turn_and_undo(
@@ -223,11 +224,13 @@ class Runner(Generic[WithT, SubjectT, ReasonT]):
             await self._act(f"undo {step.name}", subject)
         return await self._ends.submit((subject, None))
 
-    async def _after_lost_pivot(self, subject: SubjectT) -> SubjectT:
+    async def _after_lost_pivot(self, subject: SubjectT, reason: ReasonT) -> SubjectT:
         (subject,) = await self._record.reread([subject])
         if self._record.has_turned(subject):
             return await self._undo(subject, self._saga.steps)
-        return subject
+        if self._record.has_ended(subject):
+            return subject
+        return await self._turn_and_undo(subject, reason, self._saga.steps)
 
     async def _act(self, name: str, subject: SubjectT) -> Done | Refused[ReasonT]:
         batches = self._batches if subject.attempts < ATTEMPTS_IN_COMPANY else self._batches_again

@@ -210,7 +210,9 @@ _CONFIRM = """
     SET status = 'confirmed', lines = new.lines::jsonb, currency = new.currency, total_minor = new.total_minor,
         confirmed_at = now(), last_trouble = NULL
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS new (id, lines, currency, total_minor)
-    WHERE orders.id = new.id AND orders.status = 'pending'
+    WHERE orders.id = new.id
+      AND orders.status = 'pending'
+      AND NOT coalesce((SELECT deleted FROM customers WHERE customers.user_id = orders.user_id), false)
     RETURNING orders.id, orders.confirmed_at
 """
 # An older replica leaves the lines of its orders in the cart. Where such an order is taken up and confirmed here, they
@@ -233,7 +235,11 @@ _CONFIRM_AND_EMPTY_CARTS = journal.with_events(_CONFIRM, subject="id", parameter
 
 
 async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID, datetime]:
-    """Confirm those that are still pending; answer when, by id. The pivot: state and event in one statement."""
+    """Confirm those that are still pending and whose account is not deleted; answer when, by id.
+
+    The pivot: state and event in one statement. An order that was placed just as its account was deleted, and so
+    escaped `turn_round_of`, is refused here.
+    """
     values = (
         [order.id for order in orders],
         [_encode_lines(order.lines) for order in orders],
@@ -291,6 +297,19 @@ async def turn_round(connection: Connection, turns: Sequence[tuple[Order, Reason
         lease_s,
     )
     return await reread(connection, [order for order, _ in turns])
+
+
+async def turn_round_of(connection: Connection, user_ids: Sequence[UUID], reason: Reason) -> None:
+    """Have all pending orders of these customers cancelled from here on. A sweeper takes them up at once."""
+    await connection.execute(
+        """
+        UPDATE orders
+        SET status = 'cancelling', reason = $2::jsonb, next_attempt_at = now()
+        WHERE user_id = ANY($1::uuid[]) AND status = 'pending'
+        """,
+        user_ids,
+        _encode_reason(reason),
+    )
 
 
 _END_AT_ONCE = """

@@ -1,11 +1,19 @@
 """What has to hold of the simulated shop: after every step, and when it has become quiet."""
 
 from itertools import pairwise
+from uuid import UUID
 
 from services.orders.tests.checkout_simulation import Client, Told, World
 
 from chassis.problems import KeyInProgress, OutcomeUnknown, Refusal, Unavailable
-from orders.errors import OrderNotConfirmed, OrderRefused, OrderShipped
+from orders.errors import (
+    AccountDeleted,
+    CartAlreadyBought,
+    NothingToBuy,
+    OrderNotConfirmed,
+    OrderRefused,
+    OrderShipped,
+)
 from orders.order import Order, Status
 
 NEXT = {
@@ -19,6 +27,8 @@ KEPT = {Status.CONFIRMED, Status.SHIPPED}
 
 def check_always(world: World) -> None:
     stock_is_conserved(world)
+    a_cart_is_bought_at_most_once(world)
+    nothing_is_confirmed_for_a_deleted_account(world)
     for order in world.table.rows.values():
         goes_a_legal_way(world, order)
         has_its_events_once(world, order)
@@ -37,6 +47,7 @@ def check_when_quiet(world: World) -> None:
         assert holds == ((True, True) if order.status in KEPT else (False, False)), (
             f"in the end a {order.status} order holds {holds}"
         )
+    what_is_not_bought_is_in_the_cart(world)
     live = {str(order.id) for order in world.table.rows.values() if order.status in KEPT}
     assert world.payments.captured - world.payments.refunded == live
     assert world.catalog.sold == live
@@ -47,6 +58,41 @@ def stock_is_conserved(world: World) -> None:
     available, held = world.catalog.stock[world.product], world.catalog.held(world.product)
     assert available >= 0
     assert world.put_in == available + held
+
+
+def buyers_of(world: World, filling: int) -> list[Order]:
+    """The orders that hold it: all that took it, but for those that ended before they were confirmed."""
+    return [
+        order
+        for order in world.table.rows.values()
+        if order.from_cart
+        and order.lines[0].quantity == filling
+        and not (order.status in CAME_TO_NOTHING and order.confirmed_at is None)
+    ]
+
+
+def a_cart_is_bought_at_most_once(world: World) -> None:
+    for filling in range(1, world.fillings + 1):
+        holders = len(buyers_of(world, filling)) + (filling in world.in_cart())
+        assert holders <= 1, f"a cart was bought {holders} times, or is there though it was bought"
+    assert not world.in_cart() & world.dropped, "the customer took it out, and it is there again"
+
+
+def what_is_not_bought_is_in_the_cart(world: World) -> None:
+    """Of the last filling, after which the customer has changed nothing."""
+    last = world.fillings
+    if not last or world.was_emptied_since or world.confirmed_before_deletion is not None:
+        return
+    assert buyers_of(world, last) or last in world.in_cart(), "what was in the cart is neither there nor bought"
+
+
+def nothing_is_confirmed_for_a_deleted_account(world: World) -> None:
+    if world.confirmed_before_deletion is None:
+        return
+    assert not world.in_cart(), "the cart of a deleted account is empty"
+    for order in world.table.rows.values():
+        is_confirmed = Status.CONFIRMED in world.table.ways[order.id]
+        assert not is_confirmed or order.id in world.confirmed_before_deletion, "confirmed for a deleted account"
 
 
 def goes_a_legal_way(world: World, order: Order) -> None:
@@ -89,6 +135,13 @@ def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
     if isinstance(told.refusal, Unavailable | OutcomeUnknown | KeyInProgress):
         return
     assert told.refusal is None or isinstance(told.refusal, Refusal), repr(told.refusal)
+    if isinstance(told.refusal, CartAlreadyBought):
+        assert not world.is_placed(client), "a purchase was told that another has bought the cart, and has an order"
+        assert UUID(told.refusal.extras["order_id"]) in world.table.rows
+        return
+    if isinstance(told.refusal, NothingToBuy | AccountDeleted) and "order_id" not in told.refusal.extras:
+        return  # It is about the cart or the account of that moment, and not about an order.
+    assert world.is_placed(client), f"told {told.refusal!r}, and has no order"
     order = world.order_of(client)
     way = world.table.ways[order.id]
     match told.act:

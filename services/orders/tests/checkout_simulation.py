@@ -8,7 +8,7 @@ orders is `simulated_store`, held to the real one as well. Every await that woul
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -18,19 +18,19 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from services.orders.tests import simulated_store
+from services.orders.tests import simulated_carts, simulated_store
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments
 from services.orders.tests.simulated_store import Table
 from services.orders.tests.simulated_time import SimulatedLoop
 
 from chassis.database import DatabaseUnavailable
 from chassis.problems import OutcomeUnknown, Unavailable
-from orders import cancel_order, checkout, place_order, record, recover_orders, ship_order
+from orders import buy_carts, cancel_order, checkout, consumer, place_order, record, recover_orders, ship_order
 from orders.cancel_order import OrderCanceller
 from orders.catalog import Catalog
 from orders.checkout import CHECKOUT, Participants
-from orders.messages import PlaceOrder
-from orders.order import Customer, Order
+from orders.messages import PlaceOrder, UserDeleted
+from orders.order import Customer, Line, Order, Status
 from orders.payments import Payments
 from orders.place_order import OrderPlacer
 from orders.record import OrderRecord
@@ -109,17 +109,29 @@ class World:
         """Orders to which a peer said no, and to a later or repeated question yes, since the shop had changed."""
         self.captured_by_hand: set[str] = set()
         self.clients: list[Client] = []
+        self.fillings = 0
+        """How often the customer has filled the cart: each time with another quantity, so that it is known again."""
+        self.dropped: set[int] = set()
+        """The quantities of the fillings that the customer has taken out again."""
+        self.was_emptied_since = False
+        """Whether the customer has emptied the cart since the last filling, be it of nothing."""
+        self.confirmed_before_deletion: set[UUID] | None = None
+        """Orders that were confirmed when the account was deleted; None while it is there."""
         self.ids = 1_000
         self._patches = pytest.MonkeyPatch()
         self._patch()
         self.replicas = [Replica(self), Replica(self)]
 
     def _patch(self) -> None:
-        for module in (checkout, record, recover_orders, place_order, cancel_order, ship_order):
+        for module in (checkout, record, recover_orders, place_order, buy_carts, cancel_order, ship_order, consumer):
             self._patches.setattr(module, "store", simulated_store)
+        for module in (buy_carts, consumer):
+            self._patches.setattr(module, "store_carts", simulated_carts)
         for module in (record, place_order):
             self._patches.setattr(module, "datetime", self.loop)
-        self._patches.setattr(place_order, "store_customers", SimpleNamespace(customers=_customers))
+        customers = SimpleNamespace(customers=_customers, forget=_forget)
+        for module in (place_order, consumer):
+            self._patches.setattr(module, "store_customers", customers)
         self._patches.setattr(place_order, "uuid7", self._next_id)
 
     def close(self) -> None:
@@ -221,6 +233,32 @@ class World:
         if id_ in self.payments.live():
             self.payments.captured.add(id_)
             self.captured_by_hand.add(id_)
+
+    def fill_cart(self) -> None:
+        """Put something into the cart, where it is empty."""
+        if self.in_cart() or self.confirmed_before_deletion is not None:
+            return
+        self.fillings += 1
+        self.was_emptied_since = False
+        _at_once(simulated_carts.begin_change(self.table, [BUYER.id]))
+        assert _at_once(simulated_carts.put(self.table, BUYER.id, Line(self.product, self.fillings), most=1))
+
+    def empty_cart(self) -> None:
+        self.dropped |= self.in_cart()
+        self.was_emptied_since = True
+        _at_once(simulated_carts.begin_change(self.table, [BUYER.id]))
+        _at_once(simulated_carts.drop(self.table, [BUYER.id]))
+
+    def in_cart(self) -> set[int]:
+        """The quantities of the fillings that are in the cart: none, or one."""
+        return set(self.table.cart_items.get(BUYER.id, {}).values())
+
+    def delete_account(self) -> None:
+        """The event comes, once."""
+        if self.confirmed_before_deletion is not None:
+            return
+        self.confirmed_before_deletion = {id_ for id_, way in self.table.ways.items() if Status.CONFIRMED in way}
+        _at_once(consumer.follow_deletion(self.table, [UserDeleted(BUYER.id, 2)]))  # type: ignore[arg-type]
 
     def order_of(self, client: Client) -> Order:
         """The row of the client's order as it stands."""
@@ -344,8 +382,12 @@ class SimulatedClient:
 RELAY = SimpleNamespace(wake=lambda: None)
 
 
-async def _customers(_table: Table, user_ids: list[UUID]) -> dict[UUID, Customer]:
-    return dict.fromkeys(user_ids, BUYER)
+async def _customers(table: Table, user_ids: list[UUID]) -> dict[UUID, Customer | None]:
+    return {user_id: None if user_id in table.deleted else BUYER for user_id in user_ids}
+
+
+async def _forget(table: Table, users: Sequence[UserDeleted]) -> None:
+    table.deleted |= {user.user_id for user in users}
 
 
 def _at_once(transaction: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -16,6 +16,7 @@ from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
 
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from chassis.database import Database
 from orders.app import MIGRATIONS, build
 from orders.settings import Settings
 
@@ -25,6 +26,14 @@ def database_url(migrated: MigratedDatabases) -> Iterator[str]:
     """A database with the service's tables, and nothing in them."""
     with migrated(MIGRATIONS) as url:
         yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, migrations=MIGRATIONS)
+    await database.start()
+    yield database
+    await database.stop()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.orders.tests import simulated_carts
+
 from orders.order import Customer, Order, Reason, Status
 from orders.store import NewOrder
 
@@ -38,6 +40,13 @@ class Table:
     """The states that each order went through."""
     put_off: set[UUID] = field(default_factory=set)
     """Orders that were put off at least once."""
+
+    deleted: set[UUID] = field(default_factory=set)
+    """Customers whose account is deleted."""
+    cart_versions: dict[UUID, int] = field(default_factory=dict)
+    cart_items: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
+    cart_purchases: dict[tuple[UUID, int], UUID] = field(default_factory=dict)
+    cart_refusals: dict[tuple[UUID, str], tuple[bytes, UUID]] = field(default_factory=dict)
 
     def move(self, order_id: UUID, status: Status, *, ended: bool = False) -> None:
         row = self.rows[order_id]
@@ -102,7 +111,7 @@ async def by_key(table: Table, user_id: UUID, key: str) -> tuple[Order, bytes] |
 async def confirm(table: Table, orders: Sequence[Order]) -> dict[UUID, datetime]:
     times = {}
     for order in orders:
-        if table.with_status(order.id, Status.PENDING):
+        if table.with_status(order.id, Status.PENDING) and order.customer.id not in table.deleted:
             row = table.rows[order.id]
             row.lines, row.currency, row.total_minor = order.lines, order.currency, order.total_minor
             row.confirmed_at = times[order.id] = table.now()
@@ -120,6 +129,14 @@ async def turn_round(table: Table, turns: Sequence[tuple[Order, Reason]], *, lea
     return await reread(table, [order for order, _ in turns])
 
 
+async def turn_round_of(table: Table, user_ids: Sequence[UUID], reason: Reason) -> None:
+    for order_id, row in table.rows.items():
+        if row.customer.id in user_ids and row.status is Status.PENDING:
+            row.reason = reason
+            table.due_at[order_id] = table.now()
+            table.move(order_id, Status.CANCELLING)
+
+
 async def end_undone(
     table: Table, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
 ) -> list[Order]:
@@ -131,6 +148,7 @@ async def end_undone(
             table.move(order.id, row.reason.ends_as, ended=True)
             told = is_awaited(order.id) and row.status is Status.REFUSED
             table.journal.append(Said("order.cancelled", order.id, told=told))
+            await simulated_carts.give_back(table, [row])
     return await reread(table, [order for order, _ in ends])
 
 

@@ -24,6 +24,7 @@ FATES = [*[Fate.ANSWERED] * 6, *list(Fate)[1:]]
 METHODS = [*["pm_card_visa"] * 3, "pm_card_chargeDeclined", "pm_unheard_of", "pm_never_answers"]
 PAUSES_S = [0.3, 2.5, LEASE_S + 1, DEADLINE_S]
 QUIET_S_MAX = 60.0
+CLIENTS_MAX = 8
 
 
 def numbers(*sizes: int) -> st.SearchStrategy[tuple[int, ...]]:
@@ -71,20 +72,47 @@ class Checkout(RuleBasedStateMachine):
 
     # Clients
 
-    @rule(numbers=numbers(2, 3, 5), then=DECISIONS)
+    @rule(numbers=numbers(2, CLIENTS_MAX, 11), then=DECISIONS)
     def act_on_an_order(self, numbers: tuple[int, int, int], then: tuple[int, ...]) -> None:
         replica, which, act = numbers
-        if self.frozen:
-            (replica,) = {0, 1} - self.frozen
+        replica = self.awake(replica)
         client = _of(self.world.clients, which)
-        if act == 3:
-            self.world.buy(replica, client)  # Again, with the same key.
-        elif self.world.is_placed(client):
-            if act == 4:
+        match act:
+            case 0:
+                self.world.delete_account()
+            case 1 | 2:
+                self.world.buy(replica, client)  # Again, with the same key.
+            case _ if not self.world.is_placed(client):
+                pass
+            case 3 | 4:
                 self.world.capture_by_hand(client)
-            else:
-                (self.world.ship if act == 2 else self.world.cancel)(replica, client)
+            case 5 | 6:
+                self.world.ship(replica, client)
+            case _:
+                self.world.cancel(replica, client)
         self.decide(then)
+
+    @rule(numbers=numbers(2, 4), then=DECISIONS)
+    def use_the_cart(self, numbers: tuple[int, int], then: tuple[int, ...]) -> None:
+        replica, act = numbers
+        if act == 3:
+            self.world.empty_cart()
+        else:
+            self.world.fill_cart()
+            for _ in range(act):
+                self.buy_cart(self.awake(replica))
+        self.decide(then)
+
+    def buy_cart(self, replica: int) -> None:
+        """With a key of its own."""
+        if len(self.world.clients) < CLIENTS_MAX:
+            client = Client(PlaceOrder(from_cart=True), key=f"key {len(self.world.clients)}")
+            self.world.clients.append(client)
+            self.world.buy(replica, client)
+
+    def awake(self, replica: int) -> int:
+        """That replica, or the other one where it is frozen."""
+        return replica if replica not in self.frozen else 1 - replica
 
     # The network, and what replicas wait for
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import run_state_machine_as_test
-from services.orders.tests import simulated_store
+from services.orders.tests import simulated_carts, simulated_store
 from services.orders.tests.checkout_simulation import LEASE_S
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments
 from services.orders.tests.simulated_store import Said, Table
@@ -98,7 +98,7 @@ def confirm_whatever_has_happened(plant: pytest.MonkeyPatch) -> None:
 
 
 def undo_when_the_pivot_is_lost(plant: pytest.MonkeyPatch) -> None:
-    async def undo(self: Any, subject: Order) -> Order:
+    async def undo(self: Any, subject: Order, _reason: Reason) -> Order:
         return await self._undo(subject, self._saga.steps)  # type: ignore[no-any-return]
 
     plant.setattr(Runner, "_after_lost_pivot", undo)
@@ -173,7 +173,69 @@ def ask_for_ever_to_void_what_was_taken(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(payments, "_voided", lambda answer: released(answer, "voided"))
 
 
+def leave_the_lines_in_the_cart(plant: pytest.MonkeyPatch) -> None:
+    """And the constraint is gone."""
+
+    async def take_nothing(_table: Table, _orders: Sequence[Order]) -> None:
+        return None
+
+    plant.setattr(simulated_carts, "take", take_nothing)
+
+
+def give_back_into_a_cart_that_has_changed(plant: pytest.MonkeyPatch) -> None:
+    async def give_back(table: Table, orders: Sequence[Order]) -> None:
+        for order in orders:
+            if order.from_cart:
+                table.cart_items[order.customer.id] |= {line.product_id: line.quantity for line in order.lines}
+
+    plant.setattr(simulated_carts, "give_back", give_back)
+
+
+def give_nothing_back(plant: pytest.MonkeyPatch) -> None:
+    async def give_back(_table: Table, _orders: Sequence[Order]) -> None:
+        return None
+
+    plant.setattr(simulated_carts, "give_back", give_back)
+
+
+def give_back_what_was_confirmed(plant: pytest.MonkeyPatch) -> None:
+    cancel = simulated_store.cancel_confirmed
+
+    async def cancel_and_give_back(table: Table, order: Order, reason: Reason) -> Order:
+        now = await cancel(table, order, reason)
+        await simulated_carts.give_back(table, [now])
+        return now
+
+    plant.setattr(simulated_store, "cancel_confirmed", cancel_and_give_back)
+
+
+def forget_who_came_too_late(plant: pytest.MonkeyPatch) -> None:
+    async def keep_nothing(*_: Any) -> None:
+        return None
+
+    plant.setattr(simulated_carts, "keep_refusal", keep_nothing)
+
+
+def confirm_though_the_account_is_deleted(plant: pytest.MonkeyPatch) -> None:
+    """What was placed while it was deleted, and what the deletion did not see."""
+    confirm = simulated_store.confirm
+
+    async def confirm_all(table: Table, orders: Sequence[Order]) -> Any:
+        deleted, table.deleted = table.deleted, set()
+        times = await confirm(table, orders)
+        table.deleted = deleted
+        return times
+
+    plant.setattr(simulated_store, "confirm", confirm_all)
+
+
 FAULTS: dict[Plant, str] = {
+    leave_the_lines_in_the_cart: "a cart was bought 2 times",
+    give_back_into_a_cart_that_has_changed: "a cart was bought 2 times|took it out|neither there nor bought",
+    give_nothing_back: "neither there nor bought",
+    give_back_what_was_confirmed: "a cart was bought 2 times",
+    forget_who_came_too_late: "has bought the cart, and has an order",
+    confirm_though_the_account_is_deleted: "confirmed for a deleted account",
     undo_in_the_order_of_doing: "nobody pays for what was given away",
     skip_the_last_undo: "holds stock",
     take_a_lost_answer_for_a_refusal: "holds stock",

@@ -1,7 +1,7 @@
 """A cart is bought at most once, however often and wherever it is asked for; and what is not bought is not lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +11,6 @@ from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, refuse
 
 from chassis.database import Database
 from orders import store_carts
-from orders.app import MIGRATIONS
 from orders.buy_carts import buy_carts
 from orders.errors import CartAlreadyBought
 from orders.order import Customer, Line, Order
@@ -262,14 +261,6 @@ async def test_each_product_that_is_put_in_while_the_cart_is_bought_is_bought_on
 
 
 # --- What has no answer, and what an older replica does
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, migrations=MIGRATIONS)
-    await database.start()
-    yield database
-    await database.stop()
 
 
 ADA = Customer(UUID(int=1), "Ada", "ada@example.com")
