@@ -70,6 +70,7 @@ INTERNAL = [
     ("POST", f"/api/products/{ID}/release"),
     ("POST", "/api/payments"),
     ("POST", "/api/payments/void"),
+    ("POST", "/api/payments/lookup"),
     ("POST", "/api/users/lookup"),
     ("GET", "/api/metrics"),
     ("GET", "/metrics"),

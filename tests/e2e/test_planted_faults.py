@@ -232,6 +232,14 @@ REWRITTEN = """
     END $$;
 """
 
+
+def _stating(kind: str, order: str, **amounts: Any) -> str:
+    """The mail of this kind about this order states these sums."""
+    # Braces are doubled, since ids are put in by `format`.
+    stated = json.dumps(amounts).replace("{", "{{").replace("}", "}}")
+    return f"UPDATE notifications SET amounts = '{stated}' WHERE kind = '{kind}' AND order_id = '{{{order}}}'"
+
+
 FAULTS: dict[str, tuple[set[int], Plant]] = {
     "a key whose unique index is gone makes two orders": (
         {2},
@@ -398,6 +406,36 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
             """,
         ),
     ),
+    "a mail states a total that is not the order's": (
+        {6},
+        rows("notifications", _stating("order_confirmed", "confirmed", currency="USD", total=1)),
+    ),
+    "a mail states another currency than the order's": (
+        {6},
+        rows("notifications", _stating("order_confirmed", "confirmed", currency="EUR", total=4_999)),
+    ),
+    "a mail states a refund that is not in the ledger": (
+        {6},
+        rows("notifications", _stating("payment_refunded", "refunded", currency="USD", refund=1_001)),
+    ),
+    "a mail says that nothing was charged, and something was": (
+        {6},
+        rows("notifications", _stating("order_cancelled", "cancelled", charged=0, refunded=0, refund_pending=0)),
+    ),
+    "a mail promises more than was charged": (
+        {6},
+        rows(
+            "notifications",
+            _stating("order_cancelled", "cancelled", currency="USD", charged=4_999, refunded=0, refund_pending=5_000),
+        ),
+    ),
+    "a mail says that more was refunded than was": (
+        {6},
+        rows(
+            "notifications",
+            _stating("order_cancelled", "cancelled", currency="USD", charged=4_999, refunded=5_000, refund_pending=-1),
+        ),
+    ),
     "a confirmation is lost on its way to notifications": (
         {6},
         rows("notifications", "DELETE FROM notifications WHERE order_id = '{confirmed}'"),
@@ -461,7 +499,7 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
         rows("orders", "DELETE FROM journal WHERE subject = '{confirmed}' AND type = 'order.confirmed'"),
     ),
     "a total is wrong": (
-        {4, 9},
+        {4, 6, 9},
         rows("orders", "UPDATE orders SET total_minor = total_minor + 1 WHERE id = '{confirmed}'"),
     ),
     "an order has other lines than were reserved": (

@@ -28,10 +28,12 @@ _PAYMENTS = """
     SELECT payments.order_id, payments.id, payments.user_id, payments.state, payments.amount_minor, payments.currency,
            coalesce(given.minor, 0)::bigint AS given_back_minor,
            coalesce(given.for_cancellation_minor, 0)::bigint AS given_for_cancellation_minor,
+           coalesce(given.refunds, '{}') AS refunds,
            extract(epoch FROM now() - payments.created_at)::float8 AS age_s
     FROM payments
     LEFT JOIN (
         SELECT payment_id, sum(amount_minor) AS minor,
+               array_agg(format('%s %s %s', id, amount_minor, currency)) AS refunds,
                sum(amount_minor) FILTER (WHERE fingerprint IS NULL) AS for_cancellation_minor
         FROM refunds
         WHERE state = 'done'
@@ -39,10 +41,15 @@ _PAYMENTS = """
     ) AS given ON given.payment_id = payments.id
     ORDER BY payments.order_id
 """
+# The sums are those that the text states; those of a cancellation are there once it was sent.
 _LETTERS = """
-    SELECT order_id, kind, extract(epoch FROM now() - created_at)::float8 AS age_s
+    SELECT order_id, kind, subject_key, amounts ->> 'currency' AS currency,
+           (amounts ->> 'total')::bigint AS total_minor, (amounts ->> 'refund')::bigint AS refund_minor,
+           (amounts ->> 'charged')::bigint AS charged_minor, (amounts ->> 'refunded')::bigint AS refunded_minor,
+           (amounts ->> 'refund_pending')::bigint AS refund_pending_minor,
+           extract(epoch FROM now() - created_at)::float8 AS age_s
     FROM notifications
-    WHERE order_id IS NOT NULL AND kind LIKE 'order\\_%'
+    WHERE order_id IS NOT NULL
     ORDER BY order_id
 """
 

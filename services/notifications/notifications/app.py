@@ -14,9 +14,11 @@ from chassis.lifecycle import Loop
 from chassis.relay import Relay
 from chassis.revocations import RevocationFollower
 from chassis.tokens import ServiceTokens, TokenVerifier
+from notifications.complete_cancellations import CompleteCancellations
 from notifications.find_addresses import FindAddresses
 from notifications.http import routes
 from notifications.mail_server import MailServer
+from notifications.payments import Payments
 from notifications.send_notifications import SendNotifications
 from notifications.settings import Settings
 from notifications.templates import Templates
@@ -30,13 +32,17 @@ WATCH_S = 5.0
 
 
 def build(settings: Settings) -> Litestar:
-    client = ServiceClient("users", settings.users_url, ServiceTokens("notifications", settings.service_key))
-    revocations = RevocationFollower(client)
-    users = Users(client)
+    tokens = ServiceTokens("notifications", settings.service_key)
+    users_client = ServiceClient("users", settings.users_url, tokens)
+    payments_client = ServiceClient("payments", settings.payments_url, tokens)
+    revocations = RevocationFollower(users_client)
+    users = Users(users_client)
+    templates = Templates()
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
     broker = broker_for(settings.events_url, "notifications")
     relay = Relay("notifications", database, broker)
-    sender = SendNotifications(database, MailServer(settings), relay.wake)
+    complete = CompleteCancellations(database, Payments(payments_client), templates)
+    sender = SendNotifications(database, MailServer(settings), complete, relay.wake)
     watch = Loop("watch backlog", WatchBacklog(database), rest_s=WATCH_S)
     finder = Loop("find addresses", FindAddresses(database, users), rest_s=POLL_S)
     consumer = Consumer(
@@ -44,7 +50,7 @@ def build(settings: Settings) -> Litestar:
         types=TYPES,
         broker=broker,
         database=database,
-        handle=WriteNotifications(Templates()),
+        handle=WriteNotifications(templates),
         after_commit=sender.wake,
     )
     return application(
@@ -52,7 +58,7 @@ def build(settings: Settings) -> Litestar:
         description="Who was told what, by mail.",
         version="1.0.0",
         routes=[*routes(database, relay.wake), *operations.routes(database, relay=relay, consumer=consumer)],
-        parts=[client, revocations, database, broker, relay, sender, finder, watch, consumer],
+        parts=[users_client, payments_client, revocations, database, broker, relay, sender, finder, watch, consumer],
         verifier=TokenVerifier(
             service="notifications",
             issuer=settings.token_issuer,

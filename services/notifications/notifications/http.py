@@ -1,4 +1,4 @@
-"""What people may ask of notifications: the messages to themselves; and administrators, to have a mail sent."""
+"""What people may ask of notifications: the messages to themselves; administrators, those of an order, and to send."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,16 +21,26 @@ from notifications.request_email import request_email
 
 
 def routes(database: Database, after_commit: Callable[[], None]) -> list[ControllerRouterHandler]:
-    @get("/notifications", guards=[access.signed_in], summary="The messages to oneself, newest first")
+    @get(
+        "/notifications",
+        guards=[access.signed_in],
+        summary="The messages to oneself, newest first",
+        description="With `order_id`, an administrator gets the messages about that order, whoever bought.",
+    )
     async def list_messages(
         request: Request[Caller, Any, Any],
         order_id: FromQuery[UUID | None] = None,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> Page[MessageToMe]:
-        user_id = _person(request)
+        of_any_buyer = request.user.is_administrator and order_id is not None
+        user_id = None if of_any_buyer else _person(request)
         before = key_of(cursor, UUID)
-        found = await database.read(lambda c: store_notifications.list_of_user(c, user_id, order_id, before, limit + 1))
+        found = await database.read(
+            lambda connection: store_notifications.read_page(
+                connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
+            )
+        )
         page = found[:limit]
         return Page([_to_me(message) for message in page], cursor_of(page[-1].id) if found[limit:] else None)
 

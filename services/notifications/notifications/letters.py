@@ -15,11 +15,14 @@ from notifications.messages import (
     PaymentRefunded,
     UserChanged,
 )
-from notifications.notification import Kind
+from notifications.notification import Amounts, Kind
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event makes us write. `data` is what the template gets; `toaddr` is empty where the event names none."""
+    """What an event makes us write. `data` is what the template gets.
+
+    `toaddr` is there only where no account is written to: else the address is the account's own.
+    """
 
     kind: Kind
     subject_key: UUID
@@ -27,6 +30,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UUID | None = None
     order_id: UUID | None = None
     toaddr: str = ""
+    amounts: Amounts | None = None
 
 
 def letter_for(event: Envelope) -> Letter | None:
@@ -37,11 +41,12 @@ def letter_for(event: Envelope) -> Letter | None:
 
 def _welcome(event: Envelope) -> Letter:
     user = envelope.read(event, UserChanged)
-    return Letter(kind=Kind.WELCOME, subject_key=user.user_id, data=user, user_id=user.user_id, toaddr=user.email)
+    return Letter(kind=Kind.WELCOME, subject_key=user.user_id, data=user, user_id=user.user_id)
 
 
 def _order_confirmed(event: Envelope) -> Letter:
-    return _about_order(Kind.ORDER_CONFIRMED, envelope.read(event, OrderConfirmed))
+    order = envelope.read(event, OrderConfirmed)
+    return _about_order(Kind.ORDER_CONFIRMED, order, Amounts(currency=order.total.currency, total=order.total.minor()))
 
 
 def _order_cancelled(event: Envelope) -> Letter | None:
@@ -53,14 +58,16 @@ def _order_shipped(event: Envelope) -> Letter:
     return _about_order(Kind.ORDER_SHIPPED, envelope.read(event, OrderShipped))
 
 
-def _about_order(kind: Kind, order: OrderConfirmed | OrderCancelled | OrderShipped) -> Letter:
+def _about_order(
+    kind: Kind, order: OrderConfirmed | OrderCancelled | OrderShipped, amounts: Amounts | None = None
+) -> Letter:
     return Letter(
         kind=kind,
         subject_key=order.order_id,
         data=order,
         user_id=order.user_id,
         order_id=order.order_id,
-        toaddr=order.email,
+        amounts=amounts,
     )
 
 
@@ -72,6 +79,7 @@ def _payment_refunded(event: Envelope) -> Letter:
         data=refund,
         user_id=refund.user_id,
         order_id=refund.order_id,
+        amounts=Amounts(currency=refund.amount.currency, refund=refund.amount.minor()),
     )
 
 

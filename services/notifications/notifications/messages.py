@@ -1,7 +1,7 @@
 """The shapes that the notifications service reads and sends: events, requests, answers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -43,7 +43,6 @@ class OrderConfirmed(msgspec.Struct, frozen=True):
     order_id: UUID
     user_id: UUID
     name: str
-    email: str
     items: list[OrderLine]
     total: Money
 
@@ -59,7 +58,6 @@ class OrderCancelled(msgspec.Struct, frozen=True):
     order_id: UUID
     user_id: UUID
     name: str
-    email: str
     was_confirmed: bool
     told: bool
     reason: Reason
@@ -70,7 +68,6 @@ class OrderShipped(msgspec.Struct, frozen=True):
     order_id: UUID
     user_id: UUID
     name: str
-    email: str
 
 
 class PaymentRefunded(msgspec.Struct, frozen=True):
@@ -118,6 +115,32 @@ class UsersFound(msgspec.Struct, frozen=True):
     """Unknown and deleted ids are left out."""
 
     items: list[UserFound]
+
+
+class PaymentsAsked(msgspec.Struct, frozen=True):
+    """POST /payments/lookup."""
+
+    order_ids: list[UUID]
+
+
+class TakenAmounts(msgspec.Struct, frozen=True):
+    charged: Money
+    refunded: Money
+    refund_pending: Money
+
+
+class PaymentFound(msgspec.Struct, frozen=True):
+    """`taken` is None unless the state is `captured`."""
+
+    order_id: UUID
+    state: Literal["intended", "authorized", "declined", "voided", "captured"]
+    taken: TakenAmounts | None
+
+
+class PaymentsFound(msgspec.Struct, frozen=True):
+    """Orders of which payments has not heard are left out."""
+
+    items: list[PaymentFound]
 
 
 class EmailRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

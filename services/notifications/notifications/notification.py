@@ -18,6 +18,7 @@ class Kind(StrEnum):
     ORDER_CANCELLED = "order_cancelled"
     ORDER_SHIPPED = "order_shipped"
     PAYMENT_REFUNDED = "payment_refunded"
+    ADDRESS_CHANGED = "address_changed"
     EMAIL_REQUESTED = "email_requested"
 
 
@@ -42,10 +43,25 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = False
 
 
+class Amounts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The sums that a message states, in minor units of `currency`, which is None when they all are zero."""
+
+    currency: str | None = None
+    total: int | None = None
+    """Of the order that is confirmed."""
+    refund: int | None = None
+    """The one refund that the message is about."""
+    charged: int | None = None
+    """For a cancelled order: what was taken, and the parts of it that were given back or are on their way back."""
+    refunded: int | None = None
+    refund_pending: int | None = None
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """A message to a person. `subject_key` is what it is about: there is one for each kind and key.
 
-    `toaddr` is empty until the address is known.
+    `toaddr` is empty until the address is known. `event_data` is there when the text is written at the time of sending;
+    `body` is then what is sent if that cannot be done.
     """
 
     id: UUID
@@ -63,6 +79,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     created_at: datetime | None = None
     sent_at: datetime | None = None
+    event_data: str | None = None
+    amounts: Amounts | None = None
 
 
 def reason_not_to_send(kind: Kind, recipient: Recipient | None) -> str | None:
@@ -77,7 +95,7 @@ def reason_not_to_send(kind: Kind, recipient: Recipient | None) -> str | None:
     if kind is Kind.PAYMENT_REFUNDED:
         wanted = recipient.payment_emails
     else:
-        wanted = recipient.order_emails or kind is Kind.WELCOME
+        wanted = recipient.order_emails or kind in {Kind.WELCOME, Kind.ADDRESS_CHANGED}
     return None if wanted else "not_wanted"
 
 

@@ -15,6 +15,7 @@ from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.lifecycle import Loop
 from notifications import metrics, store_notifications
+from notifications.complete_cancellations import CompleteCancellations
 from notifications.mail_server import Delayed, MailServer, Outcome, Refused, Taken, Untried
 from notifications.messages import NotificationEnded
 from notifications.notification import ATTEMPTS_MAX, Notification, State, retry_delay_s
@@ -34,9 +35,16 @@ Settled: TypeAlias = list[tuple[Notification, Outcome]]
 class SendNotifications:
     """A `Part`. Call `wake` when something is due; else it is found within `POLL_S`."""
 
-    def __init__(self, database: Database, mail_server: MailServer, after_commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        mail_server: MailServer,
+        complete: CompleteCancellations,
+        after_commit: Callable[[], None],
+    ) -> None:
         self._database = database
         self._mail_server = mail_server
+        self._complete = complete
         self._after_commit = after_commit
         self._unsettled: Settled = []
         self._loop = Loop("send notifications", self.turn, rest_s=POLL_S, gather_s=GATHER_S)
@@ -60,8 +68,10 @@ class SendNotifications:
             )
             if not claimed:
                 return False
-            with tracing.together("client", (("send mail", mail.traceparent) for mail in claimed)):
-                self._unsettled = await self._deliver(claimed)
+            completed = await self._complete(claimed)
+            with tracing.together("client", (("send mail", mail.traceparent) for mail in completed.ready)):
+                delivered = await self._deliver(completed.ready)
+            self._unsettled = [*delivered, *((mail, Delayed(completed.reason)) for mail in completed.waiting)]
         settled = self._unsettled
         await self._database.run(lambda connection: _settle(connection, settled))
         self._unsettled = []

@@ -5,11 +5,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from chassis.database import Connection, Row
-from notifications.notification import Kind, Notification, State
+from notifications.notification import Amounts, Kind, Notification, State
 
 _COLUMNS = """id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code, correlation_id, traceparent,
-              attempts, created_at, sent_at"""
+              attempts, created_at, sent_at, event_data"""
 
 
 async def insert(connection: Connection, notifications: Sequence[Notification]) -> set[UUID]:
@@ -19,13 +21,13 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
     rows = await connection.fetch(
         """
         INSERT INTO notifications (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-                                   correlation_id, traceparent)
+                                   correlation_id, traceparent, event_data, amounts)
         SELECT id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-               correlation_id, traceparent
+               correlation_id, traceparent, event_data::json, amounts::json
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-                    $9::text[], $10::text[], $11::text[], $12::text[])
+                    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
              AS letter (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-                        correlation_id, traceparent)
+                        correlation_id, traceparent, event_data, amounts)
         ORDER BY kind, subject_key
         ON CONFLICT DO NOTHING
         RETURNING id
@@ -42,6 +44,8 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
         [notification.code for notification in notifications],
         [notification.correlation_id for notification in notifications],
         [notification.traceparent for notification in notifications],
+        [notification.event_data for notification in notifications],
+        [_json(notification.amounts) for notification in notifications],
     )
     return {row["id"] for row in rows}
 
@@ -50,27 +54,67 @@ async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[
     """Take what is due, longest due first. Until the lease runs out nobody else does; a crash costs that long.
 
     What was not tried before comes first, so that what fails again and again holds up nothing else.
+
+    The address is decided here, and not when the message was written, which may be long ago: a mail goes to the present
+    address of its account, and none to a deleted account. A mail that confirms an order is left out when the order is
+    cancelled by now. `address_changed` alone goes to the address before the change.
     """
     rows = await connection.fetch(
         f"""
-        UPDATE notifications
-        SET attempts = attempts + 1,
-            next_attempt_at = now() + make_interval(secs => $2)
-        WHERE id IN (
-            SELECT id
+        WITH due AS MATERIALIZED (
+            SELECT id, kind, subject_key, user_id
             FROM notifications
             WHERE state = 'pending' AND toaddr <> '' AND next_attempt_at <= now()
             ORDER BY next_attempt_at
             LIMIT $1
             FOR UPDATE SKIP LOCKED
+        ), present AS (
+            SELECT due.id AS due_id,
+                   CASE WHEN recipients.deleted THEN ''
+                        WHEN due.kind <> 'address_changed' THEN recipients.email
+                   END AS email,
+                   CASE WHEN recipients.deleted THEN 'recipient_deleted'
+                        WHEN due.kind = 'order_confirmed'
+                             AND EXISTS (SELECT
+                                         FROM notifications AS other
+                                         WHERE other.kind = 'order_cancelled' AND other.subject_key = due.subject_key)
+                        THEN 'order_cancelled'
+                   END AS obstacle
+            FROM due
+            LEFT JOIN recipients ON recipients.user_id = due.user_id
         )
+        UPDATE notifications
+        SET attempts        = attempts + 1,
+            next_attempt_at = now() + make_interval(secs => $2),
+            toaddr          = coalesce(present.email, toaddr),
+            state           = CASE WHEN obstacle IS NULL THEN state ELSE 'suppressed' END,
+            code            = coalesce(obstacle, code),
+            body            = CASE WHEN obstacle = 'recipient_deleted' THEN '' ELSE body END,
+            event_data      = CASE WHEN obstacle = 'recipient_deleted' THEN NULL ELSE event_data END
+        FROM present
+        WHERE id = due_id
         RETURNING {_COLUMNS}
         """,
         limit,
         lease_s,
     )
-    return sorted(
-        (_notification(row) for row in rows), key=lambda notification: (notification.attempts, notification.id)
+    claimed = (_notification(row) for row in rows)
+    return sorted((mail for mail in claimed if mail.state is State.PENDING), key=lambda mail: (mail.attempts, mail.id))
+
+
+async def set_texts(connection: Connection, notifications: Sequence[Notification]) -> None:
+    """Write the texts that are about to be sent, and the sums that they state."""
+    await connection.execute(
+        """
+        UPDATE notifications
+        SET subject = written.subject, body = written.body, amounts = written.amounts::json
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS written (written_id, subject, body, amounts)
+        WHERE id = written_id AND state = 'pending'
+        """,
+        [notification.id for notification in notifications],
+        [notification.subject for notification in notifications],
+        [notification.body for notification in notifications],
+        [_json(notification.amounts) for notification in notifications],
     )
 
 
@@ -187,43 +231,59 @@ async def suppress(connection: Connection, notification_id: UUID, code: str) -> 
     )
 
 
-async def forget(connection: Connection, user_ids: Sequence[UUID]) -> None:
-    """Drop what is personal in the messages of people who are gone. That there was a message stays."""
+async def forget(connection: Connection, user_ids: Sequence[UUID], addresses: Sequence[str]) -> None:
+    """Drop what is personal in the messages to people who are gone. That there was a message stays.
+
+    `addresses` are those that they had: what administrators had sent to these is known by nothing else. What of that
+    has yet to be sent is left alone, since the address may be another's by now.
+    """
     await connection.execute(
         """
         UPDATE notifications
         SET toaddr = '',
             body = '',
+            event_data = NULL,
             state = CASE WHEN state = 'pending' THEN 'suppressed' ELSE state END,
             code = CASE WHEN state = 'pending' THEN 'recipient_deleted' ELSE code END
         WHERE user_id = ANY($1::uuid[])
         """,
         user_ids,
     )
+    if addresses:
+        await connection.execute(
+            """
+            UPDATE notifications
+            SET toaddr = '', subject = '', body = ''
+            WHERE user_id IS NULL AND toaddr = ANY($1::text[]) AND state <> 'pending'
+            """,
+            addresses,
+        )
 
 
-async def list_of_user(
-    connection: Connection, user_id: UUID, order_id: UUID | None, before: UUID | None, limit: int
+async def read_page(
+    connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
 ) -> list[Notification]:
-    """Messages to a person, newest first; of one order, and those before the id `before`, if they are given."""
-    # A condition that is there only when it is asked for: one that may be null would keep its index from being used.
-    of_order, which = ("AND order_id = $4", [order_id]) if order_id is not None else ("", [])
+    """Messages, newest first: to that person, of that order, those before the id `before`, where these are given."""
+    # Only what is given stands in the statement: a condition that may be null would keep its index from being used.
+    parts = [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
+    given = [(part, value) for part, value in parts if value is not None]
+    conditions = " AND ".join(["true", *(f"{part} ${number}" for number, (part, _) in enumerate(given, start=2))])
     rows = await connection.fetch(
         f"""
         SELECT {_COLUMNS}
         FROM notifications
-        WHERE user_id = $1
-          AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-          {of_order}
+        WHERE {conditions}
         ORDER BY id DESC
-        LIMIT $3
+        LIMIT $1
         """,
-        user_id,
-        before,
         limit,
-        *which,
+        *(value for _, value in given),
     )
     return [_notification(row) for row in rows]
+
+
+def _json(amounts: Amounts | None) -> str | None:
+    return None if amounts is None else msgspec.json.encode(amounts).decode()
 
 
 def _notification(row: Row) -> Notification:

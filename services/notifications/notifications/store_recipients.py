@@ -3,16 +3,28 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+import msgspec
+
 from chassis.database import Connection
 from notifications.notification import Recipient
 
 
-async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -> None:
-    """Note each of `recipients`, no two of one person, unless something newer is known."""
+class Replaced(msgspec.Struct, frozen=True):
+    """What was known of a person before something newer was."""
+
+    email: str
+    version: int
+
+
+async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -> dict[UUID, Replaced | None]:
+    """Note each of `recipients`, no two of one person, unless something newer is known.
+
+    Answers those that were noted, and what each of them replaced.
+    """
     if not recipients:
-        return
+        return {}
     ordered = sorted(recipients, key=lambda recipient: recipient.user_id)
-    await connection.execute(
+    rows = await connection.fetch(
         """
         INSERT INTO recipients AS known (user_id, email, name, order_emails, payment_emails, version, deleted)
         SELECT user_id, email, name, order_emails, payment_emails, version, deleted
@@ -26,6 +38,7 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
             version = excluded.version,
             deleted = excluded.deleted
         WHERE known.version < excluded.version
+        RETURNING known.user_id, old.email, old.version
         """,
         [recipient.user_id for recipient in ordered],
         [recipient.email for recipient in ordered],
@@ -35,6 +48,7 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
         [recipient.version for recipient in ordered],
         [recipient.deleted for recipient in ordered],
     )
+    return {row["user_id"]: None if row["version"] is None else Replaced(row["email"], row["version"]) for row in rows}
 
 
 async def read(connection: Connection, user_ids: Collection[UUID]) -> dict[UUID, Recipient]:

@@ -34,10 +34,10 @@ class Templates:
             Kind(path.stem): _parts(environment, path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.txt")
         }
 
-    def write(self, kind: Kind, event: msgspec.Struct) -> tuple[str, str]:
-        """The subject, one line, and the text for an event."""
+    def write(self, kind: Kind, event: msgspec.Struct, **more: object) -> tuple[str, str]:
+        """The subject, one line, and the text for an event, and for `more` where the template takes it."""
         subject, body = self._templates[kind]
-        values = {field: getattr(event, field) for field in event.__struct_fields__}
+        values = {field: getattr(event, field) for field in event.__struct_fields__} | more
         return in_one_line(subject.render(values)), body.render(values)
 
 

@@ -3,9 +3,10 @@
 What events say of people is noted first, so that a message in the same batch finds the address and the preferences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
+import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
@@ -14,8 +15,9 @@ from chassis.database import Connection
 from chassis.envelope import Envelope
 from notifications import letters, store_notifications, store_recipients
 from notifications.letters import Letter, letter_for
-from notifications.messages import EmailRequested, UserChanged, UserDeleted
+from notifications.messages import EmailRequested, OrderCancelled, UserChanged, UserDeleted
 from notifications.notification import Kind, Notification, Recipient, State, reason_not_to_send
+from notifications.store_recipients import Replaced
 from notifications.templates import Templates
 
 TYPES = sorted({*letters.TYPES, "user.registered", "user.updated", "user.deleted"})
@@ -29,13 +31,14 @@ class WriteNotifications:
         self._templates = templates
 
     async def __call__(self, connection: Connection, events: Sequence[Envelope]) -> None:
-        await _note_people(connection, events)
+        moves = await _note_people(connection, events)
         asked = [(event, letter) for event in events if (letter := letter_for(event)) is not None]
         people = await store_recipients.read(connection, {letter.user_id for _, letter in asked if letter.user_id})
         notifications = [
             self._notification(event, letter, people.get(letter.user_id) if letter.user_id else None)
             for event, letter in asked
         ]
+        notifications += [self._address_changed(move) for move in moves]
         written = await store_notifications.insert(connection, notifications)
         for notification in notifications:
             if notification.id in written and notification.state is not State.PENDING:  # The others tell when sent.
@@ -50,12 +53,18 @@ class WriteNotifications:
     def _notification(self, event: Envelope, letter: Letter, recipient: Recipient | None) -> Notification:
         suppressed = reason_not_to_send(letter.kind, recipient)
         toaddr = letter.toaddr or (recipient.email if recipient is not None else "")
+        event_data = None
         if isinstance(letter.data, EmailRequested):
             subject, body = letter.data.subject, letter.data.body
+        elif isinstance(letter.data, OrderCancelled):
+            # What became of the money is asked when the mail is sent (`complete_cancellations`).
+            subject, body = self._templates.write(letter.kind, letter.data, settlement=None)
+            event_data = msgspec.json.encode(letter.data).decode()
         else:
             subject, body = self._templates.write(letter.kind, letter.data)
         if recipient is not None and recipient.deleted:
-            toaddr, body = "", ""  # What is personal is not kept of somebody who is gone.
+            # Nothing personal is kept of an account that is deleted.
+            toaddr, body, event_data = "", "", None
         return Notification(
             # The id that POST /send has answered is the id of the message.
             id=letter.subject_key if letter.kind is Kind.EMAIL_REQUESTED else uuid7(),
@@ -70,22 +79,79 @@ class WriteNotifications:
             code=suppressed,
             correlation_id=event.correlationid,
             traceparent=event.traceparent,
+            event_data=event_data,
+            amounts=letter.amounts,
+        )
+
+    def _address_changed(self, move: "_Move") -> Notification:
+        """To the address before the change: who lost an account to a thief learns it there alone."""
+        subject, body = self._templates.write(Kind.ADDRESS_CHANGED, move)
+        return Notification(
+            id=uuid7(),
+            kind=Kind.ADDRESS_CHANGED,
+            subject_key=f"{move.user_id}:{move.version}",
+            order_id=None,
+            user_id=move.user_id,
+            toaddr=move.former_address,
+            subject=subject,
+            body=body,
+            state=State.PENDING,
+            code=None,
+            correlation_id=move.correlation_id,
+            traceparent=move.traceparent,
         )
 
 
-async def _note_people(connection: Connection, events: Sequence[Envelope]) -> None:
-    """Keep of each person what the newest of `events` says."""
-    newest: dict[UUID, Recipient] = {}
+class _Move(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of an account's address."""
+
+    user_id: UUID
+    version: int
+    former_address: str
+    correlation_id: str
+    traceparent: str | None
+
+
+async def _note_people(connection: Connection, events: Sequence[Envelope]) -> list[_Move]:
+    """Keep of each person what the newest of `events` says, and of a deleted account nothing.
+
+    Answers the changes of addresses, in the order of their versions.
+    """
+    told: dict[UUID, list[tuple[Recipient, Envelope]]] = {}
     for event in events:
-        recipient = _person_in(event)
-        if recipient is not None:
-            known = newest.get(recipient.user_id)
-            if known is None or known.version < recipient.version:
-                newest[recipient.user_id] = recipient
-    await store_recipients.keep_newest(connection, list(newest.values()))
-    deleted = [recipient.user_id for recipient in newest.values() if recipient.deleted]
+        if (recipient := _person_in(event)) is not None:
+            told.setdefault(recipient.user_id, []).append((recipient, event))
+    for of_person in told.values():
+        of_person.sort(key=lambda pair: pair[0].version)
+    replaced = await store_recipients.keep_newest(connection, [of_person[-1][0] for of_person in told.values()])
+    moves: list[_Move] = []
+    deleted: list[UUID] = []
+    addresses: list[str] = []
+    for user_id, before in replaced.items():
+        if told[user_id][-1][0].deleted:
+            deleted.append(user_id)
+            addresses += [] if before is None else [before.email]
+        else:
+            moves += _moves(told[user_id], before)
     if deleted:
-        await store_notifications.forget(connection, deleted)
+        await store_notifications.forget(connection, deleted, addresses)
+    return moves
+
+
+def _moves(told: Sequence[tuple[Recipient, Envelope]], before: Replaced | None) -> Iterator[_Move]:
+    address = None if before is None else before.email
+    for recipient, event in told:
+        if before is not None and recipient.version <= before.version:
+            continue
+        if address is not None and address != recipient.email:
+            yield _Move(
+                user_id=recipient.user_id,
+                version=recipient.version,
+                former_address=address,
+                correlation_id=event.correlationid,
+                traceparent=event.traceparent,
+            )
+        address = recipient.email
 
 
 def _person_in(event: Envelope) -> Recipient | None:

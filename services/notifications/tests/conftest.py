@@ -15,9 +15,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from chassis.client import ServiceClient
 from chassis.database import Connection, Database
+from chassis.tokens import ServiceTokens
 from notifications.app import MIGRATIONS, build
+from notifications.complete_cancellations import CompleteCancellations
+from notifications.payments import Payments
 from notifications.settings import Settings
+from notifications.templates import Templates
 
 
 @pytest.fixture
@@ -102,13 +107,19 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 
 class UsersPeer:
-    """The users service, as far as notifications asks it."""
+    """The users service, as far as notifications asks it. Everybody has an account, but those in `unknown`."""
 
     def __init__(self, jwks: str) -> None:
         self.url = ""
         self.people: dict[str, dict[str, Any]] = {}
+        self.unknown: set[str] = set()
         self.is_down = False
         self._jwks = jwks
+
+    def _person(self, user_id: str) -> dict[str, Any]:
+        preferences = {"order_emails": True, "payment_emails": True}
+        ada = {"id": user_id, "name": "Ada", "email": "ada@example.com", "preferences": preferences, "version": 1}
+        return self.people.get(user_id, ada)
 
     async def keys(self, _: web.Request) -> web.Response:
         return web.Response(text=self._jwks, content_type="application/json")
@@ -120,7 +131,7 @@ class UsersPeer:
         if self.is_down:
             return web.Response(status=500)
         ids = (await request.json())["ids"]
-        return web.json_response({"items": [self.people[id_] for id_ in ids if id_ in self.people]})
+        return web.json_response({"items": [self._person(id_) for id_ in ids if id_ not in self.unknown]})
 
 
 @pytest.fixture
@@ -135,11 +146,45 @@ async def users_peer(user_jwks: str) -> AsyncIterator[UsersPeer]:
         yield users
 
 
+class PaymentsPeer:
+    """The payments service, as far as notifications asks it. Of an order that is not in `payments` it has not heard."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.payments: dict[str, dict[str, Any]] = {}
+        self.is_down = False
+
+    async def look_up(self, request: web.Request) -> web.Response:
+        if self.is_down:
+            return web.Response(status=500)
+        ids = (await request.json())["order_ids"]
+        return web.json_response({"items": [self.payments[id_] for id_ in ids if id_ in self.payments]})
+
+
+@pytest.fixture
+async def payments_peer() -> AsyncIterator[PaymentsPeer]:
+    payments = PaymentsPeer()
+    peer = web.Application()
+    peer.router.add_post("/payments/lookup", payments.look_up)
+    async with TestServer(peer) as server:
+        payments.url = str(server.make_url(""))
+        yield payments
+
+
+@pytest.fixture
+async def complete(database: Database, settings: Settings) -> AsyncIterator[CompleteCancellations]:
+    client = ServiceClient("payments", settings.payments_url, ServiceTokens("notifications", settings.service_key))
+    await client.start()
+    yield CompleteCancellations(database, Payments(client), Templates())
+    await client.stop()
+
+
 @pytest.fixture
 def settings(
     database_url: str,
     events_url: str,
     users_peer: UsersPeer,
+    payments_peer: PaymentsPeer,
     mailbox: Mailbox,
     service_keys: dict[str, str],
     service_jwks: str,
@@ -148,6 +193,7 @@ def settings(
         database_url=database_url,
         events_url=events_url,
         users_url=users_peer.url,
+        payments_url=payments_peer.url,
         service_key=service_keys["notifications"],
         service_keys=service_jwks,
         smtp_host="127.0.0.1",

@@ -17,8 +17,8 @@ from notifications.watch_backlog import WatchBacklog
 
 
 @pytest.fixture
-def sender(database: Any, settings: Any) -> SendNotifications:
-    return SendNotifications(database, MailServer(settings), lambda: None)
+def sender(database: Any, settings: Any, complete: Any) -> SendNotifications:
+    return SendNotifications(database, MailServer(settings), complete, lambda: None)
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ async def test_hundreds_of_messages_share_a_few_connections(
 
 
 async def test_several_senders_send_each_message_once(
-    database: Any, settings: Any, put: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
+    database: Any, settings: Any, complete: Any, put: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_notifications, "BATCH_MAX", 10)
     notifications = await put(*(f"ada{number}@example.com" for number in range(100)))
-    senders = [SendNotifications(database, MailServer(settings), lambda: None) for _ in range(5)]
+    senders = [SendNotifications(database, MailServer(settings), complete, lambda: None) for _ in range(5)]
 
     async def drain(sender: SendNotifications) -> None:
         while await sender.turn():
@@ -135,10 +135,11 @@ async def test_the_answer_to_the_text_decides(
 
 
 async def test_a_server_that_is_away_is_asked_again_later(
-    database: Any, settings: Any, put: Any, mailbox: Any, query: Any, sender: SendNotifications
+    database: Any, settings: Any, complete: Any, put: Any, mailbox: Any, query: Any, sender: SendNotifications
 ) -> None:
     await put("ada@example.com")
-    away = SendNotifications(database, MailServer(msgspec.structs.replace(settings, smtp_port=1)), lambda: None)
+    elsewhere = MailServer(msgspec.structs.replace(settings, smtp_port=1))
+    away = SendNotifications(database, elsewhere, complete, lambda: None)
     assert not await away.turn()
     assert await states(query) == {"ada@example.com": ("pending", "smtp_unavailable")}
     assert not await sender.turn(), "it is not due yet"
@@ -241,10 +242,10 @@ async def test_a_database_that_was_away_after_the_sending_makes_no_second_mail(
 
 
 async def test_a_late_sender_does_not_end_a_message_twice(
-    database: Any, sender: SendNotifications, settings: Any, put: Any, query: Any
+    database: Any, sender: SendNotifications, settings: Any, complete: Any, put: Any, query: Any
 ) -> None:
     await put("ada@example.com")
-    late = SendNotifications(database, MailServer(settings), lambda: None)
+    late = SendNotifications(database, MailServer(settings), complete, lambda: None)
     late._unsettled = await late._deliver(await database.run(lambda c: store_notifications.claim_due(c, 10, 0.0)))
     await sender.turn()
     await late.turn()

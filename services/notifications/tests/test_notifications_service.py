@@ -79,6 +79,18 @@ async def test_an_order_is_told_by_mail_and_listed_to_its_buyer_alone(
     assert len(mailbox.mails) == 2
 
 
+async def test_an_administrator_sees_the_messages_of_an_order_and_not_those_of_other_people(
+    client: Client, publish: Publish, make_event: Any, mailbox: Any, until: Any, as_administrator: dict[str, str]
+) -> None:
+    order = shipped(str(uuid7()))
+    await publish(make_event("order.shipped", order), make_event("order.shipped", shipped(str(uuid7()))))
+    await until(lambda: len(mailbox.mails) == 2)
+    path = f"/notifications?order_id={order['order_id']}"
+    [message] = (await client.get(path, headers=as_administrator)).json()["items"]
+    assert (message["kind"], message["order_id"]) == ("order_shipped", order["order_id"])
+    assert (await client.get("/notifications", headers=as_administrator)).json()["items"] == []
+
+
 async def test_a_requested_mail_is_sent_and_both_said_as_events(
     client: Client, broker: Broker, mailbox: Any, until: Any, as_administrator: dict[str, str], publish: Publish
 ) -> None:
@@ -188,6 +200,7 @@ async def test_an_address_that_no_event_has_told_is_asked_of_users(
 ) -> None:
     users_peer.is_down = True
     ada, bob, gone = str(uuid7()), str(uuid7()), str(uuid7())
+    users_peer.unknown.add(gone)
     for user_id, wanted in ((ada, True), (bob, False)):
         preferences = {"order_emails": True, "payment_emails": wanted}
         users_peer.people[user_id] = {

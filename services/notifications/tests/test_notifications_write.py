@@ -44,9 +44,7 @@ async def test_one_order_and_kind_make_one_message_however_often_they_are_told(
     await write(make_event("order.shipped", order), make_event("order.shipped", order))
     await asyncio.gather(*(write(make_event("order.shipped", order)) for _ in range(10)))
     rows = await query("SELECT kind, state, toaddr, order_id::text FROM notifications")
-    assert rows == [
-        {"kind": "order_shipped", "state": "pending", "toaddr": "ada@example.com", "order_id": order["order_id"]}
-    ]
+    assert rows == [{"kind": "order_shipped", "state": "pending", "toaddr": "", "order_id": order["order_id"]}]
 
 
 async def test_a_message_that_is_not_wanted_is_recorded_and_not_sent(write: Write, make_event: Any, query: Any) -> None:
@@ -103,3 +101,51 @@ async def test_a_refund_goes_to_the_address_that_is_known(write: Write, make_eve
     )
     rows = await query("SELECT user_id::text, toaddr FROM notifications WHERE kind = 'payment_refunded'")
     assert {row["user_id"]: row["toaddr"] for row in rows} == {ada: "ada@example.com", stranger: ""}
+
+
+async def test_the_address_in_an_order_is_not_written_to(write: Write, make_event: Any, query: Any) -> None:
+    ada = str(uuid7())
+    await write(make_event("user.registered", person(ada, email="present@example.com")))
+    await write(make_event("order.shipped", shipped(ada)), make_event("order.shipped", shipped(str(uuid7()))))
+    rows = await query("SELECT toaddr FROM notifications WHERE kind = 'order_shipped' ORDER BY toaddr")
+    # The second is of a person of whom no event has told: users is asked.
+    assert [row["toaddr"] for row in rows] == ["", "present@example.com"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_change_of_address_is_told_to_each_address_before_it(
+    write: Write, make_event: Any, query: Any, together: bool
+) -> None:
+    ada = str(uuid7())
+    events = [
+        make_event("user.registered", person(ada, email="first@example.com")),
+        make_event("user.updated", person(ada, email="first@example.com", version=2, order_emails=False)),
+        make_event("user.updated", person(ada, email="second@example.com", version=3, order_emails=False)),
+        make_event("user.updated", person(ada, email="third@example.com", version=4, order_emails=False)),
+    ]
+    if together:
+        await write(*reversed(events))
+    else:
+        for event in events:
+            await write(event)
+    await write(make_event("user.updated", person(ada, email="second@example.com", version=3)))
+    rows = await query("SELECT toaddr, body FROM notifications WHERE kind = 'address_changed' ORDER BY subject_key")
+    assert [row["toaddr"] for row in rows] == ["first@example.com", "second@example.com"]
+    # The former address may be a stranger's by now, who learns neither the new one nor the name.
+    assert all("@" not in row["body"] and "Ada" not in row["body"] for row in rows)
+
+
+async def test_what_was_sent_to_the_address_of_a_deleted_account_is_forgotten(
+    write: Write, make_event: Any, query: Any
+) -> None:
+    ada = str(uuid7())
+    await write(make_event("user.registered", person(ada)))
+    for toaddr in ("ada@example.com", "eve@example.com"):
+        mail = {
+            "message_id": str(uuid7()), "toaddr": toaddr, "subject": "Dear Ada", "body": "x", "requested_by": ada,
+        }  # fmt: skip
+        await write(make_event("email.requested", mail))
+    await query("UPDATE notifications SET state = 'sent', sent_at = now()")
+    await write(make_event("user.deleted", {"user_id": ada, "version": 2}))
+    rows = await query("SELECT toaddr, subject FROM notifications WHERE kind = 'email_requested' ORDER BY toaddr")
+    assert rows == [{"toaddr": "", "subject": ""}, {"toaddr": "eve@example.com", "subject": "Dear Ada"}]

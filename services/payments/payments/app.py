@@ -65,7 +65,7 @@ def build(settings: Settings) -> Litestar:
         description="Payment methods, payments, refunds and the ledger.",
         version="0.1.0",
         routes=[
-            *http_internal.routes(authorization, VoidPayments(database, settle_payments)),
+            *http_internal.routes(database, authorization, VoidPayments(database, settle_payments)),
             *http_payments.routes(
                 database, RequestRefund(database, settle_refunds), Intervene(database, settle_payments)
             ),

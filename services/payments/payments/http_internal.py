@@ -1,4 +1,4 @@
-"""What orders calls: authorize and void, a batch at a time."""
+"""What orders calls, authorize and void, and what notifications calls, a batch at a time."""
 
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
@@ -6,12 +6,14 @@ from litestar.params import JSONBody
 
 from chassis import access, tracing
 from chassis.application import INTERNAL_BODY_BYTES_MAX
+from chassis.database import Database
 from payments.authorize_payments import AuthorizePayments
-from payments.messages import AuthorizeAnswers, AuthorizeBatch, VoidAnswers, VoidBatch
+from payments.look_up_payments import look_up_payments
+from payments.messages import AuthorizeAnswers, AuthorizeBatch, LookUpPayments, PaymentsNow, VoidAnswers, VoidBatch
 from payments.void_payments import VoidPayments
 
 
-def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTPRouteHandler]:
+def routes(database: Database, authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTPRouteHandler]:
     only_orders = access.services("orders")
 
     @post(
@@ -38,4 +40,15 @@ def routes(authorization: AuthorizePayments, voiding: VoidPayments) -> list[HTTP
         with tracing.together("server", (("void payment", item.traceparent) for item in data.items)):
             return VoidAnswers(await voiding.void(data.items))
 
-    return [authorize, void]
+    @post(
+        "/payments/lookup",
+        guards=[access.services("notifications")],
+        status_code=200,
+        request_max_body_size=INTERNAL_BODY_BYTES_MAX,
+        tags=["internal"],
+        summary="Look up what became of the money of orders",
+    )
+    async def look_up(data: JSONBody[LookUpPayments]) -> PaymentsNow:
+        return PaymentsNow(await look_up_payments(database, data.order_ids))
+
+    return [authorize, void, look_up]

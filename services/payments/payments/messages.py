@@ -85,6 +85,35 @@ class VoidAnswers(msgspec.Struct, frozen=True):
     items: list[VoidAnswer]
 
 
+# Internal calls, made by notifications.
+
+
+class LookUpPayments(msgspec.Struct, frozen=True, kw_only=True):
+    order_ids: Annotated[list[UUID], msgspec.Meta(max_length=ITEMS_MAX)]
+
+
+class TakenAmounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken, what of it was given back, and what is on its way back."""
+
+    charged: Money
+    refunded: Money
+    refund_pending: Money
+
+
+class PaymentNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The payment of an order. `taken` is null unless the state is `captured`."""
+
+    order_id: UUID
+    state: Literal["intended", "authorized", "declined", "voided", "captured"]
+    taken: TakenAmounts | None
+
+
+class PaymentsNow(msgspec.Struct, frozen=True):
+    """Orders that no payment and no void is known of are left out."""
+
+    items: list[PaymentNow]
+
+
 # Events, heard from orders and said by us.
 
 

@@ -126,6 +126,7 @@ class Shop:
         self.access_token = access_token
         self.user_id = uuid7()
         self.orders = {"authorization": f"Bearer {service_token('orders', 'payments')}"}
+        self.notifications = {"authorization": f"Bearer {service_token('notifications', 'payments')}"}
         self.buyer = {"authorization": f"Bearer {access_token(user_id=str(self.user_id))}"}
         self.stranger = {"authorization": f"Bearer {access_token(user_id=str(uuid7()))}"}
         admin = access_token(user_id=str(uuid7()), roles=["customer", "admin"])
@@ -160,6 +161,13 @@ class Shop:
         assert answer.status_code == 200, answer.text
         assert [item["order_id"] for item in answer.json()["items"]] == [str(id_) for id_ in order_ids]
         return [item["outcome"] for item in answer.json()["items"]]
+
+    async def look_up(self, *order_ids: UUID) -> list[dict[str, Any]]:
+        body = {"order_ids": [str(order_id) for order_id in order_ids]}
+        answer = await self.client.post("/payments/lookup", json=body, headers=self.notifications)
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
 
     async def authorized(self, amount: str = "49.99") -> tuple[UUID, UUID]:
         """An order whose payment is authorized, and that payment."""

@@ -13,7 +13,11 @@ from payments import consumer, messages
 from .conftest import Shop, contracts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-READERS = {"/payments": messages.AuthorizeBatch, "/payments/void": messages.VoidBatch}
+READERS = {
+    "/payments": messages.AuthorizeBatch,
+    "/payments/void": messages.VoidBatch,
+    "/payments/lookup": messages.LookUpPayments,
+}
 
 
 def with_unknown_members(value: Any) -> Any:
@@ -41,11 +45,12 @@ async def test_events_that_are_listened_to_are_read() -> None:
     ("name", "contract"),
     [(name, contract) for name, contract in contracts("http/payments.*.json") if contract["request"]],
 )
-async def test_requests_of_orders_are_read(name: str, contract: dict[str, Any]) -> None:
+async def test_requests_of_other_services_are_read(name: str, contract: dict[str, Any]) -> None:
     for example in contract["request"]["examples"]:
         for body in (example, with_unknown_members(example)):
             batch = msgspec.convert(body, READERS[contract["path"]])
-            assert len(batch.items) == len(example["items"])
+            [(member, items)] = example.items()
+            assert len(getattr(batch, member)) == len(items)
 
 
 async def test_answers_keep_to_their_contracts(shop: Shop) -> None:
@@ -69,7 +74,10 @@ async def test_answers_keep_to_their_contracts(shop: Shop) -> None:
     voided = [{"order_id": str(order_id), "outcome": outcome} for outcome in outcomes]
     assert {item["outcome"] for item in authorized} == {"authorized", "declined", "refused", "unknown"}
     assert len(listed["items"]) == 1
+    looked_up = await shop.look_up(order_id, captured_id, uuid7())
+    assert {item["state"] for item in looked_up} == {"voided", "captured"}
     answers = {
+        ("POST", "/payments/lookup"): {"items": looked_up},
         ("POST", "/payments"): {"items": authorized},
         ("POST", "/payments/void"): {"items": voided},
         ("GET", "/payments"): listed,

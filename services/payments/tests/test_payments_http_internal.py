@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from .conftest import Shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+TAKEN = {"charged": "49.99", "refunded": "10.00", "refund_pending": "0.00"}
 
 
 async def at_provider(shop: Shop, payment_id: str) -> str:
@@ -183,6 +184,26 @@ async def test_internal_calls_are_for_orders_alone(shop: Shop, path: str) -> Non
         answer = await shop.client.post(path, json={"items": [item]}, headers=headers)
         assert answer.status_code == status, answer.text
     assert await shop.rows("SELECT FROM payments WHERE order_id = $1", UUID(item["order_id"])) == []
+
+
+async def test_what_became_of_money_is_looked_up_by_notifications_alone(shop: Shop) -> None:
+    order_id, payment_id = await shop.captured("49.99")
+    held_id, _ = await shop.authorized()
+    part = {"amount": {"amount": "10.00", "currency": "USD"}, "reason": "x"}
+    await shop.client.post(f"/payments/{payment_id}/refunds", json=part, headers=shop.keyed())
+    voided_id = uuid7()
+    await shop.void(voided_id)
+    found = {item.pop("order_id"): item for item in await shop.look_up(order_id, held_id, voided_id, uuid7())}
+    taken = {name: {"amount": amount, "currency": "USD"} for name, amount in TAKEN.items()}
+    assert found == {
+        str(order_id): {"state": "captured", "taken": taken},
+        str(held_id): {"state": "authorized", "taken": None},
+        str(voided_id): {"state": "voided", "taken": None},
+    }
+    body = {"order_ids": [str(order_id)]}
+    for headers, status in (({}, 401), (shop.buyer, 403), (shop.admin, 403), (shop.orders, 403)):
+        answer = await shop.client.post("/payments/lookup", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
 
 
 @pytest.mark.parametrize(

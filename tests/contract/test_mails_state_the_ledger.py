@@ -1,0 +1,189 @@
+"""What a mail says about the money of a cancelled order is true, in every order of what can happen to its payment.
+
+Payments' transitions and its answer, and notifications' reading of it and its template, are run together, over all that
+customers, administrators and the provider can do in any order. The world keeps books of its own to compare with.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chassis.money import money
+from notifications.messages import OrderCancelled, PaymentFound, Reason
+from notifications.notification import Kind
+from notifications.settlement import settlement_of
+from notifications.templates import Templates
+from payments import payment as payments
+from payments.look_up_payments import payment_now
+from payments.payment import NO_CURRENCY, Change, Payment, State, Wanted
+
+ORDER = UUID("0198c2a7-5d10-7e21-b2c3-4d5e6f708191")
+PRICE, PART = 5_000, 2_000
+TEMPLATES = Templates()
+
+
+@dataclass(frozen=True)
+class World:
+    """`held` and `charged` are the provider's truth; `payment` is what payments knows, None before it has heard."""
+
+    payment: Payment | None = None
+    capture_asked: bool = False
+    held: bool = False
+    charged: int = 0
+    given_back: int = 0
+    refunds: tuple[int, ...] = ()
+    """Pending ones."""
+    cancelled: bool = False
+    mail: str | None = None
+    steps: tuple[str, ...] = ()
+
+    def changed(self, change: Change, **more: Any) -> "World":
+        refunds = (*self.refunds, change.refund_minor) if change.refund_minor else self.refunds
+        return replace(self, payment=change.payment, refunds=refunds, **more)
+
+
+def intent(state: State = State.INTENDED) -> Payment:
+    return Payment(
+        id=ORDER, order_id=ORDER, user_id=ORDER, amount_minor=PRICE, currency="USD", method_token="pm_card_visa",
+        state=state, correlation_id="c",
+    )  # fmt: skip
+
+
+def authorize(world: World) -> World | None:
+    if world.payment is not None:
+        return None
+    return world.changed(payments.authorized(intent()), held=True)
+
+
+def authorize_and_lose_the_answer(world: World) -> World | None:
+    return None if world.payment is not None else replace(world, payment=intent(), held=True)
+
+
+def decline(world: World) -> World | None:
+    return None if world.payment is not None else world.changed(payments.declined(intent(), "card_declined"))
+
+
+def confirm(world: World) -> World | None:
+    if world.payment is None or world.payment.state is not State.AUTHORIZED or world.capture_asked:
+        return None
+    return world.changed(payments.confirmed(world.payment), capture_asked=world.payment.wanted is None)
+
+
+def take(world: World) -> World | None:
+    """The provider captures; its answer is on its way."""
+    return replace(world, held=False, charged=PRICE) if world.capture_asked and world.held else None
+
+
+def hear_of_capture(world: World) -> World | None:
+    if world.payment is None or world.payment.state is not State.AUTHORIZED or not world.charged:
+        return None
+    return world.changed(payments.captured(world.payment))
+
+
+def cancel(world: World) -> World | None:
+    if world.cancelled:
+        return None
+    if world.payment is None:
+        tombstone = replace(intent(State.VOIDED), user_id=None, amount_minor=0, currency=NO_CURRENCY, method_token="")
+        return replace(world, payment=tombstone, cancelled=True)
+    return world.changed(payments.cancelled(world.payment), cancelled=True)
+
+
+def void(world: World) -> World | None:
+    if world.payment is None or world.payment.wanted is not Wanted.GIVE_BACK or world.charged:
+        return None
+    return world.changed(payments.voided(world.payment), held=False)
+
+
+def refund_part(world: World) -> World | None:
+    if world.payment is None or world.payment.left_minor < PART:
+        return None
+    return world.changed(payments.refund_requested(world.payment, PART))
+
+
+def refund_rest(world: World) -> World | None:
+    if world.payment is None or not world.payment.left_minor:
+        return None
+    return world.changed(payments.refund_requested(world.payment, world.payment.left_minor))
+
+
+def give_back(world: World) -> World | None:
+    if world.payment is None or not world.refunds:
+        return None
+    amount, *others = world.refunds
+    given = payments.refunded(world.payment, amount)
+    return replace(world, payment=given, refunds=tuple(others), given_back=world.given_back + amount)
+
+
+def send_mail(world: World) -> World | None:
+    text = mail_of(world) if world.cancelled and world.mail is None else None
+    return None if text is None else replace(world, mail=text)
+
+
+def mail_of(world: World) -> str | None:
+    """Over the wire, as it is in the system. None while the mail has to wait."""
+    assert world.payment is not None, "a cancellation leaves at least a tombstone"
+    found = msgspec.json.decode(msgspec.json.encode(payment_now(world.payment)), type=PaymentFound)
+    settlement = settlement_of(found)
+    if settlement is None:
+        return None
+    order = OrderCancelled(ORDER, ORDER, "Ada", True, False, Reason("cancelled_by_customer", "Cancelled."), None)
+    return TEMPLATES.write(Kind.ORDER_CANCELLED, order, settlement=settlement)[1]
+
+
+STEPS: Mapping[str, Callable[[World], World | None]] = {
+    step.__name__: step
+    for step in (
+        authorize, authorize_and_lose_the_answer, decline, confirm, take, hear_of_capture, cancel, void, refund_part,
+        refund_rest, give_back, send_mail,
+    )
+}  # fmt: skip
+
+
+def next_worlds(world: World) -> Iterator[World]:
+    for name, step in STEPS.items():
+        if (after := step(world)) is not None:
+            yield replace(after, steps=(*world.steps, name))
+
+
+def every_world() -> Iterator[tuple[World, bool]]:
+    """All that can be reached, each once, and whether nothing more can happen there."""
+    waiting, seen = [World()], set()
+    while waiting:
+        world = waiting.pop()
+        known_by = replace(world, steps=())
+        if known_by in seen:
+            continue
+        seen.add(known_by)
+        following = list(next_worlds(world))
+        waiting += following
+        yield world, not following
+
+
+def says(text: str, minor: int, what: str) -> bool:
+    return f"{money(minor, 'USD').amount} USD {what}" in text
+
+
+def test_a_mail_about_a_cancelled_order_is_true_whatever_happens_before_and_after() -> None:
+    mails, ends = set(), 0
+    for world, is_end in every_world():
+        if (mail := world.mail) is not None:
+            mails.add(mail)
+            # Whatever happened since the mail was sent: what was charged is what it says.
+            assert ("You have not been charged." in mail) is (world.charged == 0), world.steps
+            assert (f"You were charged {money(PRICE, 'USD').amount} USD." in mail) is (world.charged == PRICE)
+        if world.steps and world.steps[-1] == "send_mail":
+            assert mail is not None
+            pending = sum(world.refunds)
+            assert says(mail, world.given_back, "of it has been refunded.") is (world.given_back > 0), world.steps
+            assert says(mail, pending, "of it is being refunded.") is (pending > 0), world.steps
+            assert world.given_back + pending == world.charged, world.steps
+        if is_end and world.cancelled:
+            ends += 1
+            assert world.mail is not None, f"never told: {world.steps}"
+            assert world.given_back == world.charged, world.steps
+    assert len(mails) == 5
+    assert ends > 5, ends
