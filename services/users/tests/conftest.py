@@ -55,9 +55,12 @@ class Service:
         headers = {} if key is None else {"idempotency-key": key}
         return await self.call("POST", "/users", json=body, headers=headers)
 
-    async def sign_in(self, email: str, password: str = PASSWORD) -> httpx.Response:
+    async def sign_in(
+        self, email: str, password: str = PASSWORD, *, source: str = "192.0.2.1", device: str | None = None
+    ) -> httpx.Response:
         form = {"grant_type": "password", "username": email, "password": password}
-        return await self.client.post("/auth/token", data=form)
+        form |= {} if device is None else {"device_token": device}
+        return await self.client.post("/auth/token", data=form, headers={"x-client-address": source})
 
     async def refresh(self, refresh_token: str) -> httpx.Response:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}

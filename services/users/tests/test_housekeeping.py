@@ -10,9 +10,9 @@ from uuid_utils.compat import uuid7
 from chassis.database import Connection, Database
 from users import housekeeping
 from users.app import MIGRATIONS
-from users.sign_in import FORGOTTEN_AFTER_S
 
-TABLES = ("sessions", "refresh_tokens", "sign_in_attempts")
+TABLES = ("sessions", "refresh_tokens", "sign_in_budgets", "known_devices")
+OLD_S = 3600.0
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 async def put(database: Database, *, expired: int, in_use: int) -> None:
-    """So many sessions with a token each, and so many counts of failures."""
+    """So many sessions with a token each, and so many budgets and devices."""
     account = uuid7()
 
     async def work(connection: Connection) -> None:
@@ -34,7 +34,7 @@ async def put(database: Database, *, expired: int, in_use: int) -> None:
         )
         for index in range(expired + in_use):
             session: UUID = uuid7()
-            age_s = FORGOTTEN_AFTER_S + 1 if index < expired else -60.0
+            age_s = OLD_S if index < expired else -60.0
             await connection.execute(
                 "INSERT INTO sessions (id, account_id, expires_at) VALUES ($1, $2, now() - make_interval(secs => $3))",
                 session, account, age_s,
@@ -48,10 +48,17 @@ async def put(database: Database, *, expired: int, in_use: int) -> None:
             )  # fmt: skip
             await connection.execute(
                 """
-                INSERT INTO sign_in_attempts (email_hash, attempts, last_at)
-                VALUES (sha256(uuid_send($1)), 1, now() - make_interval(secs => $2))
+                INSERT INTO sign_in_budgets (key, full_at)
+                VALUES (sha256(uuid_send($1)), now() - make_interval(secs => $2))
                 """,
                 session, age_s,
+            )  # fmt: skip
+            await connection.execute(
+                """
+                INSERT INTO known_devices (hash, account_id, expires_at)
+                VALUES (sha256(uuid_send($1)), $3, now() - make_interval(secs => $2))
+                """,
+                session, age_s, account,
             )  # fmt: skip
 
     await database.run(work)
@@ -67,7 +74,7 @@ async def left(database: Database) -> list[Any]:
 async def test_what_has_expired_is_removed_and_what_is_in_use_stays(database: Database) -> None:
     await put(database, expired=3, in_use=2)
     assert not await housekeeping.clear_out(database)
-    assert await left(database) == [2, 2, 2]
+    assert await left(database) == [2, 2, 2, 2]
 
 
 async def test_much_is_removed_in_several_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,4 +84,4 @@ async def test_much_is_removed_in_several_batches(database: Database, monkeypatc
     assert (await left(database))[0] == 7
     while await housekeeping.clear_out(database):
         pass
-    assert await left(database) == [1, 1, 1]
+    assert await left(database) == [1, 1, 1, 1]

@@ -22,7 +22,7 @@ def test_every_refusal_has_a_code_of_its_own_and_is_told_as_a_problem() -> None:
     told = [refusal_to_problem(kind()) for kind in kinds]
     codes = {problem.extra["code"] for problem in told if isinstance(problem.extra, dict)}
     assert codes == {kind.code for kind in kinds}
-    assert len(codes) == len(kinds) == 9
+    assert len(codes) == len(kinds) == 10
     for problem in told:
         assert 400 <= problem.status_code < 500
         assert problem.title != Refusal.title

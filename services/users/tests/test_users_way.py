@@ -25,7 +25,7 @@ async def test_a_person_registers_signs_in_refreshes_and_signs_out(start: Any) -
         assert signed_in.status_code == 200, signed_in.text
         assert signed_in.headers["cache-control"] == "no-store"
         tokens = signed_in.json()
-        assert set(tokens) == {"access_token", "token_type", "expires_in", "refresh_token"}
+        assert set(tokens) == {"access_token", "token_type", "expires_in", "refresh_token", "device_token"}
         assert (tokens["token_type"], tokens["expires_in"]) == ("Bearer", 900)
 
         profile = await service.call("GET", "/users/me", token=tokens["access_token"])

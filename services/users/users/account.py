@@ -18,7 +18,7 @@ ADMINISTRATOR: tuple[Role, ...] = ("customer", "admin")
 EMAIL_LENGTH_MAX = 254
 EMAIL_LOCAL_LENGTH_MAX = 64
 PASSWORD_LENGTH_MIN = 8
-PASSWORD_LENGTH_MAX = 256
+PASSWORD_LENGTH_MAX = 128
 
 # A dot-atom before a host name of at least two labels (RFC 5322), letters of all scripts included (RFC 6531). Quoted
 # local parts and bare host names are legal too, but in a form they are mistakes.

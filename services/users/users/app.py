@@ -32,6 +32,7 @@ def build(settings: Settings) -> Litestar:
         time_cost=settings.argon2_time_cost,
         memory_kib=settings.argon2_memory_kib,
         parallelism=settings.argon2_parallelism,
+        at_once=settings.passwords_at_once,
         wait_s_max=settings.password_wait_s_max,
     )
     signing_keys = SigningKeys(

@@ -9,7 +9,7 @@ import structlog
 
 from chassis import journal
 from chassis.database import Connection, Database
-from users import events, store_accounts, store_sessions
+from users import events, store_accounts, store_devices, store_sessions
 from users.errors import LastAdministrator
 
 _log = structlog.get_logger()
@@ -26,6 +26,7 @@ async def delete_account(database: Database, account_id: UUID) -> None:
             return
         version = await store_accounts.erase(connection, account_id)
         await store_sessions.end_all(connection, account_id)
+        await store_devices.forget_all(connection, account_id)
         await journal.append(connection, [events.deleted(account_id, version)])
         _log.info("account deleted", user_id=str(account_id))
 

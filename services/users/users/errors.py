@@ -1,5 +1,6 @@
 """What the users service refuses, with stable codes. Those of the token endpoint carry OAuth's `error` as well."""
 
+import math
 from typing import Any
 
 from chassis.problems import Conflict, Invalid, NotFound, Refusal, Unauthenticated
@@ -15,6 +16,10 @@ class LastAdministrator(Conflict):
 
 class InvalidEmail(Invalid):
     code, title = "invalid_email", "This is no e-mail address that can be written to."
+
+
+class WeakPassword(Invalid):
+    code, title = "weak_password", "This password is among those that are tried first. Choose another."
 
 
 class UnknownUser(NotFound):
@@ -48,4 +53,7 @@ class UnsupportedGrantType(OAuthRefusal):
 
 class TooManyAttempts(OAuthRefusal):
     status, code, title = 429, "too_many_attempts", "Too many attempts to sign in have failed: wait before the next."
-    retry_after_s = 30
+
+    def __init__(self, wait_s: float = 1.0) -> None:
+        super().__init__()
+        self.retry_after_s = max(1, math.ceil(wait_s))

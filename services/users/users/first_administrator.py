@@ -13,6 +13,7 @@ from users.messages import Registration
 from users.passwords import Passwords
 from users.register import register
 
+SOURCE = "the start"
 _log = structlog.get_logger()
 
 
@@ -38,7 +39,7 @@ class FirstAdministrator:
             return
         registration = Registration(email=self._email, name="Administrator", password=self._password)
         try:
-            await register(self._database, self._passwords, registration, roles=ADMINISTRATOR)
+            await register(self._database, self._passwords, registration, source=SOURCE, roles=ADMINISTRATOR)
         except EmailTaken:
             # Another replica was first; or a customer has the address, which is for an operator to settle.
             if not await self._database.read(store_accounts.is_there_an_administrator):

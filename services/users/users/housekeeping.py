@@ -1,11 +1,13 @@
-"""Removes what has expired: sessions, refresh tokens, retired keys, old failures. Any replica may do it at any time.
+"""Removes what is of no use any more: expired sessions, tokens, keys and devices, and budgets that are full.
+
+Any replica may do it at any time.
 
 A bounded number at a time: however much has gathered while nobody kept house, no statement runs into its time limit.
 """
 
 from chassis.database import Connection, Database
-from users import store_accounts, store_keys, store_sessions
-from users.sign_in import FORGOTTEN_AFTER_S
+from users import store_attempts, store_devices, store_keys, store_sessions
+from users.attempt_limits import TURN_S
 
 BATCH_MAX = 1_000
 
@@ -18,7 +20,8 @@ async def clear_out(database: Database) -> bool:
         removed = (
             await store_sessions.forget_expired(connection, BATCH_MAX),
             await store_sessions.forget_expired_tokens(connection, BATCH_MAX),
-            await store_accounts.forget_old_attempts(connection, FORGOTTEN_AFTER_S, BATCH_MAX),
+            await store_attempts.forget_full(connection, TURN_S, BATCH_MAX),
+            await store_devices.forget_expired(connection, BATCH_MAX),
         )
         return BATCH_MAX in removed
 

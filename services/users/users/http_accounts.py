@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from chassis.access import administrator, public, services, signed_in
 from chassis.application import INTERNAL_BODY_BYTES_MAX
+from chassis.client_source import source_of
 from chassis.database import Database
 from chassis.idempotency import IdempotencyKey, accepted_key
 from chassis.pages import Cursor, Limit, Page
@@ -36,13 +37,16 @@ from users.register import register
 
 @post("/users", guards=[public], summary="Register")
 async def register_account(
+    request: Request[Any, Any, Any],
     data: JSONBody[Registration],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     relay: NamedDependency[Relay],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Registered]:
-    registered = await register(database, passwords, data, idempotency_key=accepted_key(idempotency_key))
+    registered = await register(
+        database, passwords, data, source=source_of(request), idempotency_key=accepted_key(idempotency_key)
+    )
     relay.wake()
     return Response(registered, headers={"location": f"/users/{registered.id}"})
 

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import ValidationException
@@ -10,6 +12,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter, URLEncodedBody
 
 from chassis.access import Connection, administrator, any_service, anyone
+from chassis.client_source import source_of
 from chassis.database import Database
 from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
 from chassis.relay import Relay
@@ -22,10 +25,12 @@ from users.read_revocations import read_revocations
 from users.refresh_session import refresh_session
 from users.session import Session
 from users.settings import Settings
-from users.sign_in import sign_in
+from users.sign_in import Credentials, sign_in
 from users.sign_out import sign_out
 from users.signing_keys import SigningKeys
 
+DEVICE_COOKIE = "__Host-device"
+"""By its prefix browsers take it from this host alone, by TLS (or from localhost), and for all paths."""
 FORM_BYTES_MAX = 16 * 1024
 """Room for the longest address and password with each byte escaped. To take a form apart costs time by its parameters,
 which are then few enough."""
@@ -62,39 +67,60 @@ def parameter_twice(request: Request[Any, Any, Any], _: ValidationException) -> 
     summary="Sign in, or refresh (OAuth 2)",
 )
 async def make_tokens(
+    request: Request[Any, Any, Any],
     data: URLEncodedBody[TokenForm],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     signing_keys: NamedDependency[SigningKeys],
     settings: NamedDependency[Settings],
 ) -> Response[Tokens]:
-    lifetime_s = settings.refresh_token_lifetime_s
     match data.grant_type:
         case "password":
             if data.username is None or data.password is None:
                 raise InvalidRequest("grant_type password needs username and password.")
-            session, refresh_token = await sign_in(
-                database,
-                passwords,
+            credentials = Credentials(
                 email=data.username,
                 password=data.password,
-                refresh_token_lifetime_s=lifetime_s,
+                source=source_of(request),
+                device_token=data.device_token or request.cookies.get(DEVICE_COOKIE),
             )
+            signed_in = await sign_in(database, passwords, settings, credentials)
+            answer = _answer(signing_keys, signed_in.session, signed_in.refresh_token, signed_in.device_token)
+            answer.set_cookie(_device_cookie(signed_in.device_token, settings.device_lifetime_s))
+            return answer
         case "refresh_token":
             if data.refresh_token is None:
                 raise InvalidRequest("grant_type refresh_token needs refresh_token.")
             session, refresh_token = await refresh_session(
-                database, refresh_token=data.refresh_token, refresh_token_lifetime_s=lifetime_s
+                database, refresh_token=data.refresh_token, refresh_token_lifetime_s=settings.refresh_token_lifetime_s
             )
+            return _answer(signing_keys, session, refresh_token)
         case None:
             raise InvalidRequest("grant_type is missing.")
         case _:
             raise UnsupportedGrantType
-    return _answer(signing_keys, session, refresh_token)
 
 
-def _answer(signing_keys: SigningKeys, session: Session, refresh_token: str) -> Response[Tokens]:
+def _device_cookie(device_token: str, lifetime_s: int) -> Cookie:
+    return Cookie(
+        key=DEVICE_COOKIE,
+        value=device_token,
+        max_age=lifetime_s,
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def _answer(
+    signing_keys: SigningKeys,
+    session: Session,
+    refresh_token: str,
+    device_token: str | msgspec.UnsetType = msgspec.UNSET,
+) -> Response[Tokens]:
     tokens = Tokens(
+        device_token=device_token,
         access_token=signing_keys.sign(session),
         expires_in=signing_keys.token_lifetime_s,
         refresh_token=refresh_token,

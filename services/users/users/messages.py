@@ -76,6 +76,8 @@ class TokenForm(msgspec.Struct):
     password: str | None = None
     refresh_token: str | None = None
     """For grant_type refresh_token."""
+    device_token: str | None = None
+    """For grant_type password: what an earlier sign-in answered. A browser sends it in a cookie instead."""
 
 
 class Tokens(msgspec.Struct):
@@ -85,6 +87,8 @@ class Tokens(msgspec.Struct):
     expires_in: int
     refresh_token: str
     token_type: str = "Bearer"  # noqa: S105
+    device_token: str | msgspec.UnsetType = msgspec.UNSET
+    """After a sign-in: proof that this device knew the password. Send it with the next sign-in."""
 
 
 class SignOut(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,7 +17,8 @@ from chassis.database import Connection, Database
 from chassis.problems import KeyUsedAgain
 from users import events, store_accounts
 from users.account import CUSTOMER, Account, Preferences, Role, normalised_email
-from users.errors import EmailTaken
+from users.common_passwords import is_weak
+from users.errors import EmailTaken, WeakPassword
 from users.messages import Registered, Registration
 from users.passwords import Passwords
 from users.store_accounts import Claim
@@ -35,14 +36,18 @@ async def register(
     passwords: Passwords,
     registration: Registration,
     *,
+    source: str,
     idempotency_key: str | None = None,
     roles: tuple[Role, ...] = CUSTOMER,
 ) -> Registered:
     """The new account, or the one that this very request made before.
 
-    Raises `InvalidEmail`, `InvalidName`, `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
+    `source` is whose line the password takes in the queue. Raises `InvalidEmail`, `InvalidName`, `WeakPassword`,
+    `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
     """
     identity = _Identity(normalised_email(registration.email), visible_text.name(registration.name))
+    if is_weak(registration.password, email=identity.email, name=identity.name):
+        raise WeakPassword
     fingerprint = idempotency.fingerprint(identity)
     key = None if idempotency_key is None else _key_of_address(identity.email, idempotency_key)
 
@@ -62,7 +67,7 @@ async def register(
         version=1,
         created_at=datetime.now(UTC),
     )
-    password_hash = await passwords.hash(registration.password)
+    password_hash = await passwords.hash(registration.password, source)
 
     async def insert(connection: Connection) -> Claim | None:
         if await store_accounts.insert(

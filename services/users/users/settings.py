@@ -1,10 +1,14 @@
 """What the users service is told at its start, beside what every service is told."""
 
+from typing import Annotated
+
+import msgspec
+
 from chassis.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
-    """Times are in seconds. The Argon2 parameters are the low-memory profile of RFC 9106, section 4."""
+    """Times are in seconds. The Argon2 parameters are OWASP's: 46 MiB, one pass, one lane."""
 
     port: int = 8091
     users_url: str = ""
@@ -19,11 +23,16 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     key_publish_ahead_s: float = 600
     """How long a key is published before it signs: longer than anybody keeps a copy of the JWKS."""
 
-    argon2_time_cost: int = 3
-    argon2_memory_kib: int = 64 * 1024
-    argon2_parallelism: int = 4
-    password_wait_s_max: float = 5.0
-    """How long a password may wait to be hashed. Who would wait longer is told 503, before the gateway gives up."""
+    device_lifetime_s: int = 180 * 24 * 3600
+    """How long after its last sign-in a device is known."""
+
+    argon2_time_cost: int = 1
+    argon2_memory_kib: int = 46 * 1024
+    argon2_parallelism: int = 1
+    passwords_at_once: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """How many passwords are hashed at once: each takes a processor, and the memory above."""
+    password_wait_s_max: float = 10.0
+    """How long a password may wait to be hashed. The answer is 503 after that, before the gateway gives up."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,83 +1,97 @@
 """Begins a session for an e-mail address and its password.
 
-An address without an account takes as long and is refused in the same words as a wrong password. After ten failures in
-a row there is a pause before each further attempt, for the account and whoever tries; a pause and no lock, so that
-nobody can shut a person out for good. Sessions that are there go on meanwhile.
+An address without an account takes as long and is refused in the same words as a wrong password. How often a password
+may be tried is in `attempt_limits`; sessions that are there go on meanwhile. A device that has signed in is known by a
+token from then on, so that guesses of strangers never hold up its owner there.
 """
 
-import hashlib
-
+import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
 from chassis.database import Connection, Database
 from chassis.problems import Overloaded
-from users import store_accounts, store_sessions
+from users import attempts, store_accounts, store_devices, store_sessions
 from users.account import normalised_email
-from users.errors import InvalidEmail, InvalidGrant, TooManyAttempts
+from users.errors import InvalidEmail, InvalidGrant
 from users.passwords import Passwords
 from users.session import Session, hash_of, new_refresh_token
+from users.settings import Settings
 from users.store_accounts import KeptPassword
 
-ATTEMPTS_FREE = 10
-PAUSE_S = TooManyAttempts.retry_after_s
-FORGOTTEN_AFTER_S = 3600.0
+DEVICES_MAX = 20
+"""So many are known for an account: those that signed in last."""
 _log = structlog.get_logger()
 
 
-async def sign_in(
-    database: Database, passwords: Passwords, *, email: str, password: str, refresh_token_lifetime_s: int
-) -> tuple[Session, str]:
-    """The session and its first refresh token. Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
-    address = _address(email)
-    email_hash = hashlib.sha256((address or email).encode("utf-8", "surrogatepass")).digest()
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client gave, and where it is. `device_token` is what an earlier sign-in answered."""
 
-    async def take_attempt(connection: Connection) -> bool:
-        return await store_accounts.take_attempt(
-            connection, email_hash, free=ATTEMPTS_FREE, pause_s=PAUSE_S, forgotten_after_s=FORGOTTEN_AFTER_S
-        )
+    email: str
+    password: str
+    source: str
+    device_token: str | None = None
 
-    if not await database.run(take_attempt):
-        _log.warning("sign-in held back after failures")
-        raise TooManyAttempts
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    session: Session
+    refresh_token: str
+    device_token: str
+
+
+async def sign_in(database: Database, passwords: Passwords, settings: Settings, credentials: Credentials) -> SignedIn:
+    """Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
+    address = _address(credentials.email)
+    attempt = await attempts.take(
+        database,
+        email=address or credentials.email,
+        source=credentials.source,
+        device_token=credentials.device_token,
+    )
     kept = None
     if address is not None:
         kept = await database.read(lambda connection: store_accounts.kept_password(connection, address))
     try:
-        matches = await passwords.matches(password, kept.password_hash if kept else None)
+        matches = await passwords.matches(credentials.password, kept.password_hash if kept else None, attempt.line)
     except Overloaded:
-        # It was not looked at, so it has not failed: an overload must not end in a pause for the person.
-        await database.run(lambda connection: store_accounts.give_attempt_back(connection, email_hash))
+        # It was not looked at, so it has not failed.
+        await database.run(lambda connection: attempts.give_back(connection, attempt))
         raise
     if not matches or kept is None:
         raise InvalidGrant
-    better_hash = await _better_hash(passwords, kept, password)
+    better_hash = await _better_hash(passwords, kept, credentials.password, attempt.line)
     session_id, refresh_token = uuid7(), new_refresh_token()
+    device_token = credentials.device_token if attempt.is_of_device else None
+    device_token = device_token or new_refresh_token()
 
     async def begin(connection: Connection) -> Session | None:
         account = await store_accounts.lock(connection, kept.account_id)
         if account is None:
             return None
-        await store_accounts.forget_attempts(connection, email_hash)
+        await attempts.give_back(connection, attempt)
         if better_hash is not None:
             await store_accounts.replace_password_hash(connection, account.id, kept.password_hash, better_hash)
-        await store_sessions.insert(connection, session_id, account.id, refresh_token_lifetime_s)
-        await store_sessions.insert_token(connection, hash_of(refresh_token), session_id, refresh_token_lifetime_s)
+        lifetime_s = settings.refresh_token_lifetime_s
+        await store_sessions.insert(connection, session_id, account.id, lifetime_s)
+        await store_sessions.insert_token(connection, hash_of(refresh_token), session_id, lifetime_s)
+        await store_devices.remember(
+            connection, hash_of(device_token), account.id, settings.device_lifetime_s, DEVICES_MAX
+        )
         return Session(id=session_id, account_id=account.id, account_version=account.version, roles=account.roles)
 
     session = await database.run(begin)
     if session is None:
         raise InvalidGrant
     _log.info("signed in", user_id=str(session.account_id), session_id=str(session.id))
-    return session, refresh_token
+    return SignedIn(session=session, refresh_token=refresh_token, device_token=device_token)
 
 
-async def _better_hash(passwords: Passwords, kept: KeptPassword, password: str) -> str | None:
+async def _better_hash(passwords: Passwords, kept: KeptPassword, password: str, line: str) -> str | None:
     """A hash with today's parameters, when the kept one is of yesterday's: only now is the password at hand."""
     if not passwords.is_outdated(kept.password_hash):
         return None
     try:
-        return await passwords.hash(password)
+        return await passwords.hash(password, line)
     except Overloaded:
         return None  # The next sign-in will do.
 

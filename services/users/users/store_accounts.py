@@ -1,4 +1,4 @@
-"""Every SQL statement about accounts and about failed attempts to sign in to them."""
+"""Every SQL statement about accounts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, Row, rows_affected
+from chassis.database import Connection, Row
 from users.account import Account, Preferences, Role
 
 
@@ -202,62 +202,6 @@ async def replace_password_hash(connection: Connection, account_id: UUID, old: s
     await connection.execute(
         "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account_id, old, new
     )
-
-
-async def take_attempt(
-    connection: Connection, email_hash: bytes, *, free: int, pause_s: float, forgotten_after_s: float
-) -> bool:
-    """Count an attempt to sign in, unless `free` of them have failed in a row and the last is not `pause_s` ago.
-
-    Counted before the password is looked at, so that many attempts at once are no way round it.
-    """
-    row = await connection.fetchrow(
-        """
-        INSERT INTO sign_in_attempts AS known (email_hash, attempts, last_at)
-        VALUES ($1, 1, now())
-        ON CONFLICT (email_hash) DO UPDATE
-        SET attempts = CASE WHEN known.last_at < now() - make_interval(secs => $4) THEN 1 ELSE known.attempts + 1 END,
-            last_at = now()
-        WHERE known.attempts < $2 OR known.last_at <= now() - make_interval(secs => $3)
-        RETURNING attempts
-        """,
-        email_hash,
-        free,
-        pause_s,
-        forgotten_after_s,
-    )
-    return row is not None
-
-
-async def give_attempt_back(connection: Connection, email_hash: bytes) -> None:
-    """Take back what `take_attempt` has counted."""
-    await connection.execute(
-        "UPDATE sign_in_attempts SET attempts = attempts - 1 WHERE email_hash = $1 AND attempts > 0", email_hash
-    )
-
-
-async def forget_attempts(connection: Connection, email_hash: bytes) -> None:
-    await connection.execute("DELETE FROM sign_in_attempts WHERE email_hash = $1", email_hash)
-
-
-async def forget_old_attempts(connection: Connection, forgotten_after_s: float, limit: int) -> int:
-    """Remove up to `limit` counts that nobody has added to for so long. Answers how many."""
-    status = await connection.execute(
-        """
-        DELETE FROM sign_in_attempts
-        WHERE email_hash IN (
-            SELECT email_hash
-            FROM sign_in_attempts
-            WHERE last_at < now() - make_interval(secs => $1)
-            ORDER BY last_at
-            LIMIT $2
-            FOR UPDATE SKIP LOCKED
-        )
-        """,
-        forgotten_after_s,
-        limit,
-    )
-    return rows_affected(status)
 
 
 def _account(row: Row) -> Account:

@@ -1,0 +1,70 @@
+"""Every SQL statement about known devices: those that have signed in to an account."""
+
+from uuid import UUID
+
+from chassis.database import Connection, rows_affected
+
+
+async def is_known(connection: Connection, device_hash: bytes, email: str) -> bool:
+    """Whether the account with this address knows the device."""
+    return bool(
+        await connection.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM known_devices
+                JOIN accounts ON accounts.id = known_devices.account_id
+                WHERE known_devices.hash = $1 AND known_devices.expires_at > now() AND accounts.email = $2
+            )
+            """,
+            device_hash,
+            email,
+        )
+    )
+
+
+async def remember(connection: Connection, device_hash: bytes, account_id: UUID, lifetime_s: int, limit: int) -> None:
+    """Know the device for so long from now on, and of all devices of the account the `limit` that were used last."""
+    await connection.execute(
+        """
+        INSERT INTO known_devices (hash, account_id, expires_at)
+        VALUES ($1, $2, now() + make_interval(secs => $3))
+        ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at
+        """,
+        device_hash,
+        account_id,
+        lifetime_s,
+    )
+    await connection.execute(
+        """
+        DELETE FROM known_devices
+        WHERE hash IN (
+            SELECT hash FROM known_devices WHERE account_id = $1 ORDER BY expires_at DESC, hash OFFSET $2
+        )
+        """,
+        account_id,
+        limit,
+    )
+
+
+async def forget_all(connection: Connection, account_id: UUID) -> None:
+    """Know no device of the account any more: at its deletion, and whenever its password changes."""
+    await connection.execute("DELETE FROM known_devices WHERE account_id = $1", account_id)
+
+
+async def forget_expired(connection: Connection, limit: int) -> int:
+    """Remove up to `limit` devices that have not signed in for long. Answers how many."""
+    status = await connection.execute(
+        """
+        DELETE FROM known_devices
+        WHERE hash IN (
+            SELECT hash
+            FROM known_devices
+            WHERE expires_at < now()
+            ORDER BY expires_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )
+        """,
+        limit,
+    )
+    return rows_affected(status)
