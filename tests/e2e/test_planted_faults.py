@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -106,21 +108,38 @@ class Databases:
         """`{confirmed}` and its like stand for the ids of the world."""
         await self._connections[service].execute(statements.format(**vars(self._world)))
 
-    async def say(self, service: str, type_: str, subject: str, *, to_audit: bool = True) -> None:
-        """What a service does to say an event, and audit to record it, by their own code where that is possible."""
+    async def say(
+        self,
+        service: str,
+        type_: str,
+        subject: str,
+        *,
+        to_audit: bool = True,
+        actor: str = "unknown",
+        data: str = "{}",
+        minutes_ago: int = 0,
+    ) -> None:
+        """What a service does to say an event, and audit to record it, by their own code where that is possible.
+
+        The time of the past is audit's alone: in the journal such an event would be one that was never published.
+        """
         said = await self._connections[service].fetchrow(
             """
-            INSERT INTO journal (event_id, type, subject, correlation_id, data)
-            VALUES ($1, $2, $3, 'planted', '{}')
+            INSERT INTO journal (event_id, type, subject, correlation_id, actor, data)
+            VALUES ($1, $2, $3, 'planted', $4, $5)
             RETURNING transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent,
                       actor, data::text
             """,
             uuid7(),
             type_,
             subject.format(**vars(self._world)),
+            actor,
+            data,
         )
+        entry = journal.Entry(*said)
+        entry = msgspec.structs.replace(entry, time=entry.time - timedelta(minutes=minutes_ago))
         if to_audit:
-            await record_events(self._connections["audit"], [journal.Entry(*said).envelope(f"/{service}")])
+            await record_events(self._connections["audit"], [entry.envelope(f"/{service}")])
 
     async def record_again(self, order: str) -> None:
         """What audit does with an event that comes a second time, when its inbox does not keep it out."""
@@ -170,8 +189,8 @@ def all_of(*plants: Plant) -> Plant:
     return plant
 
 
-def said(service: str, type_: str, subject: str) -> Plant:
-    return lambda databases: databases.say(service, type_, subject)
+def said(service: str, type_: str, subject: str, **more: Any) -> Plant:
+    return lambda databases: databases.say(service, type_, subject, **more)
 
 
 SECOND = "0198c2a7-0000-7000-8000-00000000beef"
@@ -490,6 +509,36 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
         all_of(
             said("users", "user.updated", NOBODY),
             rows("users", "DELETE FROM journal WHERE correlation_id = 'planted'"),
+        ),
+    ),
+    "an administrator acts whose role was taken away": (
+        {14},
+        all_of(
+            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer", "admin"]}', minutes_ago=5),
+            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer"]}', minutes_ago=3),
+            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
+        ),
+    ),
+    "an administrator acts whose account was deleted": (
+        {14},
+        all_of(
+            said("users", "user.deleted", NOBODY, minutes_ago=3),
+            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
+        ),
+    ),
+    "a person acts whose account was deleted": (
+        {14},
+        all_of(
+            said("users", "user.deleted", NOBODY, minutes_ago=3),
+            said("users", "user.updated", NOBODY, actor=f"user:{NOBODY}"),
+        ),
+    ),
+    "no fault: an administrator acts whose role was given back": (
+        set(),
+        all_of(
+            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer"]}', minutes_ago=3),
+            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer", "admin"]}', minutes_ago=0),
+            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
         ),
     ),
     "an event is said twice": ({8}, said("orders", "order.confirmed", "{confirmed}")),

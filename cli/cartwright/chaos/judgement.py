@@ -11,6 +11,7 @@ from cartwright.chaos import record
 from cartwright.chaos.clients import Account, Line
 from cartwright.chaos.judge import SAYS, Judge, KeptOrder, KeptRefund
 from cartwright.chaos.record import Call
+from cartwright.chaos.revocations import RIGHTS_GONE, Revocations
 from cartwright.chaos.turns import Shop
 from cartwright.embedded.layout import SERVICES_WITH_DATABASE
 from cartwright.embedded.system import System
@@ -32,9 +33,15 @@ _REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refund
 
 
 async def judge_record(
-    system: System, line: Line, shop: Shop, path: Path, wait_s: float, unready: Sequence[str]
+    system: System,
+    line: Line,
+    shop: Shop,
+    revocations: Revocations,
+    path: Path,
+    wait_s: float,
+    unready: Sequence[str],
 ) -> list[Verdict]:
-    """The verdicts on all eleven promises, in their order. Waits `wait_s` at the most for the system to be quiet.
+    """The verdicts on all promises, in their order. Waits `wait_s` at the most for the system to be quiet.
 
     `unready` are the parts that did not come back.
     """
@@ -54,6 +61,7 @@ async def judge_record(
         async for row in books.stream("payments", _REFUNDS):
             judge.meet_refund(KeptRefund(str(row[0]), row[1], row[2], row[3]))
     judge.conclude()
+    judge.findings[RIGHTS_GONE] = await revocations.judge()
     return combined(report, judge, unready, late or report.in_flight)
 
 

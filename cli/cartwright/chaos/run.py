@@ -162,7 +162,7 @@ async def _break_and_judge(
             unready = await _parts_not_ready(system, healed + QUIET_S_MAX)
             recorder.flush()
             wait_s = max(healed + QUIET_S_MAX - time.monotonic(), 1.0)
-            verdicts = await judge_record(system, line, shop, record, wait_s, unready)
+            verdicts = await judge_record(system, line, shop, traffic.revocations, record, wait_s, unready)
     return Outcome.of(plan.seed, plan.minutes, plan.faults, traffic_s, injecting.all, health, verdicts)
 
 

@@ -11,6 +11,7 @@ import time
 
 from cartwright.chaos.clients import Account, Line
 from cartwright.chaos.record import Call
+from cartwright.chaos.revocations import Revocations
 from cartwright.chaos.turns import Client, Shop, product, sell_a_few
 from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
@@ -76,6 +77,8 @@ class Traffic:
         self._shop = shop
         self._seed = seed
         self._over = asyncio.Event()
+        self.revocations = Revocations(shop.line, shop.administrator)
+        self._revoking: asyncio.Task[None] | None = None
         self._next_turn_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,10 +89,12 @@ class Traffic:
             self._tasks.append(asyncio.create_task(self._go_on(Client(self._shop, account, draw))))
         self._tasks.append(asyncio.create_task(self._pulse()))
         self._tasks.append(asyncio.create_task(self._sell_few()))
+        self._revoking = asyncio.create_task(self.revocations.run())
 
     async def settle(self) -> None:
         """Nobody begins anything new; who has no answer yet goes on asking, for a minute at the most."""
         self._over.set()
+        await self._stop_revoking()
         self._shop.give_up_at = time.monotonic() + SETTLE_S_MAX / 2
         _, late = await asyncio.wait(self._tasks, timeout=SETTLE_S_MAX)
         for task in late:
@@ -99,13 +104,20 @@ class Traffic:
                 raise outcome
 
     async def stop(self) -> None:
+        await self._stop_revoking()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _stop_revoking(self) -> None:
+        # What it has in hand when it is stopped is not kept, and so is not judged.
+        if self._revoking is not None:
+            self._revoking.cancel()
+            await asyncio.gather(self._revoking, return_exceptions=True)
+
     def fail_if_broken(self) -> None:
         """A client that ended is a defect of the driver."""
-        for task in self._tasks:
+        for task in (*self._tasks, *((self._revoking,) if self._revoking else ())):
             if task.done() and not self._over.is_set():
                 task.result()
 

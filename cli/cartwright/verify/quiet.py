@@ -16,11 +16,13 @@ RECENT_EVENTS = 2_000
 """So many of a journal's latest events are looked for in the inboxes. What is older and was lost shows elsewhere."""
 
 HEARD_BY = {
-    "orders": ("user.*",),
+    "orders": ("user.registered", "user.updated", "user.deleted"),
     "catalog": ("order.confirmed", "order.cancelled"),
     "payments": ("order.confirmed", "order.cancelled"),
     "notifications": (
-        "user.*",
+        "user.registered",
+        "user.updated",
+        "user.deleted",
         "order.confirmed",
         "order.cancelled",
         "order.shipped",
