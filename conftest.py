@@ -27,7 +27,9 @@ from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
 from cartwright.embedded.scratch_databases import MigratedDatabases
+from chassis.broker import Message
 from chassis.envelope import Envelope
+from chassis.signed_broker import Signer
 
 # `HYPOTHESIS_PROFILE=thorough pytest ...` tries six times as much of what hypothesis thinks of.
 settings.register_profile("ordinary")
@@ -44,6 +46,16 @@ OF_THE_BROKERS = {
     "chassis/tests/test_rabbit_broker.py",
 }
 """Together, since a start of RabbitMQ takes five seconds of a processor."""
+
+SOURCES = {
+    "user": "users",
+    "product": "catalog",
+    "stock": "catalog",
+    "payment": "payments",
+    "email": "notifications",
+    "notification": "notifications",
+}
+"""Of the events that `make_event` makes; all others come from orders."""
 
 
 class SharedServers(LoadScopeScheduling):
@@ -162,6 +174,18 @@ def service_token(service_keys: dict[str, str]) -> Callable[[str, str], str]:
 
 
 @pytest.fixture(scope="session")
+def signed_message(service_keys: dict[str, str]) -> Callable[[Envelope], Message]:
+    """The message in which the service that an event comes from would publish it, under an id of its own."""
+
+    def sign(event: Envelope) -> Message:
+        service = event.source.removeprefix("/")
+        body = event.body
+        return Message(str(uuid7()), event.type, body, Signer(service, service_keys[service]).sign(body))
+
+    return sign
+
+
+@pytest.fixture(scope="session")
 def user_key() -> str:
     """The private key, a JWK in JSON, that `access_token` signs with in place of the users service's own."""
     return keys.make_key("test-users")
@@ -216,7 +240,7 @@ def make_event() -> Callable[..., Envelope]:
     def make(type_: str = "order.placed", data: Any = None, **members: Any) -> Envelope:
         given = {
             "id": uuid7(),
-            "source": "/orders",
+            "source": f"/{SOURCES.get(type_.partition('.')[0], 'orders')}",
             "type": type_,
             "subject": str(uuid7()),
             "time": datetime.now(UTC),

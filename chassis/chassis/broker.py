@@ -14,6 +14,7 @@ import msgspec
 from chassis.problems import Unavailable
 
 PUBLISH_S_MAX = 10.0
+SIGNATURE_HEADER = "Event-Signature"
 
 
 class BrokerUnavailable(Unavailable):
@@ -28,12 +29,15 @@ class Message(msgspec.Struct, frozen=True):
     id: str
     type: str
     body: bytes
+    signature: str = ""
+    """Of the body, by the service that publishes it; a broker carries it beside the body."""
 
 
 class Delivery(Protocol):
     """A message that was handed out and waits for an acknowledgement."""
 
     body: bytes
+    signature: str
 
     @property
     def attempt(self) -> int:

@@ -62,6 +62,23 @@ ALTER TABLE journal ADD COLUMN actor text DEFAULT 'unknown';
 event of this version without an actor is NULL, and `cartwright verify` finds it."""
 
 
+SIGNED = """
+INSERT INTO journal_relay (name, transaction_id, position)
+SELECT 'signed', coalesce(earlier.transaction_id, '0'), coalesce(earlier.position, 0)
+FROM (VALUES (true)) AS always
+LEFT JOIN (
+    SELECT transaction_id, position
+    FROM journal
+    WHERE time < now() - interval '1 day'
+    ORDER BY position DESC
+    LIMIT 1
+) AS earlier ON true;
+"""
+"""What a fourth migration holds: the cursor of the relays that sign (`signed_broker.py`). Those of the version before
+go by the row `broker`, and what they publish is refused; so the last day is said again, signed. Consumers know by its
+id what they had."""
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that has happened, in the past tense: `order.confirmed`, about `subject`.
 

@@ -19,6 +19,9 @@ JOURNAL_OLDEST = Gauge("cartwright_journal_oldest_unpublished_seconds", "Age of 
 EVENTS_PUBLISHED = Counter("cartwright_events_published_total", "Events that the broker has confirmed.")
 EVENTS_HANDLED = Counter("cartwright_events_handled_total", "Events whose effect is committed.", ["group", "type"])
 EVENTS_REPEATED = Counter("cartwright_events_repeated_total", "Deliveries that were known already.", ["group"])
+EVENTS_REFUSED = Counter(
+    "cartwright_messages_refused_total", "Messages that are not from the owner of their events.", ["group", "reason"]
+)
 MESSAGES_WAITING = Gauge(
     "cartwright_messages_waiting", "Messages, of one event or many, that wait for the group at the broker.", ["group"]
 )

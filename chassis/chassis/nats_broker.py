@@ -30,7 +30,7 @@ from nats.js.api import (
 )
 from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
-from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Delivery, Message
+from chassis.broker import PUBLISH_S_MAX, SIGNATURE_HEADER, BrokerUnavailable, Delivery, Message
 from chassis.lifecycle import keep_trying
 
 STREAM_BYTES_MAX = 2 * 1024**3
@@ -58,6 +58,8 @@ class NatsBroker:
         parts = urlsplit(url)
         self._stream = parts.path.strip("/") or "cartwright"
         self._server = urlunsplit(parts._replace(path=""))
+        # Of the login's own: permissions can keep others from listening to its answers.
+        self._inbox_prefix = f"_INBOX.{parts.username}" if parts.username else "_INBOX"
         self._client_name = client
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
@@ -82,6 +84,7 @@ class NatsBroker:
         client = await nats.connect(
             self._server,
             name=self._client_name,
+            inbox_prefix=self._inbox_prefix,
             connect_timeout=2,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,
@@ -174,7 +177,7 @@ class NatsBroker:
         try:
             for message in messages:
                 confirmation = await jetstream.publish_async(
-                    f"{self._stream}.{message.type}", message.body, headers={"Nats-Msg-Id": message.id}
+                    f"{self._stream}.{message.type}", message.body, headers=_headers(message)
                 )
                 confirmations.append(confirmation)
                 self._unconfirmed.add(confirmation)
@@ -299,6 +302,7 @@ class NatsDelivery:
     def __init__(self, message: Msg) -> None:
         self._message = message
         self.body: bytes = message.data
+        self.signature: str = (message.headers or {}).get(SIGNATURE_HEADER, "")
         self.attempt: int = message.metadata.num_delivered or 1
         self.given_up = False
         """JetStream counts what is handed back like what nobody answered, so that it cannot be told."""
@@ -314,6 +318,11 @@ class NatsDelivery:
             await self._message.nak(delay=delay_s)
         except _FAULTS as error:
             raise BrokerUnavailable(str(error)) from error
+
+
+def _headers(message: Message) -> dict[str, str]:
+    headers = {"Nats-Msg-Id": message.id}
+    return headers | {SIGNATURE_HEADER: message.signature} if message.signature else headers
 
 
 async def _until_lost(client: Client) -> None:

@@ -6,13 +6,14 @@ which would make room, must not wait behind what is published.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
 from aiormq.channel import Channel as Wire
 from pamqp.commands import Basic
 
-from chassis.broker import PUBLISH_S_MAX, BrokerUnavailable, Message
+from chassis.broker import PUBLISH_S_MAX, SIGNATURE_HEADER, BrokerUnavailable, Message
 from chassis.rabbit_filling import Filling
 from chassis.rabbit_history import Copy
 from chassis.rabbit_link import FAULTS, Link, brief_channel, exchange_and_address, limited
@@ -60,7 +61,10 @@ class RabbitBroker:
     async def publish(self, messages: Sequence[Message]) -> None:
         refused = await self._publish(
             self._topology.exchange,
-            [(message.type, message.body, _properties(message.id, message.type)) for message in messages],
+            [
+                (message.type, message.body, _properties(message.id, message.type, message.signature))
+                for message in messages
+            ],
         )
         if refused:
             raise BrokerUnavailable("publishing was refused: a queue is full")
@@ -105,13 +109,24 @@ class RabbitBroker:
                 self._topology,
                 group,
                 types,
-                put=self._put,
+                put=put,
+                mark=mark,
                 count_ready=self._count_ready,
                 is_taken=is_taken,
             )
 
+        async def put(messages: Sequence[Copy]) -> list[Copy]:
+            return await self._put(group, messages)
+
+        async def mark(id_: str) -> None:
+            properties = _properties(id_, None, "")
+            if await self._publish(self._topology.exchange, [(self._topology.mark_key(group), b"", properties)]):
+                raise BrokerUnavailable("the history refused its mark")
+
         async def renew(delivery: RabbitDelivery) -> None:
-            if await self._put(queue, [(delivery.id, delivery.type, delivery.body)], attempts=delivery.attempt - 1):
+            if await self._put(
+                group, [(delivery.id, delivery.type, delivery.body, delivery.signature)], attempts=delivery.attempt - 1
+            ):
                 raise BrokerUnavailable("the queue is full")
 
         subscription = RabbitSubscription(
@@ -127,10 +142,11 @@ class RabbitBroker:
         self._subscriptions.append(subscription)
         return subscription
 
-    async def _put(self, queue: str, messages: Sequence[Copy], attempts: int = 0) -> list[Copy]:
-        """To the end of one queue alone; answers those that it refused, since it is full."""
+    async def _put(self, group: str, messages: Sequence[Copy], attempts: int = 0) -> list[Copy]:
+        """To the end of the group's own queue alone; answers those that it refused, since it is full."""
         refused = await self._publish(
-            "", [(queue, body, _properties(id_, type_, attempts)) for id_, type_, body in messages]
+            self._topology.own_exchange(group),
+            [(group, body, _properties(id_, type_, signature, attempts)) for id_, type_, body, signature in messages],
         )
         return [messages[number] for number in refused]
 
@@ -162,11 +178,14 @@ async def _publish_together(
     return refused
 
 
-def _properties(id_: str, type_: str | None, attempts: int = 0) -> Basic.Properties:
+def _properties(id_: str, type_: str | None, signature: str, attempts: int = 0) -> Basic.Properties:
+    headers: dict[str, Any] = {ATTEMPTS_HEADER: attempts} if attempts else {}
+    if signature:
+        headers[SIGNATURE_HEADER] = signature
     return Basic.Properties(
         message_id=id_,
         message_type=type_,
         content_type="application/cloudevents-batch+json",
         delivery_mode=_PERSISTENT,
-        headers={ATTEMPTS_HEADER: attempts} if attempts else None,
+        headers=headers or None,
     )

@@ -28,9 +28,9 @@ _log = structlog.get_logger()
 class Filling:
     """The copy for one queue, in the background from the start of its consumer on.
 
-    `put` adds to the end of a queue and answers what the queue refused. `is_taken` says whether the consumers that were
-    there at the start still are: the server ends them along with their queue, so that as long as they live, what was
-    copied is in this very queue.
+    `put` adds to the end of the queue and answers what the queue refused; `mark` puts a mark into the history.
+    `is_taken` says whether the consumers that were there at the start still are: the server ends them along with their
+    queue, so that as long as they live, what was copied is in this very queue.
     """
 
     def __init__(
@@ -40,7 +40,8 @@ class Filling:
         group: str,
         types: Sequence[str],
         *,
-        put: Callable[[str, Sequence[Copy]], Awaitable[list[Copy]]],
+        put: Callable[[Sequence[Copy]], Awaitable[list[Copy]]],
+        mark: Callable[[str], Awaitable[None]],
         count_ready: Callable[[str], Awaitable[int]],
         is_taken: Callable[[], bool],
     ) -> None:
@@ -50,6 +51,7 @@ class Filling:
         self._types = types
         self._queue = topology.queue(group)
         self._put = put
+        self._mark = mark
         self._count_ready = count_ready
         self._is_taken = is_taken
         self._room = 0
@@ -99,10 +101,6 @@ class Filling:
         await self._topology.mark_filled(self._connection, self._group)
         _log.info("a new queue has the history", group=self._group, messages=copied)
 
-    async def _mark(self, id_: str) -> None:
-        if await self._put(self._topology.history, [(id_, None, b"")]):
-            raise BrokerUnavailable("the history refused its mark")
-
     async def _put_as_it_is_taken(self, messages: Sequence[Copy]) -> None:
         """Returns once the queue has all of them, however long it was full or out of reach."""
         pause_s = _PAUSE_S_MIN
@@ -123,7 +121,7 @@ class Filling:
                 self._room = AHEAD_MAX - await self._count_ready(self._queue)
             if self._room <= 0:
                 return messages
-            refused = await self._put(self._queue, messages)
+            refused = await self._put(messages)
         except BrokerUnavailable:
             # Whoever keeps the connections tells of it. To end here would be to begin anew at the first message.
             return messages

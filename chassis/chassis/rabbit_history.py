@@ -14,13 +14,13 @@ from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 
 from chassis.broker import is_among
-from chassis.rabbit_link import limited
+from chassis.rabbit_link import limited, signature_in
 
 SILENCE_S_MAX = 10.0
 _READ_AT_ONCE = 256
 
-Copy: TypeAlias = tuple[str, str | None, bytes]
-"""A message's id, type and body."""
+Copy: TypeAlias = tuple[str, str | None, bytes, str]
+"""A message's id, type, body and signature."""
 
 
 async def copy_history(
@@ -54,7 +54,8 @@ async def copy_history(
                     is_at_mark = True
                     break
                 if properties.message_type is not None and is_among(properties.message_type, types):
-                    wanted.append((properties.message_id or "", properties.message_type, message.body))
+                    signature = signature_in(properties.headers or {})
+                    wanted.append((properties.message_id or "", properties.message_type, message.body, signature))
             await put(wanted)
             copied += len(wanted)
             assert batch[-1].delivery_tag is not None, "the server numbers what it delivers"

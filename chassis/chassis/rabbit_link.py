@@ -6,7 +6,8 @@ that it is gone, and makes anew what was on it, so that nothing is ever half res
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import aio_pika
@@ -14,7 +15,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from chassis.broker import BrokerUnavailable
+from chassis.broker import SIGNATURE_HEADER, BrokerUnavailable
 from chassis.lifecycle import is_cancelled
 
 HEARTBEAT_S = 6
@@ -158,6 +159,11 @@ async def brief_channel(connection: AbstractConnection) -> AsyncIterator[Abstrac
         yield channel
         # Not after an error: the server has closed it then, or does not answer at all.
         await channel.close()
+
+
+def signature_in(headers: Mapping[str, Any]) -> str:
+    value = headers.get(SIGNATURE_HEADER, "")
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def exchange_and_address(events_url: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from aiormq.abc import DeliveredMessage
 
 from chassis.broker import BrokerUnavailable, Delivery, is_among
 from chassis.rabbit_filling import Filling
-from chassis.rabbit_link import CALL_S_MAX, CLOSE_S_MAX, FAULTS, limited
+from chassis.rabbit_link import CALL_S_MAX, CLOSE_S_MAX, FAULTS, limited, signature_in
 from chassis.rabbit_topology import DELIVERY_LIMIT
 
 PREFETCH = 256
@@ -42,6 +42,7 @@ class RabbitDelivery:
         headers = properties.headers or {}
         self.tag = message.delivery_tag
         self.body: bytes = message.body
+        self.signature = signature_in(headers)
         self.id = properties.message_id or ""
         self.type = properties.message_type
         self.lane = lane
@@ -275,7 +276,10 @@ class RabbitSubscription:
         return batch
 
     def _is_wanted(self, delivery: RabbitDelivery) -> bool:
-        """Bindings stay. What an earlier version of the service listened to comes still, and is nobody's concern."""
+        """Bindings stay: what an earlier version of the service listened to comes still. And a group that listens to
+        everything gets the marks in the history, which are empty. Neither is of any concern."""
+        if not delivery.body:
+            return False
         return delivery.type is None or is_among(delivery.type, self._types)
 
     def _take_up_again(self) -> None:

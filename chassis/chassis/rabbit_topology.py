@@ -1,12 +1,14 @@
 """What stands on the RabbitMQ server: exchanges, a queue per group with a ward beside it, and the history.
 
     exchange E (topic) ──> stream E             the history: everything, for groups that come later
+    exchange E.<group> ──> queue  E.<group>     what the group itself puts there: copies of the history
                        ──> queue  E.<group>     what the group has still to take
                                │ delivered too often without an answer
                                └──> exchange E.dead ──> queue E.<group>.dead     the ward
 
-Everything is durable, and made by whoever comes first. What stands already is left as it is: its bounds may be an
-operator's choice. All arguments are known to RabbitMQ 3.10 and to 4.
+Everything is durable, and made by the replica that comes first. What stands already is left as it is: its bounds may be
+an operator's choice, and the login of a service need not be allowed to make what all share. All arguments are known to
+RabbitMQ 3.10 and to 4.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,12 @@ HISTORY_BYTES_MAX = 2 * 1024**3
 HISTORY_AGE_MAX = "3D"
 HISTORY_SEGMENT_BYTES = 64 * 1024**2
 """The history is shortened by whole segments."""
+HISTORY_ARGUMENTS = {
+    "x-queue-type": "stream",
+    "x-max-length-bytes": HISTORY_BYTES_MAX,
+    "x-max-age": HISTORY_AGE_MAX,
+    "x-stream-max-segment-size-bytes": HISTORY_SEGMENT_BYTES,
+}
 DELIVERY_LIMIT = 10
 """So many deliveries that nobody answered bring a message to the ward. What is handed back is none of them."""
 
@@ -38,6 +46,15 @@ class Topology:
     def queue(self, group: str) -> str:
         return f"{self.exchange}.{group}"
 
+    def own_exchange(self, group: str) -> str:
+        """It leads to the queue of the group alone, and only the group's service has to be allowed to use it: by the
+        default exchange a login could reach every queue."""
+        return self.queue(group)
+
+    def mark_key(self, group: str) -> str:
+        """The routing key of the marks that the group leaves in the history."""
+        return f"mark.{group}"
+
     def ward(self, group: str) -> str:
         return f"{self.queue(group)}.dead"
 
@@ -46,20 +63,23 @@ class Topology:
 
     async def make(self, connection: AbstractConnection) -> None:
         """What publishers need: the exchange, and the history, by which every event finds a queue."""
-        async with brief_channel(connection) as channel:
-            await channel.declare_exchange(self.exchange, ExchangeType.TOPIC, durable=True)
-            await channel.declare_exchange(self.dead_exchange, ExchangeType.DIRECT, durable=True)
-        await _ensure_queue(
-            connection,
-            self.history,
-            {
-                "x-queue-type": "stream",
-                "x-max-length-bytes": HISTORY_BYTES_MAX,
-                "x-max-age": HISTORY_AGE_MAX,
-                "x-stream-max-segment-size-bytes": HISTORY_SEGMENT_BYTES,
-            },
-        )
+        if not await self._stands(connection):
+            async with brief_channel(connection) as channel:
+                await channel.declare_exchange(self.exchange, ExchangeType.TOPIC, durable=True)
+                await channel.declare_exchange(self.dead_exchange, ExchangeType.DIRECT, durable=True)
+            await _ensure_queue(connection, self.history, HISTORY_ARGUMENTS)
         await self._bind(connection, self.history, self.exchange, ["#"])
+
+    async def _stands(self, connection: AbstractConnection) -> bool:
+        """Whether all that publishers need is there. To ask so takes no permission."""
+        try:
+            async with brief_channel(connection) as channel:
+                await channel.declare_exchange(self.exchange, passive=True)
+                await channel.declare_exchange(self.dead_exchange, passive=True)
+                await channel.declare_queue(self.history, passive=True)
+        except ChannelNotFoundEntity:
+            return False
+        return True
 
     async def make_group(self, connection: AbstractConnection, group: str, types: Sequence[str]) -> None:
         """The group's queue, fed with `types` from now on, and its ward."""
@@ -80,6 +100,9 @@ class Topology:
             },
         )
         await self._bind(connection, self.queue(group), self.exchange, [_binding_key(type_) for type_ in types])
+        async with brief_channel(connection) as channel:
+            await channel.declare_exchange(self.own_exchange(group), ExchangeType.DIRECT, durable=True)
+        await self._bind(connection, self.queue(group), self.own_exchange(group), [group])
 
     async def is_filled(self, connection: AbstractConnection, group: str) -> bool:
         """Whether the group's queue once got the history, and is still that same queue."""

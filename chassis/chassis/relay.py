@@ -123,7 +123,7 @@ class Relay:
             """
             UPDATE journal_relay
             SET holder = $1, leased_until = now() + make_interval(secs => $2)
-            WHERE name = 'broker' AND (holder = $1 OR leased_until <= now())
+            WHERE name = 'signed' AND (holder = $1 OR leased_until <= now())
             """,
             self._holder,
             LEASE_S,
@@ -133,7 +133,7 @@ class Relay:
     async def _give_up_lease(self, connection: Connection) -> None:
         # Else the next to relay, which may be this same service after a restart, would wait for it to run out.
         await connection.execute(
-            "UPDATE journal_relay SET leased_until = now() WHERE name = 'broker' AND holder = $1", self._holder
+            "UPDATE journal_relay SET leased_until = now() WHERE name = 'signed' AND holder = $1", self._holder
         )
 
     async def _advance(self, connection: Connection, cursor: Cursor, last: journal.Entry) -> None:
@@ -142,7 +142,7 @@ class Relay:
             """
             UPDATE journal_relay
             SET transaction_id = $4::text::xid8, position = $5
-            WHERE name = 'broker' AND holder = $1 AND transaction_id = $2::text::xid8 AND position = $3
+            WHERE name = 'signed' AND holder = $1 AND transaction_id = $2::text::xid8 AND position = $3
             """,
             self._holder,
             *cursor,
@@ -180,13 +180,13 @@ def together(entries: Sequence[journal.Entry]) -> list[list[journal.Entry]]:
 _GO_BACK = """
     UPDATE journal_relay
     SET transaction_id = $1::text::xid8, position = $2
-    WHERE name = 'broker'
+    WHERE name = 'signed'
       AND (transaction_id, position) > ($1::text::xid8, $2::bigint)
 """
 
 
 async def _read_unpublished(connection: Connection) -> tuple[Cursor, list[journal.Entry]]:
-    row = await connection.fetchrow("SELECT transaction_id::text, position FROM journal_relay WHERE name = 'broker'")
+    row = await connection.fetchrow("SELECT transaction_id::text, position FROM journal_relay WHERE name = 'signed'")
     assert row is not None, "the first migration makes this row"
     cursor = (row["transaction_id"], row["position"])
     return cursor, await journal.read_after(connection, *cursor, BATCH_MAX)

@@ -35,7 +35,7 @@ _COUNTED = """
     WITH known AS (
         SELECT transaction_id, position
         FROM journal_relay
-        WHERE name = 'broker'
+        WHERE name = 'signed'
         UNION ALL
         (SELECT transaction_id, position FROM journal ORDER BY transaction_id DESC, position DESC LIMIT 1)
     )

@@ -50,6 +50,7 @@ def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 {journal.SCHEMA}
 {journal.NUMBERS}
 {journal.ACTORS}
+{journal.SIGNED}
 {inbox.SCHEMA}
 CREATE TABLE effect (name text NOT NULL);
 -- migrate: rollback

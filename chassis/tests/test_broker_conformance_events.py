@@ -199,7 +199,7 @@ async def _is_all_published(database: Database) -> bool:
             """
             SELECT count(*)
             FROM journal
-            JOIN journal_relay AS relay ON relay.name = 'broker'
+            JOIN journal_relay AS relay ON relay.name = 'signed'
             WHERE (journal.transaction_id, journal.position) > (relay.transaction_id, relay.position)
             """
         )

@@ -342,7 +342,7 @@ async def test_one_relay_works_at_a_time_and_another_takes_over(
     await eventually(lambda: _published(record, *names), "all was published once")
     assert record.publishing_max == 1
     holder = await database.read(
-        lambda connection: connection.fetchval("SELECT holder FROM journal_relay WHERE name = 'broker'")
+        lambda connection: connection.fetchval("SELECT holder FROM journal_relay WHERE name = 'signed'")
     )
     assert holder in {relay._holder for relay in relays}
     for relay in relays:
@@ -506,7 +506,7 @@ async def _subscribed(broker: NatsBroker):  # type: ignore[no-untyped-def]
 
 
 async def _set_back(connection: Connection) -> None:
-    await connection.execute("UPDATE journal_relay SET transaction_id = '0', position = 0 WHERE name = 'broker'")
+    await connection.execute("UPDATE journal_relay SET transaction_id = '0', position = 0 WHERE name = 'signed'")
 
 
 async def _expire_lease(database: Database) -> None:
@@ -525,6 +525,7 @@ def test_each_service_has_the_tables_word_for_word(folder: Path) -> None:
         assert journal.SCHEMA.strip() in migrations
         assert journal.NUMBERS.strip() in migrations
         assert journal.ACTORS.strip() in migrations
+        assert journal.SIGNED.strip() in migrations
     if "CREATE TABLE inbox " in migrations:
         assert inbox.SCHEMA.strip() in migrations
 

@@ -3,6 +3,7 @@
 Whether the messages of a service keep to its contracts is tested beside that service.
 """
 
+import importlib
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,9 +15,10 @@ from jsonschema import Draft202012Validator
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from cartwright.embedded.layout import SERVICES
+from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
 from chassis import envelope
 from chassis.consumer import Consumer
+from chassis.signed_broker import SAID_BY_ALL
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 EVENTS = {path.stem: path for path in sorted((CONTRACTS / "events").glob("*.json"))}
@@ -120,6 +122,27 @@ def test_every_event_that_a_service_listens_to_has_a_contract_that_names_it(serv
     assert taken == promised
     for pattern in patterns:
         assert any(fnmatchcase(name, pattern) for name in EVENTS), f"no contract for {pattern}"
+
+
+@pytest.mark.parametrize("service", SERVICES_WITH_DATABASE)
+def test_a_service_takes_each_event_from_its_producer_alone(service: str) -> None:
+    promised = [event_contract(name) for name in EVENTS if service in event_contract(name).consumers]
+    owners = getattr(importlib.import_module(f"{service}.app"), "OWNERS", {})
+    producers = {
+        name.partition(".")[0]: event_contract(name).producer
+        for name in EVENTS
+        if service in event_contract(name).consumers and event_contract(name).producer != "chassis"
+    }
+    assert promised or not owners
+    assert owners == producers
+
+
+def test_a_family_of_types_has_one_producer() -> None:
+    producers: dict[str, set[str]] = {}
+    for name in EVENTS:
+        producers.setdefault(name.partition(".")[0], set()).add(event_contract(name).producer)
+    assert all(len(found) == 1 for found in producers.values())
+    assert {family for family, (producer,) in producers.items() if producer == "chassis"} == set(SAID_BY_ALL)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -91,6 +91,12 @@ def _roles(shop: Shop, headers: dict[str, str]) -> Answer:
     return shop.administrator.call("PUT", f"/users/{other}/roles", body, headers)
 
 
+def _sign_out(shop: Shop, headers: dict[str, str]) -> Answer:
+    email = shop.customer.get("/users/me").json["email"]
+    tokens = shop.gateway.ask_for_tokens(grant_type="password", username=email, password=shop.password).json
+    return shop.gateway.post("/auth/sign-out", {"refresh_token": tokens["refresh_token"]}, headers)
+
+
 def _order(shop: Shop, headers: dict[str, str]) -> Answer:
     items = [{"product_id": shop.new_product(stock=1), "quantity": 1}]
     return shop.customer.post("/orders", {"items": items}, headers | {"Idempotency-Key": str(uuid.uuid4())})
@@ -119,9 +125,9 @@ TABLE: dict[str, Write | Silent] = {
         "user.updated",
         "customer",
     ),
-    "PUT /users/{id}/roles": Write(_roles, "user.updated", "administrator"),
-    "POST /auth/token": Silent("sessions are kept by users alone"),
-    "POST /auth/sign-out": Silent("sessions are kept by users alone"),
+    "PUT /users/{id}/roles": Write(_roles, "user.roles_changed", "administrator"),
+    "POST /auth/token": Silent("a session that begins takes no right away, and is kept by users alone"),
+    "POST /auth/sign-out": Write(_sign_out, "user.session_revoked", "customer"),
     "POST /auth/keys/rotate": Write(
         lambda s, h: s.administrator.post("/auth/keys/rotate", None, h), "operator.acted", "administrator"
     ),

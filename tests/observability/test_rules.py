@@ -100,6 +100,11 @@ def gauge(name: str, raised: float, silent: float, **labels: str) -> Case:
 EVERYTHING_UP = {f'up{{job="{part}",instance="1"}}': "1x100" for part in PARTS}
 
 CASES = {
+    "EventsRefused": Case(
+        {'cartwright_messages_refused_total{job="payments",group="payments",reason="not the owner"}': "0x10 1x90"},
+        {'cartwright_messages_refused_total{job="payments",group="payments",reason="not the owner"}': "0x100"},
+        at="10m",
+    ),
     "PartGone": Case(
         # One has no address any more, the other has one and does not answer there.
         {name: values for name, values in EVERYTHING_UP.items() if "orders" not in name}

@@ -16,6 +16,8 @@ from nats.js.errors import Error as JetStreamError
 
 from cartwright.embedded.layout import STREAM
 from cartwright.embedded.system import System
+from chassis.broker import SIGNATURE_HEADER
+from chassis.signed_broker import Signer
 
 EVENTS_MAX = 200
 CONNECT_S_MAX = 3.0
@@ -39,14 +41,16 @@ async def say_again(system: System, publisher: str, draw: random.Random) -> str:
         return f"the journal could not be read: {type(error).__name__}"
     try:
         connection = await nats.connect(
-            system.events_url("chaos"), connect_timeout=CONNECT_S_MAX, allow_reconnect=False, error_cb=_ignore
+            system.operator_events_url, connect_timeout=CONNECT_S_MAX, allow_reconnect=False, error_cb=_ignore
         )
     except (NatsError, OSError) as error:
         return f"the broker was away: {type(error).__name__}"
     try:
         stream = connection.jetstream(timeout=PUBLISH_S_MAX)
+        signer = Signer(publisher, system.credentials.service_keys[publisher])
         for type_, body in messages:
-            await stream.publish(f"{STREAM}.{type_}", body, headers={"Nats-Msg-Id": str(uuid.uuid4())})
+            headers = {"Nats-Msg-Id": str(uuid.uuid4()), SIGNATURE_HEADER: signer.sign(body)}
+            await stream.publish(f"{STREAM}.{type_}", body, headers=headers)
     except (NatsError, JetStreamError, OSError) as error:
         return f"not all could be said: {type(error).__name__}"
     finally:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cartwright.embedded import keys
+from cartwright.embedded.broker_logins import LOGINS
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, Layout
 from cartwright.embedded.private_files import write_private
 
@@ -21,6 +22,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     databases: Mapping[str, str]
     readers: Mapping[str, str]
     broker: str
+    """The operator's at the broker; `brokers` holds the services'."""
+    brokers: Mapping[str, str] = msgspec.field(default_factory=dict)
     supervisor: str
     administrator_email: str
     administrator: str
@@ -44,6 +47,7 @@ def load_or_make(layout: Layout) -> Credentials:
         databases={name: _password() for name in SERVICES_WITH_DATABASE} | dict(kept.databases if kept else {}),
         readers={name: _password() for name in SERVICES_WITH_DATABASE} | dict(kept.readers if kept else {}),
         broker=kept.broker if kept else _password(),
+        brokers={name: _password() for name in LOGINS} | dict(kept.brokers if kept else {}),
         supervisor=kept.supervisor if kept else _password(),
         administrator_email=kept.administrator_email if kept else ADMINISTRATOR_EMAIL,
         administrator=kept.administrator if kept else _password(),

@@ -30,7 +30,12 @@ def launch(system: System, say: Callable[[str], None]) -> "subprocess.Popen[byte
         write_private(layout.tls_secret, tls.secret(Path(files.certificate), Path(files.key)))
     write_private(layout.envoy_configuration, envoy.render(_gateway(system)))
     nats.write_configuration(
-        layout.nats_configuration, layout.nats, system.ports.nats, system.ports.nats_monitor, system.credentials.broker
+        layout.nats_configuration,
+        layout.nats,
+        system.ports.nats,
+        system.ports.nats_monitor,
+        system.credentials.broker,
+        logins=system.credentials.brokers,
     )
     is_first_start = not system.cluster.exists()
     if not is_first_start:

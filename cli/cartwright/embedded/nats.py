@@ -4,16 +4,25 @@ The broker is trusted with delivery, not with keeping: journals and inboxes repa
 set a cursor back for that, and nobody should have to after a power failure: so what it confirms is on the disk.
 """
 
+import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from cartwright.embedded.broker_logins import OPERATOR, nats_subjects
+from cartwright.embedded.layout import STREAM
 
 CONFIGURATION = """\
 # Written anew at every start.
 server_name: cartwright
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:{monitor_port}"
-authorization {{ user: "{user}", password: "{password}" }}
+authorization {{
+  users: [
+{users}
+  ]
+}}
 jetstream {{
   store_dir: "{store}"
   sync_interval: {sync_interval}
@@ -22,8 +31,6 @@ jetstream {{
 }}
 max_payload: 1MB
 """
-
-USER = "cartwright"
 
 
 def program() -> str:
@@ -40,10 +47,12 @@ def write_configuration(
     monitor_port: int,
     password: str,
     *,
+    logins: Mapping[str, str] | None = None,
+    stream: str = STREAM,
     file_store_max: str = "16GB",
     durable: bool = True,
 ) -> None:
-    """Writes `path` (mode 0600: it holds the password).
+    """Writes `path` (mode 0600: it holds passwords: the operator's, and by service those of `logins`).
 
     Without `durable` it syncs every two minutes, as it does by itself: enough where only processes die.
     `file_store_max` bounds the sum of what all streams may reserve by their own `max_bytes`, not what they use.
@@ -54,13 +63,26 @@ def write_configuration(
         CONFIGURATION.format(
             port=port,
             monitor_port=monitor_port,
-            user=USER,
-            password=password,
+            users="\n".join([_user(OPERATOR, password), *_service_users(logins or {}, stream)]),
             store=store,
             file_store_max=file_store_max,
             sync_interval="always" if durable else "2m",
         )
     )
+
+
+def _service_users(logins: Mapping[str, str], stream: str) -> list[str]:
+    users = []
+    for service, password in logins.items():
+        publish, subscribe = nats_subjects(service, stream)
+        allowed = {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}}
+        users.append(_user(service, password, permissions=allowed))
+    return users
+
+
+def _user(user: str, password: str, **more: object) -> str:
+    """JSON is valid in the configuration of a nats-server."""
+    return f"    {json.dumps({'user': user, 'password': password, **more})}"
 
 
 def server_command(configuration: Path) -> list[str]:

@@ -109,7 +109,6 @@ def service_environment(system: System, name: str, replica: int = 1) -> dict[str
         "HOST": LOOPBACK,
         "PORT": str(system.ports.service(name, replica)),
         "ENVIRONMENT": "development",
-        "EVENTS_URL_FILE": str(folder / "events-url"),
         "SERVICE_KEY_FILE": str(folder / "service-key.jwk"),
         "SERVICE_KEYS_FILE": str(folder / "service-keys.jwks"),
         **{
@@ -119,6 +118,7 @@ def service_environment(system: System, name: str, replica: int = 1) -> dict[str
     }
     if name in system.credentials.databases:
         environment["DATABASE_URL_FILE"] = str(folder / "database-url")
+        environment["EVENTS_URL_FILE"] = str(folder / "events-url")
     return environment | _own_environment(system, name)
 
 

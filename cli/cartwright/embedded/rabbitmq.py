@@ -3,25 +3,25 @@
 There is no wheel of it. A node has a name, ports, a cookie and a store of its own, all of it on loopback.
 """
 
+import json
 import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartwright.embedded.broker_logins import rabbit_definitions
 from cartwright.embedded.layout import LOOPBACK
 
 CONFIGURATION = """\
 listeners.tcp.local = {host}:{port}
-default_user = {user}
-default_pass = {password}
+load_definitions = {definitions}
 log.console = true
 log.console.level = warning
 log.file = false
 disk_free_limit.absolute = 50MB
 """
 
-USER = "cartwright"
 INSTALL = "apt-get install rabbitmq-server"
 
 # Debian's /usr/sbin/rabbitmq-server changes to the user of the system's own server.
@@ -43,14 +43,18 @@ class NodePorts:
     """Of epmd, the daemon by which nodes of Erlang find each other."""
 
 
-def write_configuration(folder: Path, ports: NodePorts, password: str) -> None:
-    """Writes what `server_environment` points at."""
+def write_configuration(
+    folder: Path, ports: NodePorts, password: str, exchange: str, logins: Mapping[str, str]
+) -> None:
+    """Writes what `server_environment` points at. `password` is the operator's; `logins` holds the services'."""
+    definitions = folder / "definitions.json"
+    _write(definitions, json.dumps(rabbit_definitions(exchange, password, logins)), 0o600)
     # Whoever knows the cookie may run code in the node.
     _write(folder / ".erlang.cookie", secrets.token_hex(20), 0o400)
     _write(folder / "enabled_plugins", "[].\n", 0o600)
     _write(
         folder / "rabbitmq.conf",
-        CONFIGURATION.format(host=LOOPBACK, port=ports.amqp, user=USER, password=password),
+        CONFIGURATION.format(host=LOOPBACK, port=ports.amqp, definitions=definitions),
         0o600,
     )
 

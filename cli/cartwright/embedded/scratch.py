@@ -13,13 +13,13 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cartwright.embedded import nats, postgres, rabbitmq
+from cartwright.embedded import broker_logins, nats, postgres, rabbitmq
 from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import LOOPBACK
+from cartwright.embedded.layout import LOOPBACK, STREAM
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
@@ -170,13 +170,17 @@ class ScratchPostgres(ScratchServer):
 
 
 class ScratchNats(ScratchServer):
-    """`url(stream)` is what a service takes as EVENTS_URL."""
+    """`url(stream)` is what a service takes as EVENTS_URL.
 
-    def __init__(self, folder: Path, will: LastWill) -> None:
+    With `logins`, each of these services has a login of its own to the one stream of a system: `url_of(service)`.
+    """
+
+    def __init__(self, folder: Path, will: LastWill, logins: Sequence[str] = ()) -> None:
         self.host = LOOPBACK
         self.port = free_port()
         self.monitor_port = free_port()
         self._password = secrets.token_urlsafe(12)
+        self._logins = {name: secrets.token_urlsafe(12) for name in logins}
         configuration = folder / "nats.conf"
         self._store = folder / "nats"
         # Every test has streams of its own, each with the reservation of a real one.
@@ -186,6 +190,7 @@ class ScratchNats(ScratchServer):
             self.port,
             self.monitor_port,
             self._password,
+            logins=self._logins,
             file_store_max="100TB",
             durable=False,
         )
@@ -197,7 +202,10 @@ class ScratchNats(ScratchServer):
         self._store.mkdir(mode=0o700)
 
     def url(self, stream: str) -> str:
-        return f"nats://{nats.USER}:{self._password}@{self.host}:{self.port}/{stream}"
+        return f"nats://{broker_logins.OPERATOR}:{self._password}@{self.host}:{self.port}/{stream}"
+
+    def url_of(self, service: str) -> str:
+        return f"nats://{service}:{self._logins[service]}@{self.host}:{self.port}/{STREAM}"
 
     def is_ready(self) -> bool:
         health = f"http://{self.host}:{self.monitor_port}/healthz"
@@ -207,15 +215,19 @@ class ScratchNats(ScratchServer):
 
 
 class ScratchRabbit(ScratchServer):
-    """`url(exchange)` is what a service takes as EVENTS_URL. Only where `rabbitmq.program()` finds one."""
+    """`url(exchange)` is what a service takes as EVENTS_URL. Only where `rabbitmq.program()` finds one.
 
-    def __init__(self, folder: Path, will: LastWill) -> None:
+    With `logins`, each of these services has a login of its own to the exchange of a system: `url_of(service)`.
+    """
+
+    def __init__(self, folder: Path, will: LastWill, logins: Sequence[str] = ()) -> None:
         program = rabbitmq.program()
         assert program is not None, rabbitmq.INSTALL
         self._ports = rabbitmq.NodePorts(free_port(), free_port(), free_port())
         self._password = secrets.token_urlsafe(12)
         self._names: subprocess.Popen[bytes] | None = None
-        rabbitmq.write_configuration(folder, self._ports, self._password)
+        self._logins = {name: secrets.token_urlsafe(12) for name in logins}
+        rabbitmq.write_configuration(folder, self._ports, self._password, STREAM, self._logins)
         super().__init__([program], folder, will, environment=rabbitmq.server_environment(folder, self._ports))
 
     def start(self) -> None:
@@ -245,7 +257,10 @@ class ScratchRabbit(ScratchServer):
         shutil.rmtree(rabbitmq.store(self.folder))
 
     def url(self, exchange: str) -> str:
-        return f"amqp://{rabbitmq.USER}:{self._password}@{LOOPBACK}:{self._ports.amqp}/{exchange}"
+        return f"amqp://{broker_logins.OPERATOR}:{self._password}@{LOOPBACK}:{self._ports.amqp}/{exchange}"
+
+    def url_of(self, service: str) -> str:
+        return f"amqp://{service}:{self._logins[service]}@{LOOPBACK}:{self._ports.amqp}/{STREAM}"
 
     def is_ready(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self._ports.amqp), timeout=1) as probe:
@@ -266,9 +281,9 @@ def running_postgres(will: LastWill) -> Iterator[ScratchPostgres]:
 
 
 @contextlib.contextmanager
-def running_nats(will: LastWill) -> Iterator[ScratchNats]:
+def running_nats(will: LastWill, logins: Sequence[str] = ()) -> Iterator[ScratchNats]:
     with scratch_folder(will) as folder:
-        server = ScratchNats(folder, will)
+        server = ScratchNats(folder, will, logins)
         server.start()
         try:
             yield server
@@ -277,9 +292,9 @@ def running_nats(will: LastWill) -> Iterator[ScratchNats]:
 
 
 @contextlib.contextmanager
-def running_rabbit(will: LastWill) -> Iterator[ScratchRabbit]:
+def running_rabbit(will: LastWill, logins: Sequence[str] = ()) -> Iterator[ScratchRabbit]:
     with scratch_folder(will) as folder:
-        server = ScratchRabbit(folder, will)
+        server = ScratchRabbit(folder, will, logins)
         try:
             server.start()
             yield server

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright.embedded import credentials, keys, nats, postgres
+from cartwright.embedded import broker_logins, credentials, keys, postgres
 from cartwright.embedded.credentials import Credentials
 from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports, part_name
 from cartwright.embedded.private_files import make_private_folder, write_private
@@ -97,7 +97,15 @@ class System:
         if self.broker_elsewhere is not None:
             return self.broker_elsewhere
         port = self.port(service, "nats", self.ports.nats)
-        return f"nats://{nats.USER}:{self.credentials.broker}@{LOOPBACK}:{port}/{STREAM}"
+        login, password = service, self.credentials.brokers[service]
+        return f"nats://{login}:{password}@{LOOPBACK}:{port}/{STREAM}"
+
+    @property
+    def operator_events_url(self) -> str:
+        """The login that may do everything at the broker: for tools, and for no service."""
+        if self.broker_elsewhere is not None:
+            return self.broker_elsewhere
+        return f"nats://{broker_logins.OPERATOR}:{self.credentials.broker}@{LOOPBACK}:{self.ports.nats}/{STREAM}"
 
     @property
     def superuser_url(self) -> str:
@@ -204,7 +212,7 @@ def write_what_services_may_know(system: System) -> None:
         make_private_folder(folder)
         write_private(folder / "service-key.jwk", system.credentials.service_keys[service])
         write_private(folder / "service-keys.jwks", public)
-        write_private(folder / "events-url", system.events_url(service))
         if service in system.credentials.databases:
+            write_private(folder / "events-url", system.events_url(service))
             write_private(folder / "database-url", system.database_url(service))
     write_private(run / "users" / "administrator-password", system.credentials.administrator)

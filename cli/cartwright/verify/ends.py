@@ -57,7 +57,7 @@ def _events_leave(service: str) -> Rule:
             SELECT journal.event_id, format('%s, for %s s', journal.type,
                                             extract(epoch FROM now() - journal.time)::bigint)
             FROM journal
-            JOIN journal_relay AS relay ON relay.name = 'broker'
+            JOIN journal_relay AS relay ON relay.name = 'signed'
             WHERE (journal.transaction_id, journal.position) > (relay.transaction_id, relay.position)
               AND journal.time < now() - interval '10 s'
         """,

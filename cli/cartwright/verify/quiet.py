@@ -47,7 +47,7 @@ _UNDER_WAY = (
 UNPUBLISHED = """
     SELECT count(*)
     FROM journal
-    JOIN journal_relay AS relay ON relay.name = 'broker'
+    JOIN journal_relay AS relay ON relay.name = 'signed'
     WHERE (journal.transaction_id, journal.position) > (relay.transaction_id, relay.position)
 """
 _RECENT = "SELECT event_id, type FROM journal ORDER BY position DESC LIMIT $1"

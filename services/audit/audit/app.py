@@ -10,13 +10,23 @@ from audit.record_events import record_events, record_own
 from audit.settings import Settings
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.revocations import RevocationFollower
+from chassis.signed_broker import signed_broker
 from chassis.tokens import ServiceTokens, TokenVerifier
 
+OWNERS = {
+    "user": "users",
+    "product": "catalog",
+    "stock": "catalog",
+    "order": "orders",
+    "payment": "payments",
+    "email": "notifications",
+    "notification": "notifications",
+}
+"""The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -24,7 +34,9 @@ def build(settings: Settings) -> Litestar:
     users = ServiceClient("users", settings.users_url, ServiceTokens("audit", settings.service_key))
     revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "audit")
+    broker = signed_broker(
+        settings.events_url, "audit", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+    )
     lines = LinesFile(Path(settings.data_dir) / settings.lines_name, database)
     consumer = Consumer(
         group="audit", types=["*"], broker=broker, database=database, handle=record_events, after_commit=lines.wake

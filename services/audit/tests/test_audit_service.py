@@ -1,7 +1,7 @@
 """The whole service: events in by the broker, answers out over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
 from chassis.database import Database
 
 Client = httpx.AsyncClient
+Publish = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
@@ -31,12 +32,16 @@ async def broker(events_url: str) -> AsyncIterator[Broker]:
     await broker.stop()
 
 
-async def publish(broker: Broker, *events: envelope.Envelope) -> None:
-    # Without the id by which the broker itself would drop a repetition: the service has to.
-    messages = [Message(str(uuid7()), event.type, event.body) for event in events]
-    async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
-        with attempt:
-            await broker.publish(messages)
+@pytest.fixture
+def publish(broker: Broker, signed_message: Callable[[envelope.Envelope], Message]) -> Publish:
+    async def run(*events: envelope.Envelope) -> None:
+        # Without the id by which the broker itself would drop a repetition: the service has to.
+        messages = [signed_message(event) for event in events]
+        async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
+            with attempt:
+                await broker.publish(messages)
+
+    return run
 
 
 async def events_after(client: Client, headers: dict[str, str], count: int, **query: Any) -> list[dict[str, Any]]:
@@ -51,12 +56,12 @@ async def events_after(client: Client, headers: dict[str, str], count: int, **qu
 
 
 async def test_one_purchase_is_found_by_its_correlation_id(
-    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], settings: Settings, until: Any
+    client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str], settings: Settings, until: Any
 ) -> None:
     order_id = str(uuid7())
     placed = make_event("order.placed", {"order_id": order_id}, subject=order_id, correlationid="purchase-1")
     captured = make_event("payment.captured", {"order_id": order_id}, source="/payments", correlationid="purchase-1")
-    await publish(broker, placed, captured, make_event(), placed)
+    await publish(placed, captured, make_event(), placed)
     found = await events_after(client, as_administrator, 2, correlation_id="purchase-1")
     assert [event["type"] for event in found] == ["order.placed", "payment.captured"]
     assert found[0]["data"] == {"order_id": order_id}
@@ -73,10 +78,10 @@ async def test_one_purchase_is_found_by_its_correlation_id(
 
 
 async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
-    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str], database: Database
+    client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str], database: Database
 ) -> None:
     sent = envelope.decode(envelope.encode(make_event()).replace(b'{"id"', b'{ "tomorrow": 1.00, "id"', 1))
-    await publish(broker, sent)
+    await publish(sent)
     await events_after(client, as_administrator, 1)
     kept = await database.read(lambda c: c.fetchval("SELECT envelope FROM entries"))
     assert kept.encode() == sent.body
@@ -85,7 +90,7 @@ async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
 
 async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
     client: Client,
-    broker: Broker,
+    publish: Publish,
     make_event: Any,
     as_administrator: dict[str, str],
     database: Database,
@@ -95,7 +100,7 @@ async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
     monkeypatch.setattr(consumer, "RETURN_DELAY_S", 0.05)
     torn = make_event(data={"name": "?"})
     good = make_event()
-    await publish(broker, envelope.decode(envelope.encode(torn).replace(b'"?"', b'"\xff"')), good)
+    await publish(envelope.decode(envelope.encode(torn).replace(b'"?"', b'"\xff"')), good)
     assert [event["id"] for event in await events_after(client, as_administrator, 1)] == [str(good.id)]
 
     async def is_buried() -> bool:
@@ -107,10 +112,10 @@ async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
 
 
 async def test_pages_go_on_where_the_last_one_ended(
-    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str]
+    client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str]
 ) -> None:
     events = [make_event() for _ in range(5)]
-    await publish(broker, *events)
+    await publish(*events)
     await events_after(client, as_administrator, 5)
     ids: list[str] = []
     cursor: str | None = None
@@ -125,10 +130,10 @@ async def test_pages_go_on_where_the_last_one_ended(
 
 
 async def test_times_bound_a_search(
-    client: Client, broker: Broker, make_event: Any, as_administrator: dict[str, str]
+    client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str]
 ) -> None:
     early, late = make_event(), make_event()
-    await publish(broker, early, late)
+    await publish(early, late)
     await events_after(client, as_administrator, 2)
     assert [e["id"] for e in await events_after(client, as_administrator, 1, until=late.time.isoformat())] == [
         str(early.id)

@@ -11,14 +11,16 @@ from catalog.reservation_desk import ReservationDesk
 from catalog.settings import Settings
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.relay import Relay
 from chassis.revocations import RevocationFollower
+from chassis.signed_broker import signed_broker
 from chassis.tokens import ServiceTokens, TokenVerifier
 
+OWNERS = {"order": "orders"}
+"""The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -27,7 +29,9 @@ def build(settings: Settings) -> Litestar:
     users = ServiceClient("users", settings.users_url, ServiceTokens("catalog", settings.service_key))
     revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "catalog")
+    broker = signed_broker(
+        settings.events_url, "catalog", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+    )
     relay = Relay("catalog", database, broker)
     desk = ReservationDesk(database)
     listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)

@@ -1,8 +1,8 @@
 """How the catalog starts: the demo shop is loaded once, and events are heard from a real broker."""
 
 import asyncio
+from collections.abc import Callable
 
-import msgspec
 from services.catalog.tests.conftest import (
     DEMO_SHOP,
     MakeSettings,
@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from catalog.load_demo_shop import load_demo_shop, read_demo_shop
 from chassis.broker import BrokerUnavailable, Message, broker_for
+from chassis.envelope import Envelope
 
 
 async def test_two_replicas_load_one_demo_shop_and_a_restart_loads_none(database_url: str) -> None:
@@ -28,7 +29,12 @@ async def test_two_replicas_load_one_demo_shop_and_a_restart_loads_none(database
 
 
 async def test_a_confirmed_order_is_heard_from_the_broker_and_its_stock_is_sold(
-    settings: MakeSettings, database_url: str, events_url: str, user_jwks: str, tokens: dict[str, str]
+    settings: MakeSettings,
+    database_url: str,
+    events_url: str,
+    user_jwks: str,
+    tokens: dict[str, str],
+    signed_message: Callable[[Envelope], Message],
 ) -> None:
     broker = broker_for(events_url, "orders")
     async with (
@@ -40,7 +46,7 @@ async def test_a_confirmed_order_is_heard_from_the_broker_and_its_stock_is_sold(
         body = {"order_id": order_id, "quantity": 2}
         await service.call("POST", f"/products/{product['id']}/reserve", by="orders", json=body)
         confirmed = event_of("order.confirmed", {"order_id": order_id})
-        message = Message(id=str(confirmed.id), type="order.confirmed", body=msgspec.json.encode(confirmed))
+        message = signed_message(confirmed)
         await broker.start()
         try:
 

@@ -6,13 +6,13 @@ from litestar import Litestar
 
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
 from chassis.revocations import RevocationFollower
+from chassis.signed_broker import signed_broker
 from chassis.tokens import ServiceTokens, TokenVerifier
 from notifications.complete_cancellations import CompleteCancellations
 from notifications.find_addresses import FindAddresses
@@ -26,6 +26,8 @@ from notifications.users import Users
 from notifications.watch_backlog import WatchBacklog
 from notifications.write_notifications import TYPES, WriteNotifications
 
+OWNERS = {"user": "users", "order": "orders", "payment": "payments", "email": "notifications"}
+"""The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 POLL_S = 0.5
 WATCH_S = 5.0
@@ -39,7 +41,9 @@ def build(settings: Settings) -> Litestar:
     users = Users(users_client)
     templates = Templates()
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "notifications")
+    broker = signed_broker(
+        settings.events_url, "notifications", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+    )
     relay = Relay("notifications", database, broker)
     complete = CompleteCancellations(database, Payments(payments_client), templates)
     sender = SendNotifications(database, MailServer(settings), complete, relay.wake)

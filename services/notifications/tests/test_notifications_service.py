@@ -31,11 +31,11 @@ async def broker(events_url: str) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-def publish(broker: Broker) -> Publish:
+def publish(broker: Broker, signed_message: Callable[[envelope.Envelope], Message]) -> Publish:
     """Without the ids by which the broker itself would drop repetitions: the service has to."""
 
     async def run(*events: envelope.Envelope) -> None:
-        messages = [Message(str(uuid7()), event.type, envelope.encode(event)) for event in events]
+        messages = [signed_message(event) for event in events]
         async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
             with attempt:
                 await broker.publish(messages)

@@ -7,12 +7,12 @@ from litestar.di import Provide
 
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.relay import Relay
 from chassis.revocations import RevocationFollower
+from chassis.signed_broker import signed_broker
 from chassis.tokens import ServiceTokens, TokenVerifier
 from orders import consumer, http, http_cart, http_operations
 from orders.cancel_order import OrderCanceller
@@ -29,6 +29,8 @@ from orders.settings import Settings
 from orders.users import Users
 from orders.waiting import Waiting
 
+OWNERS = {"user": "users"}
+"""The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 VERSION = "0.1.0"
 
@@ -36,7 +38,9 @@ VERSION = "0.1.0"
 def build(settings: Settings) -> Litestar:
     """The application, with everything behind it wired by plain calls."""
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "orders")
+    broker = signed_broker(
+        settings.events_url, "orders", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+    )
     relay = Relay("orders", database, broker)
 
     tokens = ServiceTokens("orders", settings.service_key)

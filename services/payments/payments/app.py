@@ -6,13 +6,13 @@ from litestar import Litestar
 
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.client import ServiceClient
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
 from chassis.revocations import RevocationFollower
+from chassis.signed_broker import signed_broker
 from chassis.tokens import ServiceTokens, TokenVerifier
 from payments import consumer, http_internal, http_ledger, http_methods, http_payments
 from payments.authorize_payments import AuthorizePayments
@@ -27,6 +27,8 @@ from payments.settle_payments import SettlePayments
 from payments.settle_refunds import SettleRefunds
 from payments.void_payments import VoidPayments
 
+OWNERS = {"order": "orders"}
+"""The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 SETTLE_REST_S = 0.25
 GATHER_S = 0.1
@@ -37,7 +39,9 @@ def build(settings: Settings) -> Litestar:
     users = ServiceClient("users", settings.users_url, tokens)
     revocations = RevocationFollower(users)
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "payments")
+    broker = signed_broker(
+        settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+    )
     relay = Relay("payments", database, broker)
 
     provider = ProviderCalls(Sandbox(database))

@@ -1,6 +1,7 @@
 """What buyers and administrators do over HTTP, and the service as a whole."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,9 @@ def usd(amount: str) -> dict[str, str]:
 # Events
 
 
-async def test_events_of_orders_capture_and_refund_and_are_told_in_turn(shop: Shop, module_events_url: str) -> None:
+async def test_events_of_orders_capture_and_refund_and_are_told_in_turn(
+    shop: Shop, module_events_url: str, signed_message: Callable[[Envelope], Message]
+) -> None:
     order_id, payment_id = await shop.authorized()
     broker = broker_for(module_events_url, "orders")
     await broker.start()
@@ -49,7 +52,7 @@ async def test_events_of_orders_capture_and_refund_and_are_told_in_turn(shop: Sh
             correlationid="test",
             data=msgspec.Raw(msgspec.json.encode({"order_id": str(order_id)})),
         )
-        message = Message(id=str(event.id), type=kind, body=envelope.encode(event))
+        message = signed_message(event)
 
         async def is_published() -> bool:
             try:

@@ -7,10 +7,10 @@ from litestar.di import Provide
 
 from chassis import operations
 from chassis.application import application
-from chassis.broker import broker_for
 from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
+from chassis.signed_broker import signed_broker
 from chassis.tokens import TokenVerifier, UserKeys
 from users import http_accounts, http_sessions
 from users.account_rights import AccountRights
@@ -26,7 +26,9 @@ HOUSEKEEPING_S = 300.0
 
 def build(settings: Settings) -> Litestar:
     database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
-    broker = broker_for(settings.events_url, "users")
+    broker = signed_broker(
+        settings.events_url, "users", key=settings.service_key, keys=settings.service_keys, owners={}
+    )
     relay = Relay("users", database, broker)
     passwords = Passwords(
         time_cost=settings.argon2_time_cost,
