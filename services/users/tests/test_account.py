@@ -1,11 +1,15 @@
 """Which e-mail addresses and names are fit for an account. No I/O."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from users.account import normalised_email, ordered_roles
+from users.account import normalised_email, ordered_roles, spellings
 from users.errors import InvalidEmail
+
+LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
 
 
 @pytest.mark.parametrize(
@@ -17,8 +21,10 @@ from users.errors import InvalidEmail
         ("a@b.co", "a@b.co"),
         ("first.last@a-b.example", "first.last@a-b.example"),
         ("zoë@bücher.example", "zoë@bücher.example"),
-        ("ada@xn--bcher-kva.example", "ada@xn--bcher-kva.example"),
+        ("Ada@XN--BCHER-KVA.example", "ada@bücher.example"),
         ("zoe\u0308@example.com", "zoë@example.com"),
+        ("ADA@ｅｘａｍｐｌｅ．com", "ada@example.com"),
+        ("ПОЧТА@ПРИМЕР.рф", "почта@пример.рф"),
         ("x" * 64 + "@example.com", "x" * 64 + "@example.com"),
     ],
 )
@@ -34,6 +40,8 @@ def test_an_address_is_kept_in_one_form(given_email: str, kept: str) -> None:
         "@example.com",
         "ada@",
         "ada@localhost",
+        "ada@ｌｏｃａｌｈｏｓｔ",
+        "ada@shop．ｔｅｓｔ",
         "ada@@example.com",
         "ada@example..com",
         "ada@-example.com",
@@ -60,14 +68,36 @@ def test_what_is_no_address_is_refused(email: str) -> None:
         normalised_email(email)
 
 
-@given(some.text(max_size=400) | some.emails())
+@given(
+    some.text(max_size=400)
+    | some.emails()
+    | some.builds("{}@{}.example".format, some.text(LETTERS, max_size=20), some.text(LETTERS, max_size=20))
+)
 def test_an_address_that_is_accepted_stays_the_same_when_it_is_given_again(email: str) -> None:
     try:
         kept = normalised_email(email)
     except InvalidEmail:
         return
     assert normalised_email(kept) == kept
+    assert normalised_email(unicodedata.normalize("NFD", email)) == kept
+    assert spellings(email)[-1] == kept
     assert len(kept) <= 254
+
+
+@pytest.mark.parametrize(
+    ("given_email", "forms"),
+    [
+        ("Ada@Example.com ", ["ada@example.com"]),
+        ("ada@XN--BCHER-KVA.example", ["ada@xn--bcher-kva.example", "ada@bücher.example"]),
+        ("ada@ｂücher.example", ["ada@ｂücher.example", "ada@bücher.example"]),
+        ("ada@printer.local", ["ada@printer.local"]),
+        ("no address", ["no address"]),
+        ("ada\x00@example.com", []),
+        ("\u0301\u0316" * 5_000, []),
+    ],
+)
+def test_an_account_is_looked_for_under_its_former_spelling_too(given_email: str, forms: list[str]) -> None:
+    assert list(spellings(given_email)) == forms
 
 
 def test_roles_are_told_once_each_and_in_one_order() -> None:

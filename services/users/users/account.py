@@ -1,6 +1,5 @@
 """An account: what it holds, and which e-mail addresses are fit for one."""
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,22 +8,16 @@ from uuid import UUID
 
 import msgspec
 
+from chassis import email_address
 from users.errors import InvalidEmail
 
 Role: TypeAlias = Literal["customer", "admin"]
 CUSTOMER: tuple[Role, ...] = ("customer",)
 ADMINISTRATOR: tuple[Role, ...] = ("customer", "admin")
 
-EMAIL_LENGTH_MAX = 254
-EMAIL_LOCAL_LENGTH_MAX = 64
+EMAIL_LENGTH_MAX = email_address.CHARACTERS_MAX
 PASSWORD_LENGTH_MIN = 8
 PASSWORD_LENGTH_MAX = 128
-
-# A dot-atom before a host name of at least two labels (RFC 5322), letters of all scripts included (RFC 6531). Quoted
-# local parts and bare host names are legal too, but in a form they are mistakes.
-_ATOM = r"[\w!#$%&'*+/=?^`{|}~-]+"
-_LABEL = r"[^\W_](?:[^\W_]|-(?=[\w-]*[^\W_])){0,62}"
-_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?=[^\W\d_]){_LABEL}")
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,19 +44,32 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def normalised_email(given: str) -> str:
-    """The one form under which an address is kept and compared: trimmed and in lower case.
+    """The one form under which an address is kept and compared: trimmed, in lower case, its domain in Unicode.
 
     Strictly the part before the @ could mind its case; no provider's does, and two accounts that look the same would
     confuse everybody. Raises `InvalidEmail`.
     """
-    email = given.strip()
-    if len(email) > EMAIL_LENGTH_MAX:
-        raise InvalidEmail
-    email = unicodedata.normalize("NFC", email).lower()
-    local = email.partition("@")[0]
-    if len(email) > EMAIL_LENGTH_MAX or len(local) > EMAIL_LOCAL_LENGTH_MAX or not _EMAIL.fullmatch(email):
-        raise InvalidEmail
-    return email
+    try:
+        return str(email_address.parse(given.strip().lower()))
+    except ValueError as error:
+        raise InvalidEmail(str(error)) from None
+
+
+def spellings(given: str) -> tuple[str, ...]:
+    """Under which forms an account with this address may be kept: that of earlier releases, then today's.
+
+    The former is another one for a few addresses beyond ASCII, and stays where today's is another account's (see
+    `canonicalise_addresses`), or is refused by today's rules. Empty for what is too long to be an address.
+    """
+    address = given.strip()
+    if len(address) > EMAIL_LENGTH_MAX:
+        return ()
+    former = unicodedata.normalize("NFC", address).lower()
+    forms = [former] if former.isprintable() else []
+    try:
+        return tuple(dict.fromkeys([*forms, normalised_email(given)]))
+    except InvalidEmail:
+        return tuple(forms)
 
 
 def ordered_roles(given: Sequence[Role]) -> tuple[Role, ...]:

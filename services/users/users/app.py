@@ -14,6 +14,7 @@ from chassis.signed_broker import signed_broker
 from chassis.tokens import TokenVerifier, UserKeys
 from users import http_accounts, http_sessions
 from users.account_rights import AccountRights
+from users.canonicalise_addresses import CanonicaliseAddresses
 from users.first_administrator import FirstAdministrator
 from users.housekeeping import clear_out
 from users.passwords import Passwords
@@ -22,6 +23,7 @@ from users.signing_keys import SigningKeys
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 HOUSEKEEPING_S = 300.0
+CANONICALISE_ADDRESSES_S = 24 * 3600.0
 
 
 def build(settings: Settings) -> Litestar:
@@ -59,6 +61,7 @@ def build(settings: Settings) -> Litestar:
             signing_keys,
             first_administrator,
             Loop("housekeeping", lambda: clear_out(database), rest_s=HOUSEKEEPING_S),
+            Loop("canonicalise addresses", CanonicaliseAddresses(database), rest_s=CANONICALISE_ADDRESSES_S),
             broker,
             relay,
         ],

@@ -39,6 +39,20 @@ async def change_profile(database: Database, account_id: UUID, change: ProfileCh
         raise EmailTaken from None
 
 
+async def replace_address(database: Database, account_id: UUID, former: str, email: str) -> None:
+    """Put another form of the same address in place of `former`, unless that was changed. Raises `EmailTaken`."""
+
+    async def work(connection: Connection) -> None:
+        account = await store_accounts.lock(connection, account_id)
+        if account is not None and account.email == former:
+            await _keep(connection, account, msgspec.structs.replace(account, email=email))
+
+    try:
+        await database.run(work)
+    except asyncpg.UniqueViolationError:
+        raise EmailTaken from None
+
+
 async def set_preferences(database: Database, account_id: UUID, preferences: Preferences) -> Account:
     """Raises `AccountGone`."""
 

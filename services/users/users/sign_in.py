@@ -12,8 +12,8 @@ from uuid_utils.compat import uuid7
 from chassis.database import Connection, Database
 from chassis.problems import Overloaded
 from users import attempts, store_accounts, store_devices, store_sessions
-from users.account import normalised_email
-from users.errors import InvalidEmail, InvalidGrant
+from users.account import spellings
+from users.errors import InvalidGrant
 from users.passwords import Passwords
 from users.session import Session, hash_of, new_refresh_token
 from users.settings import Settings
@@ -41,16 +41,14 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 async def sign_in(database: Database, passwords: Passwords, settings: Settings, credentials: Credentials) -> SignedIn:
     """Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
-    address = _address(credentials.email)
+    known_as = spellings(credentials.email)
     attempt = await attempts.take(
         database,
-        email=address or credentials.email,
+        email=known_as[-1] if known_as else credentials.email,
         source=credentials.source,
         device_token=credentials.device_token,
     )
-    kept = None
-    if address is not None:
-        kept = await database.read(lambda connection: store_accounts.kept_password(connection, address))
+    kept = await database.read(lambda connection: store_accounts.kept_password(connection, known_as))
     try:
         matches = await passwords.matches(credentials.password, kept.password_hash if kept else None, attempt.line)
     except Overloaded:
@@ -94,11 +92,3 @@ async def _better_hash(passwords: Passwords, kept: KeptPassword, password: str, 
         return await passwords.hash(password, line)
     except Overloaded:
         return None  # The next sign-in will do.
-
-
-def _address(given: str) -> str | None:
-    """The address as it is kept; None for what cannot be one, and so has no account."""
-    try:
-        return normalised_email(given)
-    except InvalidEmail:
-        return None

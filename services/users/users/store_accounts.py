@@ -179,6 +179,22 @@ async def page(connection: Connection, after: UUID | None, limit: int) -> list[A
     return [_account(row) for row in rows]
 
 
+async def international_addresses(connection: Connection, after: UUID | None, limit: int) -> list[tuple[UUID, str]]:
+    """Accounts whose address earlier releases may have kept in another form, in the order of their ids."""
+    rows = await connection.fetch(
+        """
+        SELECT id, email
+        FROM accounts
+        WHERE (email ~ '[^\x01-\x7e]' OR email ~ '[@.]xn--') AND ($1::uuid IS NULL OR id > $1)
+        ORDER BY id
+        LIMIT $2
+        """,
+        after,
+        limit,
+    )
+    return [(row["id"], row["email"]) for row in rows]
+
+
 async def find(connection: Connection, account_ids: Sequence[UUID]) -> list[Account]:
     """Those of the accounts that there are, in no order."""
     rows = await connection.fetch(
@@ -192,8 +208,18 @@ async def find(connection: Connection, account_ids: Sequence[UUID]) -> list[Acco
     return [_account(row) for row in rows]
 
 
-async def kept_password(connection: Connection, email: str) -> KeptPassword | None:
-    row = await connection.fetchrow("SELECT id, password_hash FROM accounts WHERE email = $1", email)
+async def kept_password(connection: Connection, spellings: Sequence[str]) -> KeptPassword | None:
+    """The account that has the first of the spellings that has one."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, password_hash
+        FROM accounts
+        WHERE email = ANY ($1::text[])
+        ORDER BY array_position($1, email)
+        LIMIT 1
+        """,
+        spellings,
+    )
     return None if row is None else KeptPassword(*row)
 
 
