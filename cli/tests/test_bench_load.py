@@ -125,3 +125,22 @@ async def test_the_load_runs_in_a_process_of_its_own() -> None:
             Load(kind="purchases", host="127.0.0.1", port=port, shop=SHOP, clients=2, seconds=0.2, warm_up_s=0.0),
         )
     assert result.outcome.answers == {"201": len(server.requests)}
+
+
+async def test_sign_ins_are_measured_beside_another_client_that_reads() -> None:
+    shop = Shop(tokens=[], products=["product-1"], hot_product="product-2", buyers=[("ada@example.com", "secret")])
+    async with serving(lambda _: answered("200 OK")) as (server, port):
+        result = await generate(
+            Load(kind="sign-ins", host="127.0.0.1", port=port, shop=shop, clients=2, seconds=0.3, warm_up_s=0.05)
+        )
+    reads = [request for request in server.requests if request.startswith(b"GET ")]
+    assert result.others is not None
+    assert 0 < result.others.quiet.p50 <= result.others.quiet.p99
+    assert 0 < result.others.loaded.p50 <= result.others.loaded.p99
+    assert 4 < len(reads) < 40, "it pauses between two of them"
+    assert result.outcome.answers == {"200": len(server.requests) - len(reads)}
+
+
+async def test_other_loads_are_measured_alone() -> None:
+    async with serving(lambda _: answered("201 Created")) as (_, port):
+        assert (await load_of(port)).others is None

@@ -36,8 +36,8 @@ class Tally:
 class Client(asyncio.Protocol):
     """One connection with one request in flight. Connects again when the connection is lost."""
 
-    def __init__(self, host: str, port: int, tally: Tally) -> None:
-        self._host, self._port, self._tally = host, port, tally
+    def __init__(self, host: str, port: int, tally: Tally, *, pause_s: float = 0.0) -> None:
+        self._host, self._port, self._tally, self._pause_s = host, port, tally, pause_s
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -94,10 +94,11 @@ class Client(asyncio.Protocol):
         self._buffer = b""
         status = data[9:12].decode()
         self._count(status)
-        if status in {self._tally.success, LATER}:
+        pause_s = self._pause_s if status in {self._tally.success, LATER} else PAUSE_AFTER_ERROR_S
+        if pause_s == 0:
             self._ask()
         else:
-            self._loop.call_later(PAUSE_AFTER_ERROR_S, self._ask_if_connected)
+            self._loop.call_later(pause_s, self._ask_if_connected)
 
     def _ask_if_connected(self) -> None:
         if self._transport is not None and not self._transport.is_closing() and self._asked_at is None:

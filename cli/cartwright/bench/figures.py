@@ -34,6 +34,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.answers.values()) - self.errors
 
 
+class OthersLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one client that reads a product now and then: before the load, and beside it."""
+
+    quiet: Latency
+    loaded: Latency
+
+
 def latency_of(seconds: Sequence[float]) -> Latency:
     """Exact percentiles of durations in seconds; zeros when there are none."""
     ordered = sorted(seconds)

@@ -7,7 +7,7 @@ import msgspec
 from cartwright.bench.figures import Outcome
 from cartwright.bench.measured import Measured, Starts
 from cartwright.bench.memory import Memory
-from cartwright.bench.requests import HOT_PURCHASES, PURCHASES
+from cartwright.bench.requests import HOT_PURCHASES, PURCHASES, SIGN_INS
 
 CLIENTS_MANY = 256
 RATIO_MIN = 0.7
@@ -15,6 +15,9 @@ CONSUMED_S_MAX = 5.0
 SINGLE_CLIENT_FACTOR_MAX = 5.0
 MEMORY_MIB_MAX = 700.0
 WARM_START_S_MAX = 6.0
+SIGN_IN_CLIENTS = 64
+SIGN_INS_MIN = 15.0
+OTHERS_FACTOR_MAX = 3.0
 NO_SLOWER = 0.95
 """What is within the noise of two loads one after the other."""
 
@@ -62,9 +65,21 @@ def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memo
     if single is not None and alone is not None and alone.latency.p50:
         factor = round(single.outcome.latency.p50 / alone.latency.p50, 2)
         yield _at_most("a single client's median purchase, of pgbench's", factor, SINGLE_CLIENT_FACTOR_MAX)
+    yield from _of_sign_ins(loads)
     yield _at_most("MiB of services, gateway and stores after the run", memory.held_total, MEMORY_MIB_MAX)
     if starts.warm is not None:
         yield _at_most("seconds to start on the data of the run", starts.warm, WARM_START_S_MAX)
+
+
+def _of_sign_ins(loads: Sequence[Measured]) -> Iterator[Goal]:
+    load = find(loads, SIGN_INS, SIGN_IN_CLIENTS)
+    if load is None:
+        return
+    yield _at_least(f"sign-ins a second at {SIGN_IN_CLIENTS} clients", load.outcome.per_second, SIGN_INS_MIN)
+    yield _at_most(f"sign-ins refused at {SIGN_IN_CLIENTS} clients", load.outcome.errors, 0)
+    if load.others is not None and load.others.quiet.p50:
+        factor = round(load.others.loaded.p50 / load.others.quiet.p50, 2)
+        yield _at_most("the median of others beside them, of the quiet one", factor, OTHERS_FACTOR_MAX)
 
 
 def _of_as_many(yardstick: Sequence[Outcome], clients: int) -> Outcome | None:

@@ -13,12 +13,14 @@ import msgspec
 import uvloop
 
 from cartwright.bench.clients import Client, Tally
-from cartwright.bench.figures import Outcome, latency_of
-from cartwright.bench.requests import Shop, requests_of
+from cartwright.bench.figures import Latency, OthersLatency, Outcome, latency_of
+from cartwright.bench.requests import READS, SIGN_INS, Shop, requests_of
 
 LAST_ANSWERS_S_MAX = 15.0
 OVERHEAD_S_MAX = 60.0
 POLL_S = 0.01
+OTHER_PAUSE_S = 0.02
+"""Of the other client between two reads: it measures, and is no load."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,8 @@ class LoadOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     cpu_ms_per_request: float
+    others: OthersLatency | None = None
+    """Of a load that others must hardly notice: sign-ins."""
 
 
 def run(load: Load) -> LoadOutcome:
@@ -53,6 +57,8 @@ def run(load: Load) -> LoadOutcome:
 
 
 async def generate(load: Load) -> LoadOutcome:
+    other = await _Other.connect(load) if load.kind == SIGN_INS else None
+    quiet = await other.latency(load.seconds) if other is not None else None
     next_request, success = requests_of(load.kind, load.shop)
     tally = Tally(next_request, success)
     clients = [Client(load.host, load.port, tally) for _ in range(load.clients)]
@@ -61,7 +67,13 @@ async def generate(load: Load) -> LoadOutcome:
 
     tally.is_measured = True
     began_at, cpu_before, answers_before = perf_counter(), _cpu_s(), sum(tally.answers.values())
-    await asyncio.sleep(load.seconds)
+    if other is None:
+        await asyncio.sleep(load.seconds)
+        others = None
+    else:
+        assert quiet is not None
+        others = OthersLatency(quiet=quiet, loaded=await other.latency(load.seconds))
+        other.close()
     seconds, cpu_s = perf_counter() - began_at, _cpu_s() - cpu_before
     answers = sum(tally.answers.values()) - answers_before
     tally.is_measured, tally.is_over = False, True
@@ -77,7 +89,34 @@ async def generate(load: Load) -> LoadOutcome:
             answers=dict(tally.answers),
         ),
         cpu_ms_per_request=round(cpu_s * 1000 / max(answers, 1), 4),
+        others=others,
     )
+
+
+class _Other:
+    """One client that reads products, with a pause between two reads."""
+
+    def __init__(self, load: Load) -> None:
+        self._tally = Tally(*requests_of(READS, load.shop))
+        self._client = Client(load.host, load.port, self._tally, pause_s=OTHER_PAUSE_S)
+
+    @classmethod
+    async def connect(cls, load: Load) -> "_Other":
+        other = cls(load)
+        await other._client.connect()
+        return other
+
+    async def latency(self, seconds: float) -> Latency:
+        """Of the reads of so many seconds from now on."""
+        first = len(self._tally.durations_s)
+        self._tally.is_measured = True
+        await asyncio.sleep(seconds)
+        self._tally.is_measured = False
+        return latency_of(self._tally.durations_s[first:])
+
+    def close(self) -> None:
+        self._tally.is_over = True
+        self._client.close()
 
 
 async def _wait_for_last_answers(clients: list[Client]) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from cartwright.bench.costs import Costs
-from cartwright.bench.figures import Outcome
+from cartwright.bench.figures import OthersLatency, Outcome
 from cartwright.bench.lag import Lag
 
 
@@ -17,6 +17,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     costs: Costs
     batches: dict[str, float]
     lag: Lag
+    others: OthersLatency | None = None
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ class Measuring:
             kind=kind,
             outcome=came.outcome,
             load_generator_cpu_ms=came.cpu_ms_per_request,
+            others=came.others,
             costs=costs_of(before, after, came.outcome.accepted),
             batches=batches.mean_sizes(batches_before, batches_after),
             lag=behind,

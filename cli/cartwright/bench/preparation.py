@@ -17,7 +17,7 @@ PRODUCTS = 1_000
 BUYERS = 32
 STOCK = 2_000_000_000
 AT_ONCE = 16
-# As many as users hashes at once; more would only wait there.
+# More would only wait in the queue of users.
 PASSWORDS_AT_ONCE = 2
 CALL_S_MAX = 60.0
 ResultT = TypeVar("ResultT")

@@ -71,6 +71,12 @@ def _tell_costs(load: Measured, console: Console) -> None:
         f"  events    {lag.unpublished_events:,} unpublished and {behind:,} undelivered at the end",
         f"            all consumed after {lag.seconds_until_consumed:g} s",
     ]
+    if load.others is not None:
+        quiet, loaded = load.others.quiet, load.others.loaded
+        lines.append(
+            f"  others    read a product in {loaded.p50:g} ms (p50) and {loaded.p99:g} ms (p99) meanwhile, "
+            f"in {quiet.p50:g} ms and {quiet.p99:g} ms before"
+        )
     later = load.outcome.answers.get("202", 0)
     if later:
         lines.append(f"  answered before their end (202): {later:,}")
