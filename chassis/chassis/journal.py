@@ -251,12 +251,17 @@ _OF_SUBJECT = """
     SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
     WHERE subject = $1
+      AND position > $2
     ORDER BY position
-    LIMIT $2
+    LIMIT $3
 """
 
 
-async def history_of(connection: Connection, subject: str, limit: int = 200) -> list[Entry]:
-    """What happened to one thing, oldest first. Needs an index on `journal (subject)`."""
-    rows = await connection.fetch(_OF_SUBJECT, subject, limit)
+async def history_of(connection: Connection, subject: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
+    """What happened to one thing after a position, oldest first. Needs an index on `journal (subject, position)`.
+
+    Where each change of the thing holds a lock on it until its commit, later events have higher positions, so that a
+    reader that goes on after the last one it saw misses none.
+    """
+    rows = await connection.fetch(_OF_SUBJECT, subject, after, limit)
     return [Entry(*row) for row in rows]

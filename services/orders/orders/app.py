@@ -80,7 +80,12 @@ def build(settings: Settings) -> Litestar:
             wait_s=settings.wait_s,
         ),
         "order_canceller": OrderCanceller(database, runner, cancellations, relay, lease_s=settings.lease_s),
-        "order_follower": OrderFollower(database, streams_max=settings.streams_max),
+        "order_follower": OrderFollower(
+            database,
+            revocations,
+            streams_max=settings.streams_max,
+            streams_per_user_max=settings.streams_per_user_max,
+        ),
     }
     return application(
         name="orders",

@@ -84,6 +84,15 @@ class OrderCancelled(Conflict):
     code, title = "order_cancelled", "The order was cancelled."
 
 
+class UnknownEventId(Invalid):
+    code, title = "unknown_event_id", "The Last-Event-ID is of no event that this stream has sent."
+
+
+class TooManyStreams(Refusal):
+    status, code, title = 429, "too_many_streams", "You follow as many orders as one user may."
+    retry_after_s = 5
+
+
 class AccountDeleted(Unauthenticated):
     code, title = "account_deleted", "The account has been deleted."
 

@@ -1,58 +1,134 @@
-"""Follows an order: tells each change of its status as it happens, until there will be no more for now."""
+"""Follows an order: sends each of its events in the order of the journal, until it can change no more.
+
+The journal is read by position and the order's state is never compared, so that two changes between two polls are two
+events. An event's id is its position: a client that comes back names the last one, and gets what followed.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.database import Database
-from chassis.problems import Overloaded
+from chassis import journal
+from chassis.database import Connection, Database
+from chassis.journal import Entry
+from chassis.problems import Overloaded, Unauthenticated, Unavailable
+from chassis.tokens import Caller, Rights
 from orders import store
+from orders.errors import TooManyStreams, UnknownEventId
 from orders.order import Order, Status
 
 POLL_S = 0.5
 FOLLOW_S_MAX = 600.0
 POLLS_PER_SIGN_OF_LIFE = 30
-_LAST = frozenset({Status.SHIPPED, Status.CANCELLED, Status.REFUSED})
+_LAST = frozenset({"order.shipped", "order.cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event of the order's journal, and the order with the status that it had then."""
+
+    position: int
+    order: Order
+    status: Status
+
+
+Changes = AsyncGenerator[Change | None, None]
+"""None says that nothing has changed for a while."""
 
 
 class OrderFollower:
-    """Bounds how many follow at once: each costs a small query twice a second."""
+    """Bounds how many follow at once, in all and of each user: each costs a small query twice a second."""
 
-    def __init__(self, database: Database, *, streams_max: int) -> None:
+    def __init__(self, database: Database, rights: Rights, *, streams_max: int, streams_per_user_max: int) -> None:
         self._database = database
+        self._rights = rights
         self._streams_max = streams_max
-        self._streams = 0
+        self._streams_per_user_max = streams_per_user_max
+        self._streams: Counter[UUID | None] = Counter()
 
-    async def follow(self, order: Order) -> AsyncIterator[Order | None]:
-        """The order as it stands, and again after each change, until it can change no more or ten minutes are over.
+    async def follow(self, order_id: UUID, caller: Caller, last_event_id: str | None) -> Changes | None:
+        """The last event of the order, or all after `last_event_id`, and each further one as it happens. None when
+        there was nothing after it and will be nothing.
 
-        None says that nothing has changed for a while. Raises `Overloaded` when too many follow already.
+        Ends after the last event, after ten minutes, or once the caller's token has expired or is revoked. Raises
+        `UnknownEventId`, `TooManyStreams`, or `Overloaded` when too many follow already.
         """
-        if self._streams >= self._streams_max:
-            raise Overloaded("Too many clients follow orders already.")
-        return self._changes(order)
+        entries = await self._database.read(lambda connection: journal.history_of(connection, str(order_id)))
+        if last_event_id:
+            seen = next((entry.position for entry in entries if str(entry.position) == last_event_id), None)
+            if seen is None:
+                raise UnknownEventId
+            if entries[-1].position == seen and entries[-1].type in _LAST:
+                return None
+        else:
+            seen = entries[-2].position if len(entries) > 1 else 0
+        changes = self._changes(order_id, caller, seen)
+        await anext(changes)  # From here on it has its place, and gives it back whatever becomes of the request.
+        return changes
 
-    async def _changes(self, order: Order) -> AsyncIterator[Order | None]:
-        self._streams += 1
-        try:
-            yield order
+    async def _changes(self, order_id: UUID, caller: Caller, seen: int) -> Changes:
+        with self._place(caller.user_id):
+            yield None
+            deadline = time.monotonic() + FOLLOW_S_MAX
             silent_polls = 0
-            async with asyncio.timeout(FOLLOW_S_MAX):
-                while order.status not in _LAST:
-                    await asyncio.sleep(POLL_S)
-                    now = await self._reread(order.id)
-                    silent_polls = 0 if now.status is not order.status else silent_polls + 1
-                    if silent_polls == 0:
-                        yield now
-                    elif silent_polls % POLLS_PER_SIGN_OF_LIFE == 0:
-                        yield None
-                    order = now
-        except TimeoutError:
-            return
-        finally:
-            self._streams -= 1
+            while time.monotonic() < deadline and await self._may_go_on(caller):
+                try:
+                    changes = await self._database.read(lambda connection: _changes_after(connection, order_id, seen))  # noqa: B023
+                except Unavailable:
+                    return  # The client comes back, and goes on after the last event that it has got.
+                for change, is_last in changes:
+                    yield change
+                    if is_last:
+                        return
+                    seen = change.position
+                silent_polls = 0 if changes else silent_polls + 1
+                if silent_polls and silent_polls % POLLS_PER_SIGN_OF_LIFE == 0:
+                    yield None
+                await asyncio.sleep(POLL_S)
 
-    async def _reread(self, order_id: UUID) -> Order:
-        order = await self._database.read(lambda connection: store.by_id(connection, order_id))
-        assert order is not None, "orders are never deleted"
-        return order
+    @contextmanager
+    def _place(self, user_id: UUID | None) -> Iterator[None]:
+        if self._streams.total() >= self._streams_max:
+            raise Overloaded("Too many clients follow orders already.")
+        if self._streams[user_id] >= self._streams_per_user_max:
+            raise TooManyStreams
+        self._streams[user_id] += 1
+        try:
+            yield
+        finally:
+            self._streams[user_id] -= 1
+            if not self._streams[user_id]:
+                del self._streams[user_id]
+
+    async def _may_go_on(self, caller: Caller) -> bool:
+        if time.time() >= caller.expires_at:
+            return False
+        try:
+            await self._rights.confirm(caller)
+        except (Unauthenticated, Unavailable):
+            return False
+        return True
+
+
+async def _changes_after(connection: Connection, order_id: UUID, seen: int) -> list[tuple[Change, bool]]:
+    """What has happened since, each with whether it is the last that can."""
+    entries = await journal.history_of(connection, str(order_id), after=seen)
+    if not entries:
+        return []
+    order = await store.by_id(connection, order_id)
+    assert order is not None, "orders are never deleted"
+    return [(_change(entry, order), entry.type in _LAST) for entry in entries]
+
+
+def _change(entry: Entry, order: Order) -> Change:
+    match entry.type:
+        case "order.placed":
+            return Change(entry.position, order.as_placed(), Status.PENDING)
+        case "order.confirmed":
+            return Change(entry.position, order, Status.CONFIRMED)
+        case _:
+            return Change(entry.position, order, order.status)  # Nothing follows it, so the order is still as it was.

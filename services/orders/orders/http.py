@@ -1,6 +1,7 @@
 """Orders over HTTP: decode, use case, encode."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from chassis.tokens import Caller
 from orders import store
 from orders.cancel_order import OrderCanceller
 from orders.errors import OrderNotFound
-from orders.follow_order import OrderFollower
+from orders.follow_order import Changes, OrderFollower
 from orders.messages import OrderView, PlaceOrder, Timeline, TimelineEntry, view_of
 from orders.order import Order, Status
 from orders.place_order import OrderPlacer
@@ -32,6 +33,12 @@ ShownStatus = Literal["pending", "cancelling", "confirmed", "shipped", "cancelle
 Prefer = Annotated[
     str | None,
     HeaderParameter(name="prefer", description="`respond-async`: answer 202 at once (RFC 7240)."),
+]
+LastEventId = Annotated[
+    str | None,
+    HeaderParameter(
+        name="last-event-id", required=False, description="The id of the last event that the client has got."
+    ),
 ]
 
 
@@ -122,20 +129,28 @@ async def stream_order(
     order_id: FromPath[UUID],
     database: NamedDependency[Database],
     order_follower: NamedDependency[OrderFollower],
-) -> ServerSentEvent:
-    """The order as server-sent events: once as it stands, and after each change of its status."""
-    order = await _visible_order(request, order_id, database)
-    changes = await order_follower.follow(order)
+    last_event_id: LastEventId = None,
+) -> ServerSentEvent | Response[None]:
+    """The order as server-sent events: as it stands, and after each of its events. The id is the event's.
 
-    async def events() -> AsyncIterator[ServerSentEventMessage]:
-        async for now in changes:
-            if now is None:
+    With a `Last-Event-ID` all that followed it; 204 when nothing followed the last event of all, so that a browser
+    does not come back.
+    """
+    await _visible_order(request, order_id, database)
+    changes = await order_follower.follow(order_id, request.user, last_event_id)
+    if changes is None:
+        return Response(None, status_code=204)
+    return ServerSentEvent(_messages(changes))
+
+
+async def _messages(changes: Changes) -> AsyncIterator[ServerSentEventMessage]:
+    async with aclosing(changes):
+        async for change in changes:
+            if change is None:
                 yield ServerSentEventMessage(comment="nothing new")
                 continue
-            data = msgspec.json.encode(view_of(now)).decode()
-            yield ServerSentEventMessage(event="order", id=now.status.value, data=data)
-
-    return ServerSentEvent(events())
+            data = msgspec.json.encode(view_of(change.order, change.status)).decode()
+            yield ServerSentEventMessage(event="order", id=str(change.position), data=data)
 
 
 async def _visible_order(request: CallerRequest, order_id: UUID, database: Database) -> Order:

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -105,6 +105,11 @@ class Order:
         if sum(line.total_minor for line in lines) != total_minor:
             raise ValueError(f"the total of order {self.id} is not the sum of its lines")
         self.lines, self.currency, self.total_minor = lines, currency, total_minor
+
+    def as_placed(self) -> "Order":
+        """The order as it was before anything was reserved."""
+        lines = tuple(Line(line.product_id, line.quantity) for line in self.lines)
+        return replace(self, status=Status.PENDING, lines=lines, currency=None, total_minor=None, reason=None)
 
     def is_past_deadline(self, now: datetime) -> bool:
         return now >= self.deadline_at

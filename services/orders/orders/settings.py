@@ -19,3 +19,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """How often orders whose lease has run out are looked for."""
     streams_max: int = 500
     """How many clients may follow orders at once."""
+    streams_per_user_max: int = 10
+    """How many of them may be of one user."""

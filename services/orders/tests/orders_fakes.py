@@ -275,6 +275,7 @@ class FakeUsers(Fake):
     def __init__(self, jwks: str) -> None:
         super().__init__()
         self.people: dict[UUID, dict[str, Any]] = {}
+        self.revocations: list[dict[str, Any]] = []
         self._jwks = json.loads(jwks)
 
     def add(self, user_id: UUID) -> None:
@@ -289,7 +290,7 @@ class FakeUsers(Fake):
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/.well-known/jwks.json", self._handler(lambda _: self._jwks))
-        app.router.add_get("/revocations", self._handler(lambda _: NO_REVOCATIONS))
+        app.router.add_get("/revocations", self._handler(lambda _: NO_REVOCATIONS | {"items": self.revocations}))
         app.router.add_post("/users/lookup", self._handler(self._look_up))
         return app
 

@@ -1,11 +1,10 @@
-"""Keys, cancellation, history, timeline, stream, cart: what a buyer can do besides buying."""
+"""Keys, cancellation, history, timeline, cart: what a buyer can do besides buying."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, answer_after, refuse_work
@@ -185,34 +184,6 @@ async def test_the_timeline_tells_what_happened_in_order(buyer: Buyer, catalog: 
     _, timeline, _ = await buyer.call("GET", f"/orders/{order['id']}/timeline")
 
     assert [entry["event"] for entry in timeline["items"]] == ["order.placed", "order.confirmed", "order.cancelled"]
-
-
-async def test_the_stream_tells_each_change_until_the_end(
-    start_orders: Any, make_buyer: Callable[..., Buyer], catalog: FakeCatalog, payments: FakePayments
-) -> None:
-    buyer = make_buyer(await start_orders(wait_s=0.1))
-    payments.always["/payments"] = refuse_work
-    _, order, _ = await buyer.buy((catalog.add(5), 1))
-    told: list[str] = []
-
-    async with (
-        asyncio.timeout(15),
-        buyer.session.get(
-            f"{buyer.base_url}/orders/{order['id']}/stream",
-            headers={"authorization": f"Bearer {buyer.token}"},
-            timeout=aiohttp.ClientTimeout(total=15),
-        ) as answer,
-    ):
-        assert answer.content_type == "text/event-stream"
-        async for line in answer.content:
-            if line.startswith(b"id:"):
-                told.append(line.split(b":")[1].strip().decode())
-                if told[-1] == "pending":
-                    payments.always.clear()
-                if told[-1] == "confirmed":
-                    await buyer.call("POST", f"/orders/{order['id']}/cancel")
-
-    assert told == ["pending", "confirmed", "cancelled"]
 
 
 async def test_a_cart_is_filled_changed_read_and_bought(buyer: Buyer, catalog: FakeCatalog) -> None:
