@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -20,12 +21,13 @@ from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util.migrate import apply
 from pogo_core.util.sql import ensure_pogo_sync, get_applied_migrations
 
-from chassis import crash, tracing
+from chassis import crash, privileges, tracing
 from chassis.lifecycle import keep_trying
 from chassis.problems import Invalid, OutcomeUnknown, Unavailable
 from chassis.retry import retried
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+OwnerConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
 ResultT = TypeVar("ResultT")
 
@@ -85,10 +87,15 @@ class ChangeUnknown(DatabaseUnavailable):
 
 
 class Database:
-    """A pool of connections to one database, and its migrations."""
+    """A pool of connections to one database, and its migrations.
 
-    def __init__(self, url: str, *, migrations: Path, pool_size_max: int = 6) -> None:
+    Migrations are applied by the login of `owner_url`, which then grants the login of `url` what it needs
+    (`chassis.privileges`). Without it the login of `url` applies them, and has to be the owner unless none is missing.
+    """
+
+    def __init__(self, url: str, *, owner_url: str = "", migrations: Path, pool_size_max: int = 6) -> None:
         self._url = url
+        self._owner_url = owner_url
         self._migrations = migrations
         self._pool_size_max = pool_size_max
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -121,10 +128,7 @@ class Database:
         )
 
     async def _migrate(self) -> None:
-        connection = await asyncpg.connect(
-            self._url, timeout=CONNECT_S_MAX, command_timeout=300.0, target_session_attrs=_PRIMARY
-        )
-        try:
+        async with self._owner_connection(300.0) as connection:
             # Held by the session, so it ends with it: a replica that dies in the middle blocks nobody.
             await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
             await ensure_pogo_sync(connection)
@@ -132,6 +136,30 @@ class Database:
             # Most starts find nothing new, and reading the files would be most of what they do with the database.
             if not {path.stem for path in self._migrations.iterdir()} <= applied:
                 await apply(connection, self._migrations, schema_name="public", logger=_log)
+            if self._owner_url:
+                await privileges.grant(connection, urlsplit(self._url).username or "")
+
+    async def run_as_owner(self, work: Callable[[OwnerConnection], Awaitable[ResultT]]) -> ResultT:
+        """Run `work` once, in one transaction, by the login that may change tables. For rare repairs.
+
+        Raises `DatabaseUnavailable`, after which it may be done or not.
+        """
+        try:
+            async with self._owner_connection(COMMAND_S_MAX) as connection, connection.transaction():
+                return await work(connection)
+        except _NOT_THERE_YET as error:
+            raise DatabaseUnavailable from error
+
+    @asynccontextmanager
+    async def _owner_connection(self, command_timeout_s: float) -> AsyncIterator[OwnerConnection]:
+        connection = await asyncpg.connect(
+            self._owner_url or self._url,
+            timeout=CONNECT_S_MAX,
+            command_timeout=command_timeout_s,
+            target_session_attrs=_PRIMARY,
+        )
+        try:
+            yield connection
         finally:
             connection.terminate()
 

@@ -9,7 +9,7 @@ goes by it. What was published stays so, what was not is published, in its order
 import msgspec
 import structlog
 
-from chassis.database import Connection, Database
+from chassis.database import Connection, Database, OwnerConnection
 
 _log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ _RAISE = """
 async def go_on_counting(database: Database) -> None:
     """Once before a relay begins. Costs a look at two rows, unless the database was restored from a dump."""
     counted = await database.read(_read_counted)
-    if counted.is_from_elsewhere and await database.run(_add_to_numbers):
+    if counted.is_from_elsewhere and await database.run_as_owner(_add_to_numbers):
         _log.error(
             "the database was restored from a dump, and its journal goes on above the numbers that it came with",
             journal_number=counted.transaction_id,
@@ -68,13 +68,13 @@ async def go_on_counting(database: Database) -> None:
         )
 
 
-async def _read_counted(connection: Connection) -> _Counted:
+async def _read_counted(connection: "Connection | OwnerConnection") -> _Counted:
     row = await connection.fetchrow(_COUNTED)
     assert row is not None, "the first migration makes a row of journal_relay"
     return _Counted(*row)
 
 
-async def _add_to_numbers(connection: Connection) -> bool:
+async def _add_to_numbers(connection: OwnerConnection) -> bool:
     """Whether it was still to be done: several replicas may start at once."""
     # Nobody says anything meanwhile, nor has said something that is not committed.
     await connection.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")

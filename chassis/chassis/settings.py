@@ -47,6 +47,9 @@ class ServiceSettings(StatelessSettings, frozen=True, kw_only=True):
     """What a service with a database and a broker is told. Its own settings derive from this."""
 
     database_url: str
+    """By the login as which the service runs: it reads and writes rows."""
+    database_owner_url: str = ""
+    """By the login that owns the tables: migrations are applied by it. Empty: by that of DATABASE_URL."""
     events_url: str
     database_pool_size_max: int = 6
 

@@ -14,12 +14,12 @@ import pytest
 import structlog
 
 from cartwright.chaos.proxy import Proxy
-from cartwright.embedded import rabbitmq
+from cartwright.embedded import rabbitmq, scratch
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
 from chassis import inbox, journal
 from chassis.broker import Broker, broker_for
-from chassis.database import Connection, Database
+from chassis.database import Database, OwnerConnection
 from chassis.rabbit_broker import RabbitBroker
 from chassis.rabbit_link import exchange_and_address
 
@@ -53,6 +53,7 @@ def migrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 {journal.SIGNED}
 {inbox.SCHEMA}
 CREATE TABLE effect (name text NOT NULL);
+COMMENT ON TABLE journal IS 'append-only: what was said stays said';
 -- migrate: rollback
 DROP TABLE effect;
 """
@@ -62,7 +63,7 @@ DROP TABLE effect;
 
 @pytest.fixture(scope="module")
 def service_url(postgres: ScratchPostgres) -> Iterator[str]:
-    """The address of `database`. Making one for each test would take longer than most of the tests."""
+    """The address of `database`, by its owner. Making one for each test would take longer than most of the tests."""
     url = postgres.make_database()
     yield url
     postgres.drop_database(url)
@@ -70,15 +71,15 @@ def service_url(postgres: ScratchPostgres) -> Iterator[str]:
 
 @pytest.fixture
 async def database(service_url: str, migrations: Path) -> AsyncIterator[Database]:
-    """An open database whose tables are empty."""
-    opened = Database(service_url, migrations=migrations, pool_size_max=5)
+    """An open database whose tables are empty, by the login that a service has."""
+    opened = Database(scratch.service_url(service_url), owner_url=service_url, migrations=migrations, pool_size_max=5)
     await opened.start()
-    await opened.run(_empty)
+    await opened.run_as_owner(_empty)
     yield opened
     await opened.stop()
 
 
-async def _empty(connection: Connection) -> None:
+async def _empty(connection: OwnerConnection) -> None:
     await connection.execute(
         """
         TRUNCATE journal, inbox, dead_letters, effect RESTART IDENTITY;

@@ -286,7 +286,7 @@ async def test_a_late_commit_with_a_lower_number_is_not_skipped(
 async def test_commit_order_is_that_of_numbers_and_not_of_their_digits(database: Database, record: Record) -> None:
     # Else the relay would pass over 9 for ever where a batch ends between the two, at each further digit.
     await _place(database, "ten", "nine")
-    await database.run(
+    await database.run_as_owner(
         lambda connection: connection.execute(
             "UPDATE journal SET transaction_id = CASE subject WHEN 'ten' THEN '10'::xid8 ELSE '9'::xid8 END"
         )
@@ -431,7 +431,7 @@ async def test_a_cursor_goes_back_to_before_all_that_was_said_since_and_not_much
 ) -> None:
     # An entry each 60 s, in transactions of ten, and some that were rolled back.
     await database.run(lambda connection: connection.execute(_FILL, 60))
-    await database.run(
+    await database.run_as_owner(
         lambda connection: connection.execute(
             f"""
             DELETE FROM journal
@@ -453,7 +453,7 @@ async def test_a_cursor_goes_back_before_a_transaction_that_began_first_and_spok
     said = [("100", "early", 600), ("103", "quick", 30), ("102", "slow", 20)]
     await _place(database, *(name for _, name, _ in said))
     for number, name, ago_s in said:
-        await database.run(
+        await database.run_as_owner(
             lambda connection, row=(name, number, now - timedelta(seconds=ago_s)): connection.execute(
                 "UPDATE journal SET transaction_id = $2::text::xid8, time = $3 WHERE subject = $1", *row
             )

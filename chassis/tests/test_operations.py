@@ -190,7 +190,7 @@ async def test_a_replay_publishes_again_what_was_said_since(
     ask: Ask, database: Database, relay: Relay, record: Record
 ) -> None:
     await _say(database, "old")
-    await database.run(
+    await database.run_as_owner(
         lambda connection: connection.execute("UPDATE journal SET time = time - interval '1 h' WHERE subject = 'old'")
     )
     await _say(database, "a", "b")

@@ -45,9 +45,10 @@ def test_what_is_missing_is_made_and_what_follows_from_it_is_renewed(tmp_path):
 
     assert {name for name in before if before[name] != after[name]} == {
         "orders/database-password",
-        "orders/database-url",
+        "orders/database-owner-url",
+        "orders/logins.sql",
     }
-    assert after["orders/database-password"] in after["orders/database-url"]
+    assert after["orders/database-password"] in after["orders/database-owner-url"]
 
 
 def test_the_folder_is_for_its_owner_and_the_files_for_who_is_given_them(tmp_path):

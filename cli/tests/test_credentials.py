@@ -29,6 +29,17 @@ def test_a_service_added_later_gets_its_own_and_the_others_keep_theirs(tmp_path:
     assert renewed.administrator == made.administrator
 
 
+def test_a_system_of_an_earlier_version_gets_logins_for_its_services(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    made = credentials.load_or_make(layout)
+    older = msgspec.to_builtins(made)
+    del older["runtimes"]
+    layout.credentials.write_bytes(msgspec.json.encode(older))
+    renewed = credentials.load_or_make(layout)
+    assert renewed.databases == made.databases
+    assert len({password for logins in renewed.logins().values() for password in msgspec.structs.astuple(logins)}) == 18
+
+
 def test_nobody_else_reads_what_is_secret(tmp_path: Path) -> None:
     layout = make_data_folder(tmp_path / "data")
     write_what_services_may_know(make_system(layout, 8080, None))
@@ -46,7 +57,8 @@ def test_a_service_is_told_no_secret_of_another(tmp_path: Path) -> None:
             Path(value).read_text() for key, value in service_environment(system, service).items() if "_FILE" in key
         ]
         others = [key for name, key in system.credentials.service_keys.items() if name != service]
-        others += [password for name, password in system.credentials.databases.items() if name != service]
+        logins = system.credentials.logins()
+        others += [password for name in logins if name != service for password in msgspec.structs.astuple(logins[name])]
         assert not [secret for secret in others if any(secret in text for text in told)]
 
 

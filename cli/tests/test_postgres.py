@@ -1,4 +1,4 @@
-"""The embedded cluster: a database and two logins for each service, and no way from one into another."""
+"""The embedded cluster: a database and three logins for each service, and no way from one into another."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,6 +9,7 @@ import pytest
 
 from cartwright.embedded import postgres
 from cartwright.embedded.last_will import LastWill
+from cartwright.embedded.postgres_logins import Passwords
 from cartwright.embedded.scratch import ScratchPostgres, scratch_folder
 
 Connect = Callable[[str, str], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
@@ -17,9 +18,10 @@ Connect = Callable[[str, str], AbstractAsyncContextManager["asyncpg.Connection[a
 def add_databases(server: ScratchPostgres, *names: str) -> None:
     """What the next start of a system with these services does."""
     server.stop()
-    passwords = {name: f"{name}-password" for name in names}
-    readers = {name: f"{name}-reader-password" for name in names}
-    postgres.prepare(server.cluster, server.port, "unused", passwords, readers, durable=False)
+    databases = {
+        name: Passwords(f"{name}-password", f"{name}-service-password", f"{name}-reader-password") for name in names
+    }
+    postgres.prepare(server.cluster, server.port, "unused", databases, durable=False)
     server.start()
 
 
@@ -64,20 +66,72 @@ async def test_a_service_reaches_no_other_database(connect: Connect, database: s
             pass
 
 
-async def test_a_reader_reads_what_its_service_wrote_and_changes_nothing(connect: Connect) -> None:
+async def test_a_service_and_a_reader_have_no_rights_until_their_owner_grants_them(connect: Connect) -> None:
     async with connect("payments", "payments") as connection:
         await connection.execute("CREATE TABLE ledger AS SELECT 42 AS amount")
-    async with connect("payments_reader", "payments") as connection:
-        assert await connection.fetchval("SELECT amount FROM ledger") == 42
-        await connection.execute("SET default_transaction_read_only = off")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("DELETE FROM ledger")
+    for login in ("payments_service", "payments_reader"):
+        async with connect(login, "payments") as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            for statement in (
+                "TABLE public.ledger",
+                "TABLE pg_authid",
+                "SELECT lo_create(0)",
+                "CREATE TEMP TABLE t ()",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
 
 
 async def test_a_reader_reaches_no_other_database(connect: Connect) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with connect("payments_reader", "orders"):
             pass
+
+
+async def test_logins_of_an_earlier_version_are_renewed_and_the_data_stays(last_will: LastWill) -> None:
+    """Then a service owned its tables as the login by which it ran, and its reader read everything."""
+    with scratch_folder(last_will) as folder:
+        server = ScratchPostgres(folder, last_will)
+        server.start()
+        server.execute(
+            "CREATE ROLE orders LOGIN",
+            "ALTER ROLE orders PASSWORD 'orders-password'",
+            "CREATE ROLE orders_reader LOGIN",
+            "ALTER ROLE orders_reader PASSWORD 'orders-reader-password'",
+            "GRANT pg_read_all_data TO orders_reader",
+            "CREATE DATABASE orders OWNER orders",
+        )
+        # The template of that version still let everybody write large objects.
+        for function in ("lo_create(oid)", "lo_from_bytea(oid, bytea)"):
+            server.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC", database="orders")
+        server.execute("CREATE TABLE kept AS SELECT 1 AS id", "ALTER TABLE kept OWNER TO orders", database="orders")
+        postgres.write_owned(server.cluster / postgres.DATABASES_MADE, "orders\n")
+        add_databases(server, "orders")
+        try:
+            for login in ("orders_service", "orders_reader"):
+                url = f"postgresql://{login}:{login.replace('_', '-')}-password@{server.host}:{server.port}/orders"
+                connection = await asyncpg.connect(url, timeout=5)
+                await connection.execute("SET default_transaction_read_only = off")
+                for statement in ("TABLE public.kept", "TABLE pg_authid", "SELECT lo_create(0)"):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                        await connection.execute(statement)
+                await connection.close(timeout=5)
+            url = f"postgresql://orders:orders-password@{server.host}:{server.port}/orders"
+            connection = await asyncpg.connect(url, timeout=5)
+            assert await connection.fetchval("SELECT id FROM kept") == 1
+            await connection.close(timeout=5)
+        finally:
+            server.end()
+
+
+def test_a_password_that_was_changed_is_set_at_the_next_start(last_will: LastWill) -> None:
+    with scratch_folder(last_will) as folder:
+        cluster = folder / "postgresql"
+        notes = set()
+        for password in ("one", "one", "other"):
+            postgres.prepare(cluster, 1, "secret", {"orders": Passwords("a", password, "c")}, durable=False)
+            notes.add((cluster / postgres.DATABASES_MADE).read_text())
+        assert len(notes) == 2
 
 
 async def test_a_wrong_password_is_refused(server: ScratchPostgres) -> None:
@@ -105,7 +159,7 @@ def test_a_cluster_left_half_made_is_made_again(last_will: LastWill) -> None:
         unfinished = cluster.with_name("postgresql.unfinished")
         unfinished.mkdir()
         (unfinished / "PG_VERSION").write_text("18")
-        postgres.prepare(cluster, 1, "secret", {}, {}, durable=False)
+        postgres.prepare(cluster, 1, "secret", {}, durable=False)
         assert (cluster / "global" / "pg_control").exists()
         assert not unfinished.exists()
 
@@ -115,16 +169,16 @@ def test_making_databases_twice_changes_nothing(last_will: LastWill) -> None:
     with scratch_folder(last_will) as folder:
         cluster = folder / "postgresql"
         for _ in range(2):
-            postgres.prepare(cluster, 1, "secret", {"orders": "a"}, {"orders": "b"}, durable=False)
+            postgres.prepare(cluster, 1, "secret", {"orders": Passwords("a", "b", "c")}, durable=False)
             (cluster / postgres.DATABASES_MADE).write_text("")
-        postgres.prepare(cluster, 1, "secret", {"orders": "a"}, {"orders": "b"}, durable=False)
-        assert (cluster / postgres.DATABASES_MADE).read_text().split() == ["orders"]
+        postgres.prepare(cluster, 1, "secret", {"orders": Passwords("a", "b", "c")}, durable=False)
+        assert (cluster / postgres.DATABASES_MADE).read_text().split()[0] == "orders"
 
 
 def test_what_was_committed_is_synced_to_disk_in_a_real_system(last_will: LastWill) -> None:
     with scratch_folder(last_will) as folder:
         cluster = folder / "postgresql"
-        postgres.prepare(cluster, 1, "secret", {}, {})
+        postgres.prepare(cluster, 1, "secret", {})
         settings = (cluster / "postgresql.conf").read_text()
     assert "fsync = on" in settings
     assert "full_page_writes = on" in settings
@@ -135,13 +189,13 @@ def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postg
     lock = own_postgres.cluster / "postmaster.pid"
     own_postgres.kill()
     lock.write_text(lock.read_text().replace(lock.read_text().split()[0], str(os.getpid()), 1))
-    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, {}, durable=False)
+    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, durable=False)
     assert not lock.exists()
     own_postgres.start()
 
 
 def test_the_lock_of_a_running_server_stays(own_postgres: ScratchPostgres) -> None:
-    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, {}, durable=False)
+    postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, durable=False)
     assert (own_postgres.cluster / "postmaster.pid").exists()
 
 

@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, wait_until
+from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, owner_url, wait_until
 from cartwright.embedded.scratch_databases import MigratedDatabases
 
 
@@ -33,7 +33,7 @@ async def test_a_migrated_database_is_nobody_elses(migrated: MigratedDatabases, 
     )
     with migrated(tmp_path) as one, migrated(tmp_path) as other:
         for url in (one, other):
-            connection = await asyncpg.connect(url, timeout=5)
+            connection = await asyncpg.connect(owner_url(url), timeout=5)
             await connection.execute("ALTER TABLE orders ADD COLUMN mine int")
             await connection.close()
 
@@ -71,7 +71,7 @@ async def test_a_killed_broker_starts_again_with_its_streams(own_nats: ScratchNa
 OWNER = """
 import time
 from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import running_nats
+from cartwright.embedded.scratch import owner_url, running_nats
 
 with LastWill() as will, running_nats(will) as server:
     print(server.pid, server.folder, flush=True)

@@ -28,7 +28,7 @@ def refreshed(gateway: Api, tokens: Answer) -> Answer:
 
 def names_kept_by_orders(system: ScratchSystem, user_id: str) -> list[tuple[str | None, str | None]]:
     async def read() -> list[tuple[str | None, str | None]]:
-        connection = await asyncpg.connect(system.opened().reader_url("orders"), timeout=10)
+        connection = await asyncpg.connect(system.opened().database_url("orders"), timeout=10)
         try:
             rows = await connection.fetch("SELECT name, email FROM customers WHERE user_id = $1", user_id)
             return [(row["name"], row["email"]) for row in rows]

@@ -64,7 +64,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_redriven_without_a_second_e
 async def _bury(system: ScratchSystem, event_id: str) -> None:
     """As the consumer of notifications does with an event that fails for good."""
     opened = system.opened()
-    audit = await asyncpg.connect(opened.reader_url("audit"))
+    audit = await asyncpg.connect(opened.database_url("audit"))
     envelope = await audit.fetchval("SELECT envelope FROM entries WHERE event_id = $1", event_id)
     await audit.close()
     notifications = await asyncpg.connect(opened.database_url("notifications"))

@@ -155,7 +155,11 @@ class Databases:
         await self.execute("audit", REWRITTEN)
 
     async def broken_promises(self) -> dict[int, list[Any]]:
+        for connection in self._connections.values():
+            await connection.execute("SET LOCAL search_path = verification")  # As the reader's.
         verdicts = await judge(Books(self._connections), grace_s=0)
+        for connection in self._connections.values():
+            await connection.execute("SET LOCAL search_path = public")
         return {verdict.promise: verdict.violations for verdict in verdicts if not verdict.holds}
 
 
@@ -165,7 +169,7 @@ async def databases(system: ScratchSystem, world: World) -> AsyncIterator[Databa
     async with contextlib.AsyncExitStack() as open_until_the_end:
         connections = {}
         for service in SERVICES_WITH_DATABASE:
-            connection = await asyncpg.connect(opened.database_url(service), command_timeout=30)
+            connection = await asyncpg.connect(opened.owner_url(service), command_timeout=30)
             open_until_the_end.push_async_callback(connection.close)
             transaction = connection.transaction(isolation="repeatable_read")
             await transaction.start()

@@ -82,7 +82,7 @@ async def copy_orders(system: System, order_ids: Sequence[str], copies: Copies) 
     connections: dict[str, Connection] = {}
     try:
         for service in SERVICES_WITH_DATABASE:
-            url = system.database_url(service)
+            url = system.owner_url(service)
             connections[service] = await asyncpg.connect(url, command_timeout=CALL_S_MAX)
         await _Copying(connections, copies).copy(order_ids, system.layout.audit)
     finally:

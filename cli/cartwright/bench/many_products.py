@@ -33,7 +33,7 @@ ADD = """
 
 async def add_products(system: System, first: int, count: int) -> list[str]:
     """Those of the numbers from `first` on, up to `count` in all; answers their ids."""
-    connection = await asyncpg.connect(system.database_url("catalog"), command_timeout=CALL_S_MAX)
+    connection = await asyncpg.connect(system.owner_url("catalog"), command_timeout=CALL_S_MAX)
     try:
         rows = await connection.fetch(ADD, first, count, list(ADJECTIVES), list(NOUNS), STOCK)
         await connection.execute("VACUUM (ANALYZE)")

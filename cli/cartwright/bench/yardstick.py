@@ -16,6 +16,7 @@ from cartwright.bench.figures import Outcome, latency_of
 from cartwright.embedded import postgres
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import LOOPBACK
+from cartwright.embedded.postgres_logins import Passwords
 from cartwright.embedded.scratch import START_SECONDS_MAX, ScratchServer, free_port
 
 DATABASE = "yardstick"
@@ -33,7 +34,7 @@ class Yardstick(ScratchServer):
         self._products = products
         cluster = folder / "postgresql"
         # A database with a login of its own, as a service has it.
-        postgres.prepare(cluster, self.port, password, {DATABASE: password}, {DATABASE: password})
+        postgres.prepare(cluster, self.port, password, {DATABASE: Passwords(password, password, password)})
         command = [*postgres.server_command(cluster), "-c", f"max_connections={CONNECTIONS_MAX}"]
         super().__init__(command, folder, will, postgres.server_user())
 

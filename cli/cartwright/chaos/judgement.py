@@ -28,8 +28,7 @@ ENDS = 7
 LETTERS_S_MAX = 100.0
 
 _ORDERS = "SELECT id, user_id, idempotency_key, correlation_id, status, confirmed_at IS NOT NULL FROM orders"
-# A refund without a fingerprint was asked for by no person.
-_REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refunds WHERE fingerprint IS NOT NULL"
+_REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refunds WHERE is_requested"
 
 
 async def judge_record(

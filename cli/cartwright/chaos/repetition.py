@@ -59,7 +59,9 @@ async def say_again(system: System, publisher: str, draw: random.Random) -> str:
 
 
 async def _messages(system: System, publisher: str, draw: random.Random) -> list[tuple[str, bytes]]:
-    journal = await asyncpg.connect(system.reader_url(publisher), timeout=CONNECT_S_MAX, command_timeout=PUBLISH_S_MAX)
+    journal = await asyncpg.connect(
+        system.database_url(publisher), timeout=CONNECT_S_MAX, command_timeout=PUBLISH_S_MAX
+    )
     try:
         first = draw.randrange(max(await journal.fetchval(_LENGTH) - EVENTS_MAX, 1))
         rows = await journal.fetch(_WINDOW, first, EVENTS_MAX)

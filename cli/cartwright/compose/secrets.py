@@ -6,7 +6,7 @@ are given single files and never the folder.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,15 @@ from cartwright.elsewhere import Elsewhere
 from cartwright.embedded import keys
 from cartwright.embedded.credentials import ADMINISTRATOR_EMAIL
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, STREAM
+from cartwright.embedded.postgres_logins import (
+    REVOKE_LARGE_OBJECTS,
+    Passwords,
+    access_statements,
+    database_statement,
+    login_statements,
+    reader_login,
+    service_login,
+)
 from cartwright.embedded.private_files import make_private_folder, write_private
 
 READABLE_BY_ALL = 0o444
@@ -56,13 +65,29 @@ def make_secrets(folder: Path) -> None:
 
 
 def _make_database_secrets(folder: Path, service: str) -> str:
-    """The address for a login that reads all of the service's database and changes nothing."""
+    """The address for the login that reads what the service shows to `verify`, and changes nothing."""
     _kept(folder / "superuser-password", _password)
-    password = _kept(folder / "database-password", _password)
-    reader_password = _kept(folder / "reader-password", _password)
+    passwords = Passwords(
+        owner=_kept(folder / "database-password", _password),
+        service=_kept(folder / "service-password", _password),
+        reader=_kept(folder / "reader-password", _password),
+    )
     database = f"{names.database(service)}/{service}"
-    _follows(folder / "database-url", f"postgresql://{service}:{password}@{database}")
-    return f"postgresql://{service}_reader:{reader_password}@{database}"
+    _follows(folder / "database-url", f"postgresql://{service_login(service)}:{passwords.service}@{database}")
+    _follows(folder / "database-owner-url", f"postgresql://{service}:{passwords.owner}@{database}")
+    _follows(folder / "logins.sql", "".join(f"{statement};\n" for statement in _statements(service, passwords)))
+    return f"postgresql://{reader_login(service)}:{passwords.reader}@{database}"
+
+
+def _statements(service: str, passwords: Passwords) -> Iterator[str]:
+    """What makes a service's database and its logins. deploy/compose/database.sh runs them at each start."""
+    yield REVOKE_LARGE_OBJECTS
+    yield from login_statements(service, passwords)
+    yield database_statement(service)
+    yield from access_statements(service)
+    # By default every login may connect to every database; here each only to its own.
+    yield "REVOKE ALL ON DATABASE postgres FROM PUBLIC"
+    yield "REVOKE ALL ON DATABASE template1 FROM PUBLIC"
 
 
 def _certificate(folder: Path) -> str | None:

@@ -8,18 +8,24 @@ import msgspec
 from cartwright.embedded import keys
 from cartwright.embedded.broker_logins import LOGINS
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, Layout
+from cartwright.embedded.postgres_logins import Passwords
 from cartwright.embedded.private_files import write_private
 
 ADMINISTRATOR_EMAIL = "admin@cartwright.example"
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """`databases` and `readers` hold passwords by service, `service_keys` private JWKs (JSON) by service."""
+    """`service_keys` holds private JWKs (JSON) by service.
+
+    `databases`, `runtimes` and `readers` hold passwords by service: of the login that owns the database, of the one by
+    which the service runs, and of the one by which `verify` reads.
+    """
 
     system_id: str
     """Not secret: tells this system from every other, whatever its folder is called."""
     postgres_superuser: str
     databases: Mapping[str, str]
+    runtimes: Mapping[str, str] = msgspec.field(default_factory=dict)
     readers: Mapping[str, str]
     broker: str
     """The operator's at the broker; `brokers` holds the services'."""
@@ -28,6 +34,13 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     administrator_email: str
     administrator: str
     service_keys: Mapping[str, str]
+
+    def logins(self) -> dict[str, Passwords]:
+        """The passwords of each database's logins."""
+        return {
+            name: Passwords(owner=password, service=self.runtimes[name], reader=self.readers[name])
+            for name, password in self.databases.items()
+        }
 
 
 def load(layout: Layout) -> Credentials | None:
@@ -45,6 +58,7 @@ def load_or_make(layout: Layout) -> Credentials:
         system_id=kept.system_id if kept else secrets.token_hex(6),
         postgres_superuser=kept.postgres_superuser if kept else _password(),
         databases={name: _password() for name in SERVICES_WITH_DATABASE} | dict(kept.databases if kept else {}),
+        runtimes={name: _password() for name in SERVICES_WITH_DATABASE} | dict(kept.runtimes if kept else {}),
         readers={name: _password() for name in SERVICES_WITH_DATABASE} | dict(kept.readers if kept else {}),
         broker=kept.broker if kept else _password(),
         brokers={name: _password() for name in LOGINS} | dict(kept.brokers if kept else {}),

@@ -52,9 +52,7 @@ def launch(system: System, say: Callable[[str], None]) -> "subprocess.Popen[byte
 def _prepare_postgres(system: System) -> None:
     secret = system.credentials
     try:
-        postgres.prepare(
-            system.cluster, system.ports.postgres, secret.postgres_superuser, secret.databases, secret.readers
-        )
+        postgres.prepare(system.cluster, system.ports.postgres, secret.postgres_superuser, secret.logins())
     except (postgres.PostgresFailed, subprocess.TimeoutExpired, OSError) as error:
         raise StartFailed(f"The databases could not be made: {error}") from error
     link = system.layout.postgres

@@ -119,6 +119,7 @@ def service_environment(system: System, name: str, replica: int = 1) -> dict[str
     if name in system.credentials.databases:
         environment["DATABASE_URL_FILE"] = str(folder / "database-url")
         environment["EVENTS_URL_FILE"] = str(folder / "events-url")
+        environment["DATABASE_OWNER_URL_FILE"] = str(folder / "database-owner-url")
     return environment | _own_environment(system, name)
 
 

@@ -5,6 +5,7 @@ it is imported: here every login is scram-sha-256 over TCP on loopback, and each
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -18,7 +19,17 @@ from pathlib import Path
 
 import psutil
 
+from cartwright.embedded.postgres_logins import (
+    REVOKE_LARGE_OBJECTS,
+    Passwords,
+    access_statements,
+    database_statement,
+    literal,
+    login_statements,
+)
+
 SUPERUSER = "postgres"
+TEMPLATE = "template1"
 INITDB_SECONDS_MAX = 120
 
 # PostgreSQL refuses to run as root. The user it runs as then reaches nothing below a folder of mode 0700, such as a
@@ -30,7 +41,8 @@ UNPRIVILEGED_USER = "nobody"
 # times the processor. This way costs a checkpoint, and there is nothing to write yet.
 COPY_STRATEGY = "FILE_COPY"
 
-# What `prepare` has made, so that a service added later gets its database in an old cluster too.
+# What `prepare` has made, so that a service added later gets its database in an old cluster too, and logins that an
+# earlier version made are renewed.
 DATABASES_MADE = "cartwright-databases"
 
 CONFIGURATION = """\
@@ -152,30 +164,44 @@ def prepare(
     cluster: Path,
     port: int,
     superuser_password: str,
-    passwords: Mapping[str, str],
-    reader_passwords: Mapping[str, str],
+    databases: Mapping[str, Passwords],
     durable: bool = True,
 ) -> None:
-    """Makes the cluster when there is none, the databases that are missing, and the configuration for this start.
+    """Makes the cluster when there is none, what is missing of databases and logins, and the configuration.
 
-    `passwords` holds the password of each service's login; service, login and database have one name.
-    `reader_passwords` is for `<service>_reader`, which may read all of that one database and change nothing.
+    `databases` holds the passwords of each service's logins; service, database and its owner have one name. Logins of
+    an earlier version, and those with another password than at the last start, are set anew.
     The server must not be running. A cluster only half made by an interrupted start is made again.
     """
     _discard_stale_lock(cluster)
-    made = (cluster / DATABASES_MADE).read_text().split() if cluster.exists() else []
-    missing = [name for name in passwords if name not in made]
-    statements = [
-        statement
-        for name in missing
-        for statement in _database_statements(name, passwords[name], reader_passwords[name])
-    ]
+    made = _read_notes(cluster / DATABASES_MADE)
+    wanted = {name: _digest(name, passwords) for name, passwords in databases.items()}
+    missing = [name for name in databases if name not in made]
+    statements = [statement for name in missing for statement in _database_statements(name, databases[name])]
     if not cluster.exists():
         _make_cluster(cluster, [*_cluster_statements(superuser_password), *statements], durable)
     elif missing:
-        _run_single_user(cluster, statements, durable)
-    write_owned(cluster / DATABASES_MADE, "\n".join([*made, *missing]) + "\n")
+        _run_single_user(cluster, TEMPLATE, [REVOKE_LARGE_OBJECTS, *statements], durable)
+    for name in databases:
+        if name not in missing and made[name] != wanted[name]:
+            renewed = [REVOKE_LARGE_OBJECTS, *login_statements(name, databases[name]), *access_statements(name)]
+            _run_single_user(cluster, name, renewed, durable)
+    notes = {**made, **wanted}
+    write_owned(cluster / DATABASES_MADE, "".join(f"{name} {digest}\n" for name, digest in notes.items()))
     write_owned(cluster / "postgresql.conf", CONFIGURATION.format(port=port, fsync="on" if durable else "off"))
+
+
+def _read_notes(path: Path) -> dict[str, str]:
+    """What `prepare` has made: the digest of its logins by database. Earlier versions wrote no digest."""
+    if not path.exists():
+        return {}
+    notes = [line.split() for line in path.read_text().splitlines()]
+    return {note[0]: note[1] if len(note) > 1 else "" for note in notes}
+
+
+def _digest(name: str, passwords: Passwords) -> str:
+    statements = [REVOKE_LARGE_OBJECTS, *login_statements(name, passwords), *access_statements(name)]
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
 def _discard_stale_lock(cluster: Path) -> None:
@@ -210,43 +236,32 @@ def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> No
         ]
     )
     write_owned(unfinished / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
-    _run_single_user(unfinished, statements, durable)
+    _run_single_user(unfinished, TEMPLATE, statements, durable)
     unfinished.rename(cluster)
 
 
 def _cluster_statements(superuser_password: str) -> Iterable[str]:
-    yield f"ALTER ROLE {SUPERUSER} PASSWORD {_literal(superuser_password)}"
+    yield f"ALTER ROLE {SUPERUSER} PASSWORD {literal(superuser_password)}"
     # By default every login may connect to every database; here each only to its own.
     yield f"REVOKE ALL ON DATABASE {SUPERUSER} FROM PUBLIC"
-    yield "REVOKE ALL ON DATABASE template1 FROM PUBLIC"
+    yield f"REVOKE ALL ON DATABASE {TEMPLATE} FROM PUBLIC"
+    # What is revoked in the template is so in each database that is copied from it.
+    yield REVOKE_LARGE_OBJECTS
 
 
-def _database_statements(name: str, password: str, reader_password: str) -> Iterable[str]:
-    reader = f"{name}_reader"
-    yield f"CREATE ROLE {name} LOGIN"
-    yield f"ALTER ROLE {name} PASSWORD {_literal(password)}"
-    yield f"CREATE ROLE {reader} LOGIN"
-    yield f"ALTER ROLE {reader} PASSWORD {_literal(reader_password)}"
-    yield f"ALTER ROLE {reader} SET default_transaction_read_only = on"
-    # It reads every table of a database that it may connect to, and that is one.
-    yield f"GRANT pg_read_all_data TO {reader}"
-    yield f"CREATE DATABASE {name} OWNER {name} STRATEGY {COPY_STRATEGY}"
-    yield f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"
-    yield f"GRANT CONNECT ON DATABASE {name} TO {reader}"
+def _database_statements(name: str, passwords: Passwords) -> Iterable[str]:
+    yield from login_statements(name, passwords)
+    yield database_statement(name, f"STRATEGY {COPY_STRATEGY}")
+    yield from access_statements(name)
 
 
-def _literal(password: str) -> str:
-    assert password.replace("-", "").replace("_", "").isalnum(), "generated passwords are URL-safe"
-    return f"'{password}'"
-
-
-def _run_single_user(cluster: Path, statements: Iterable[str], durable: bool) -> None:
+def _run_single_user(cluster: Path, database: str, statements: Iterable[str], durable: bool) -> None:
     """Runs statements without a server, so that nothing has to be waited for, and syncs everything once at their end.
 
     Single-user mode takes one statement a line and goes on after an error. "already exists" is what a repetition after
     an interrupted start looks like.
     """
-    command = [server_programs()["postgres"], "--single", "-c", "fsync=off", "-D", str(cluster), "postgres"]
+    command = [server_programs()["postgres"], "--single", "-c", "fsync=off", "-D", str(cluster), database]
     output = run_program(command, "\n".join(statements) + "\n")
     failures = [line for line in output.splitlines() if "ERROR:" in line and not line.endswith("already exists")]
     if failures:

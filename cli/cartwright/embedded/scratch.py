@@ -20,6 +20,14 @@ from urllib.parse import urlsplit
 from cartwright.embedded import broker_logins, nats, postgres, rabbitmq
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import LOOPBACK, STREAM
+from cartwright.embedded.postgres_logins import (
+    Passwords,
+    access_statements,
+    database_statement,
+    login_statements,
+    reader_login,
+    service_login,
+)
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
@@ -105,43 +113,55 @@ class ScratchPostgres(ScratchServer):
         super().__init__(postgres.server_command(self.cluster), folder, will, postgres.server_user())
 
     def make_cluster(self) -> None:
-        postgres.prepare(self.cluster, self.port, self.password, {}, {}, durable=False)
+        postgres.prepare(self.cluster, self.port, self.password, {}, durable=False)
 
     @property
     def superuser_url(self) -> str:
-        return self._url(postgres.SUPERUSER, self.password, postgres.SUPERUSER)
+        return self._superuser_url(postgres.SUPERUSER)
+
+    def _superuser_url(self, database: str) -> str:
+        return self._url(postgres.SUPERUSER, self.password, database)
 
     def end(self) -> None:
         """Ends it at once, for good. Killed, it would leave a segment of shared memory behind."""
         self._end(signal.SIGQUIT)
 
     def make_database(self) -> str:
-        """Makes an empty database, owned by a login of its own that is no superuser; answers its URL."""
+        """Makes an empty database with the three logins that a service's has; answers the owner's URL.
+
+        `service_url` and `reader_url` make the URLs of the others from it.
+        """
         name, password = _new_name(), secrets.token_urlsafe(12)
         self.execute(
-            f"CREATE ROLE {name} LOGIN PASSWORD '{password}'",
-            f"CREATE DATABASE {name} OWNER {name} STRATEGY {postgres.COPY_STRATEGY}",
+            *login_statements(name, Passwords(password, password, password)),
+            database_statement(name, f"STRATEGY {postgres.COPY_STRATEGY}"),
+            *access_statements(name),
         )
         return self._url(name, password, name)
 
     def copy_database(self, url: str) -> str:
-        """Makes a database like another one, to which nobody may be connected, with the same login; answers its URL."""
+        """Makes a database like another one, to which nobody may be connected, with the same logins.
+
+        `url` is the owner's, and so is the answer.
+        """
         original, name = urlsplit(url), _new_name()
-        template = original.path.removeprefix("/")
+        template, owner = original.path.removeprefix("/"), str(original.username)
         self.execute(
-            f"CREATE DATABASE {name} OWNER {original.username} TEMPLATE {template} STRATEGY {postgres.COPY_STRATEGY}"
+            f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {template} STRATEGY {postgres.COPY_STRATEGY}",
+            *access_statements(owner, name),
         )
         return original._replace(path=f"/{name}").geturl()
 
     def drop_database(self, url: str) -> None:
-        """Drops it even if somebody is connected, with its login if that is its own."""
+        """Drops it even if somebody is connected, with its logins if they are its own. `url` is the owner's."""
         name, login = url.rpartition("/")[2], urlsplit(url).username
-        self.execute(f"DROP DATABASE {name} WITH (FORCE)", *([f"DROP ROLE {name}"] if login == name else []))
+        logins = [f"DROP ROLE {each}" for each in (name, service_login(name), reader_login(name))]
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)", *(logins if login == name else []))
 
-    def execute(self, *statements: str) -> None:
+    def execute(self, *statements: str, database: str = postgres.SUPERUSER) -> None:
         """Runs statements as the superuser, each in a transaction of its own."""
         commands = [word for statement in statements for word in ("--command", statement)]
-        completed = self._psql("--set", "ON_ERROR_STOP=1", *commands)
+        completed = self._psql("--set", "ON_ERROR_STOP=1", *commands, database=database)
         if completed.returncode != 0:
             raise postgres.PostgresFailed(completed.stderr)
 
@@ -155,9 +175,16 @@ class ScratchPostgres(ScratchServer):
     def is_ready(self) -> bool:
         return self._psql("--command", "SELECT").returncode == 0
 
-    def _psql(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _psql(self, *arguments: str, database: str = postgres.SUPERUSER) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [postgres.wheel_programs()["psql"], "--no-psqlrc", "--quiet", "--dbname", self.superuser_url, *arguments],
+            [
+                postgres.wheel_programs()["psql"],
+                "--no-psqlrc",
+                "--quiet",
+                "--dbname",
+                self._superuser_url(database),
+                *arguments,
+            ],
             env={"PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,
@@ -167,6 +194,27 @@ class ScratchPostgres(ScratchServer):
 
     def _url(self, login: str, password: str, database: str) -> str:
         return f"postgresql://{login}:{password}@{self.host}:{self.port}/{database}"
+
+
+def service_url(owner_url: str) -> str:
+    """The URL by which a service reaches a scratch database."""
+    return _with_login(owner_url, service_login)
+
+
+def owner_url(service_url: str) -> str:
+    """The URL of the login that owns the scratch database of a service: to look into it, and to damage it."""
+    return _with_login(service_url, lambda login: login.removesuffix(service_login("")))
+
+
+def reader_url(owner_url: str) -> str:
+    """The URL by which `verify` reads a scratch database."""
+    return _with_login(owner_url, reader_login)
+
+
+def _with_login(url: str, change: Callable[[str], str]) -> str:
+    address = urlsplit(url)
+    rest = address.netloc.removeprefix(str(address.username))
+    return address._replace(netloc=change(str(address.username)) + rest).geturl()
 
 
 class ScratchNats(ScratchServer):

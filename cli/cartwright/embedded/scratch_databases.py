@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.embedded.scratch import ScratchPostgres, service_url
 from chassis.database import Database
 
 
 class MigratedDatabases:
-    """`with databases(MIGRATIONS) as url` is a database of one's own in which these migrations have been applied."""
+    """`with databases(MIGRATIONS) as url` is a database of one's own in which these migrations have been applied.
+
+    The URL is that of the login by which a service runs, so that a missing grant is seen (`scratch.owner_url`).
+    """
 
     def __init__(self, postgres: ScratchPostgres) -> None:
         self._postgres = postgres
@@ -22,7 +25,7 @@ class MigratedDatabases:
         if migrations not in self._originals:
             self._originals[migrations] = self._make_original(migrations)
         url = self._postgres.copy_database(self._originals[migrations])
-        yield url
+        yield service_url(url)
         self._postgres.drop_database(url)
 
     def _make_original(self, migrations: Path) -> str:
@@ -34,6 +37,6 @@ class MigratedDatabases:
 
 
 async def _migrate(url: str, migrations: Path) -> None:
-    database = Database(url, migrations=migrations)
+    database = Database(service_url(url), owner_url=url, migrations=migrations)
     await database.start()
     await database.stop()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright.embedded import broker_logins, credentials, keys, postgres
+from cartwright.embedded import broker_logins, credentials, keys, postgres, postgres_logins
 from cartwright.embedded.credentials import Credentials
 from cartwright.embedded.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports, part_name
 from cartwright.embedded.private_files import make_private_folder, write_private
@@ -139,13 +139,20 @@ class System:
         ]
 
     def database_url(self, service: str) -> str:
-        """The login by which the service itself reaches its database."""
-        port = self.port(service, "postgres", self.ports.postgres)
-        return self._database_url(service, self.credentials.databases[service], service, port)
+        """The login by which the service itself reaches its database: it reads and writes rows."""
+        return self._login_url(service, postgres_logins.service_login(service), self.credentials.runtimes[service])
+
+    def owner_url(self, service: str) -> str:
+        """The login that owns the service's database: migrations are applied by it."""
+        return self._login_url(service, service, self.credentials.databases[service])
 
     def reader_url(self, service: str) -> str:
-        """A login that reads all of the service's database and changes nothing."""
-        return self._database_url(f"{service}_reader", self.credentials.readers[service], service)
+        """A login that reads what the service shows to `verify`, and changes nothing."""
+        login = postgres_logins.reader_login(service)
+        return self._database_url(login, self.credentials.readers[service], service)
+
+    def _login_url(self, service: str, login: str, password: str) -> str:
+        return self._database_url(login, password, service, self.port(service, "postgres", self.ports.postgres))
 
     def _database_url(self, login: str, password: str, database: str, port: int | None = None) -> str:
         return f"postgresql://{login}:{password}@{LOOPBACK}:{port or self.ports.postgres}/{database}"
@@ -215,4 +222,5 @@ def write_what_services_may_know(system: System) -> None:
         if service in system.credentials.databases:
             write_private(folder / "events-url", system.events_url(service))
             write_private(folder / "database-url", system.database_url(service))
+            write_private(folder / "database-owner-url", system.owner_url(service))
     write_private(run / "users" / "administrator-password", system.credentials.administrator)

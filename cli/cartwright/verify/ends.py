@@ -42,7 +42,7 @@ LETTERS_LEAVE = Rule(
     broken="""
         SELECT id, format('%s, due for %s s', kind, extract(epoch FROM now() - next_attempt_at)::bigint)
         FROM notifications
-        WHERE state = 'pending' AND toaddr <> '' AND next_attempt_at < now() - interval '120 s'
+        WHERE state = 'pending' AND has_address AND next_attempt_at < now() - interval '120 s'
     """,
 )
 

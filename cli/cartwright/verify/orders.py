@@ -23,7 +23,7 @@ _RESERVATIONS = """
     FROM reservations
     ORDER BY order_id
 """
-# A refund without a fingerprint was asked for by no person: it follows a cancellation.
+# A refund that no person asked for follows a cancellation.
 _PAYMENTS = """
     SELECT payments.order_id, payments.id, payments.user_id, payments.state, payments.amount_minor, payments.currency,
            coalesce(given.minor, 0)::bigint AS given_back_minor,
@@ -34,7 +34,7 @@ _PAYMENTS = """
     LEFT JOIN (
         SELECT payment_id, sum(amount_minor) AS minor,
                array_agg(format('%s %s %s', id, amount_minor, currency)) AS refunds,
-               sum(amount_minor) FILTER (WHERE fingerprint IS NULL) AS for_cancellation_minor
+               sum(amount_minor) FILTER (WHERE NOT is_requested) AS for_cancellation_minor
         FROM refunds
         WHERE state = 'done'
         GROUP BY payment_id

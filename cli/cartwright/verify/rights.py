@@ -14,8 +14,7 @@ _DONE_AT_ONCE = """
 """
 _CHANGES_OF_RIGHTS = """
     SELECT subject AS user_id, event_time, position,
-           envelope LIKE '%"admin"%' AND envelope IS JSON
-           AND coalesce((envelope::json -> 'data' -> 'roles')::jsonb ? 'admin', false) AS is_administrator
+           coalesce(roles ? 'admin', false) AS is_administrator
     FROM entries
     WHERE type IN ('user.roles_changed', 'user.deleted')
 """

@@ -33,7 +33,12 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 def build(settings: Settings) -> Litestar:
     users = ServiceClient("users", settings.users_url, ServiceTokens("audit", settings.service_key))
     revocations = RevocationFollower(users)
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "audit", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )

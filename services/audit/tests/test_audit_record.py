@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
 from chassis import envelope
-from chassis.database import Connection, Database
+from chassis.database import Database, OwnerConnection
 
 
 async def record(database: Database, events: list[Any]) -> None:
@@ -18,11 +18,11 @@ async def record(database: Database, events: list[Any]) -> None:
 
 
 async def tamper(database: Database, *statements: str) -> None:
-    async def work(connection: Connection) -> None:
+    async def work(connection: OwnerConnection) -> None:
         for statement in statements:
             await connection.execute(statement)
 
-    await database.run(work)
+    await database.run_as_owner(work)
 
 
 async def test_writers_at_once_make_one_chain_without_gaps(database: Database, make_event: Any) -> None:

@@ -28,7 +28,12 @@ def build(settings: Settings) -> Litestar:
     """The application; its parts start with it."""
     users = ServiceClient("users", settings.users_url, ServiceTokens("catalog", settings.service_key))
     revocations = RevocationFollower(users)
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "catalog", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )

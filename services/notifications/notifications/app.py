@@ -40,7 +40,12 @@ def build(settings: Settings) -> Litestar:
     revocations = RevocationFollower(users_client)
     users = Users(users_client)
     templates = Templates()
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "notifications", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )

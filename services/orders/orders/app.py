@@ -37,7 +37,12 @@ VERSION = "0.1.0"
 
 def build(settings: Settings) -> Litestar:
     """The application, with everything behind it wired by plain calls."""
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "orders", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )

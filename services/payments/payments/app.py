@@ -38,7 +38,12 @@ def build(settings: Settings) -> Litestar:
     tokens = ServiceTokens("payments", settings.service_key)
     users = ServiceClient("users", settings.users_url, tokens)
     revocations = RevocationFollower(users)
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )

@@ -27,7 +27,12 @@ CANONICALISE_ADDRESSES_S = 24 * 3600.0
 
 
 def build(settings: Settings) -> Litestar:
-    database = Database(settings.database_url, migrations=MIGRATIONS, pool_size_max=settings.database_pool_size_max)
+    database = Database(
+        settings.database_url,
+        owner_url=settings.database_owner_url,
+        migrations=MIGRATIONS,
+        pool_size_max=settings.database_pool_size_max,
+    )
     broker = signed_broker(
         settings.events_url, "users", key=settings.service_key, keys=settings.service_keys, owners={}
     )

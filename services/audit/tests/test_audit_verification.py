@@ -1,0 +1,35 @@
+"""What the login of `cartwright verify` may read of audit: these columns, and nothing else."""
+
+from audit.app import MIGRATIONS
+from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_reader import readable_columns
+
+READABLE = {
+    "inbox": ["event_id"],
+    "dead_letters": ["event_id", "type", "reason", "attempts"],
+    "entries": [
+        "position",
+        "event_id",
+        "type",
+        "source",
+        "subject",
+        "correlation_id",
+        "actor",
+        "event_time",
+        "recorded_at",
+        "previous_hash",
+        "hash",
+        "content_hash",
+        "is_event",
+        "is_found_by_envelope",
+        "sequence",
+        "data_md5",
+        "roles",
+    ],
+    "chain_head": ["position", "hash"],
+}
+
+
+async def test_the_reader_reads_what_verify_needs_and_nothing_else(migrated: MigratedDatabases) -> None:
+    with migrated(MIGRATIONS) as database_url:
+        assert await readable_columns(database_url) == READABLE

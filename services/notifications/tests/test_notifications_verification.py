@@ -1,0 +1,39 @@
+"""What the login of `cartwright verify` may read of notifications: these columns, and nothing else."""
+
+from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.embedded.scratch_reader import readable_columns
+from notifications.app import MIGRATIONS
+
+READABLE = {
+    "journal": [
+        "position",
+        "transaction_id",
+        "event_id",
+        "type",
+        "subject",
+        "time",
+        "correlation_id",
+        "actor",
+        "data_md5",
+    ],
+    "journal_relay": ["name", "transaction_id", "position"],
+    "inbox": ["event_id"],
+    "dead_letters": ["event_id", "type", "reason", "attempts"],
+    "notifications": [
+        "id",
+        "kind",
+        "subject_key",
+        "order_id",
+        "state",
+        "attempts",
+        "next_attempt_at",
+        "created_at",
+        "has_address",
+        "amounts",
+    ],
+}
+
+
+async def test_the_reader_reads_what_verify_needs_and_nothing_else(migrated: MigratedDatabases) -> None:
+    with migrated(MIGRATIONS) as database_url:
+        assert await readable_columns(database_url) == READABLE

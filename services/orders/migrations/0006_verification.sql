@@ -1,0 +1,30 @@
+-- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.privileges)
+-- depends: 0005_signed_events
+
+-- migrate: apply
+CREATE SCHEMA verification;
+
+CREATE VIEW verification.journal AS
+SELECT position, transaction_id, event_id, type, subject, time, correlation_id, actor, md5(data::text) AS data_md5
+FROM journal;
+CREATE VIEW verification.journal_relay AS
+SELECT name, transaction_id, position
+FROM journal_relay;
+COMMENT ON TABLE journal IS 'append-only: what was said stays said';
+CREATE VIEW verification.inbox AS
+SELECT event_id
+FROM inbox;
+CREATE VIEW verification.dead_letters AS
+SELECT event_id, type, reason, attempts
+FROM dead_letters;
+
+CREATE VIEW verification.orders AS
+SELECT id, user_id, idempotency_key, from_cart, status, lines, currency, total_minor, correlation_id, created_at,
+       deadline_at, next_attempt_at, attempts, last_trouble, confirmed_at, ended_at
+FROM orders;
+CREATE VIEW verification.cart_purchases AS
+SELECT order_id, user_id, cart_version
+FROM cart_purchases;
+
+-- migrate: rollback
+DROP SCHEMA verification CASCADE;
