@@ -116,6 +116,10 @@ class UserKeys:
             raise Unavailable("The keys that access tokens are checked with are not available at the moment.")
         return self._keys.get(key_id)
 
+    def holds(self, key_id: str) -> bool:
+        """Whether the key is known and has not been withdrawn, as far as this service has heard."""
+        return key_id in self._keys
+
     async def refresh(self) -> None:
         """Forget the keys that users has withdrawn, unless users cannot be asked."""
         async with self._lock:
@@ -161,7 +165,8 @@ class TokenVerifier:
         self._rights = rights
         self._user_keys = user_keys
         self._service_keys = keys_by_id(msgspec.json.decode(service_keys))
-        self._remembered: OrderedDict[str, Caller] = OrderedDict()
+        self._remembered: OrderedDict[str, tuple[Caller, str]] = OrderedDict()
+        """By token: its caller, and the id of the key that has signed it."""
 
     async def verify(self, token: str) -> Caller:
         """The caller whom `token` stands for.
@@ -169,12 +174,14 @@ class TokenVerifier:
         Raises `Unauthenticated`, or `Unavailable` while it is not known which keys or which rights are good.
         """
         remembered = self._remembered.get(token)
-        caller = remembered if remembered is not None else await self._checked(token)
+        if remembered is not None and self._holds(remembered[1]):
+            await self.confirm(remembered[0])
+            return remembered[0]
+        caller, key_id = await self._checked(token)
         await self.confirm(caller)
-        if remembered is None:
-            self._remembered[token] = caller
-            while len(self._remembered) > _REMEMBERED_MAX:
-                self._remembered.popitem(last=False)
+        self._remembered[token] = (caller, key_id)
+        while len(self._remembered) > _REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
         return caller
 
     async def confirm(self, caller: Caller) -> None:
@@ -184,13 +191,16 @@ class TokenVerifier:
         if caller.user_id is not None:
             await self._rights.confirm(caller)
 
-    async def _checked(self, token: str) -> Caller:
+    def _holds(self, key_id: str) -> bool:
+        return key_id in self._service_keys or self._user_keys.holds(key_id)
+
+    async def _checked(self, token: str) -> tuple[Caller, str]:
         try:
             return await self._check(token)
         except (JoseError, ValueError, KeyError, TypeError, UnicodeError, RecursionError) as error:
             raise Unauthenticated(f"The access token is not accepted: {type(error).__name__}.") from None
 
-    async def _check(self, token: str) -> Caller:
+    async def _check(self, token: str) -> tuple[Caller, str]:
         header = msgspec.json.decode(_header_of(token), type=dict[str, Any])
         key_id = header.get("kid")
         if header.get("alg") != "ES256" or not isinstance(key_id, str):
@@ -204,7 +214,7 @@ class TokenVerifier:
         claims = jwt.decode(token, key, algorithms=["ES256"]).claims
         if float(claims["iat"]) > time.time() + _CLOCK_SKEW_S:
             raise Unauthenticated("The access token is from the future.")
-        return self._service_caller(claims, key_id) if by_service else self._person(claims)
+        return self._service_caller(claims, key_id) if by_service else self._person(claims), key_id
 
     def _service_caller(self, claims: Mapping[str, Any], key_id: str) -> Caller:
         expected = {"iss": f"service:{key_id}", "sub": key_id, "aud": self._service, "typ": "service"}

@@ -265,6 +265,17 @@ async def test_a_new_signing_key_is_fetched_when_it_is_met(
     assert key_server.asked == 2
 
 
+async def test_a_remembered_token_is_refused_once_its_key_is_withdrawn(
+    verifier: TokenVerifier, key_server: KeyServer, sign: Callable[..., str]
+) -> None:
+    token = sign(exp=int(time.time()) + 10 * 365 * 24 * 3600)
+    await verifier.verify(token)
+    key_server.jwks = keys.public_keys([keys.make_key("the next")])
+    await verifier._user_keys.refresh()
+    with pytest.raises(Unauthenticated, match="not known"):
+        await verifier.verify(token)
+
+
 async def test_made_up_key_ids_do_not_make_a_hammer(
     verifier: TokenVerifier, key_server: KeyServer, sign: Callable[..., str]
 ) -> None:

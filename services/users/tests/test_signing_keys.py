@@ -99,6 +99,21 @@ async def test_replicas_that_start_at_once_make_one_key(database: Database) -> N
     assert {len(published(keys)) for keys in replicas} == {1}
 
 
+async def test_users_itself_forgets_a_key_that_was_withdrawn(database: Database) -> None:
+    keys = replica(database)
+    await keys.keep_up()
+    [stolen] = published(keys)
+    assert await keys.verifying.key(stolen) is not None
+
+    async def withdraw(connection: Connection) -> None:
+        await connection.execute("DELETE FROM signing_keys")
+
+    await database.run(withdraw)
+    await keys.keep_up()
+    assert await keys.verifying.key(stolen) is None
+    assert signed_with(keys) != stolen
+
+
 async def waiting_for_a_lock(connection: Connection) -> int:
     count: int = await connection.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

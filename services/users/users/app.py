@@ -11,7 +11,7 @@ from chassis.database import Database
 from chassis.lifecycle import Loop
 from chassis.relay import Relay
 from chassis.signed_broker import signed_broker
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.tokens import TokenVerifier
 from users import http_accounts, http_sessions
 from users.account_rights import AccountRights
 from users.canonicalise_addresses import CanonicaliseAddresses
@@ -73,8 +73,7 @@ def build(settings: Settings) -> Litestar:
         verifier=TokenVerifier(
             service="users",
             issuer=settings.token_issuer,
-            # Read from memory, so there is nothing to spare by waiting.
-            user_keys=UserKeys(signing_keys.published, refetch_s_min=0.0),
+            user_keys=signing_keys.verifying,
             rights=AccountRights(database),
             service_keys=settings.service_keys,
         ),

@@ -20,7 +20,7 @@ from chassis.database import Connection, Database
 from chassis.lifecycle import Loop, keep_trying
 from chassis.operations import operator_acted
 from chassis.problems import Unavailable
-from chassis.tokens import Caller, access_claims
+from chassis.tokens import Caller, UserKeys, access_claims
 from users import store_keys
 from users.messages import NextKey, PublicKey, PublicKeys
 from users.session import Session
@@ -53,6 +53,8 @@ class SigningKeys:
         self._rotation_s = rotation_s
         self._publish_ahead_s = publish_ahead_s
         self._keys: Sequence[tuple[KeptKey, ECKey]] = ()
+        self.verifying = UserKeys(self._published, refetch_s_min=0.0)
+        """What the tokens of requests to users itself are checked with."""
         self._loop = Loop("signing keys", self._turn, rest_s=RELOAD_S)
 
     async def start(self) -> None:
@@ -88,11 +90,6 @@ class SigningKeys:
                 if kept.retires_at is None or kept.retires_at.timestamp() > time.time()
             ]
         )
-
-    async def published(self) -> Mapping[str, Any]:
-        """The JWKS as `chassis.tokens.UserKeys` fetches it; here from memory."""
-        jwks: dict[str, Any] = msgspec.to_builtins(self.public_keys())
-        return jwks
 
     async def rotate(self, operator: Caller) -> NextKey:
         """Publish the next key now; it signs later. While one is waiting to sign already, it is that one."""
@@ -144,6 +141,12 @@ class SigningKeys:
             (kept, known.get(kept.key_id) or ECKey.import_key(msgspec.json.decode(kept.private_jwk)))
             for kept in await self._database.read(store_keys.published)
         ]
+        await self.verifying.refresh()
+
+    async def _published(self) -> Mapping[str, Any]:
+        """The JWKS as `UserKeys` fetches it; here from memory."""
+        jwks: dict[str, Any] = msgspec.to_builtins(self.public_keys())
+        return jwks
 
     def _signing_now(self) -> tuple[KeptKey, ECKey]:
         begun = [entry for entry in self._keys if entry[0].signs_from.timestamp() <= time.time()]
