@@ -39,6 +39,8 @@ class World:
     refunded: str
     out_of_stock: str
     declined: str
+    deleted_account: str
+    """That of a buyer, with a payment method."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def world(
     system: ScratchSystem,
     administrator: Api,
     customer: Api,
+    new_customer: Callable[[], Api],
     new_product: Callable[..., str],
     buy: Callable[..., Answer],
 ) -> World:
@@ -65,6 +68,7 @@ def world(
         refunded=refunded,
         out_of_stock=order(409, quantity=1_000),
         declined=order(402, payment_method="pm_card_chargeDeclined"),
+        deleted_account=_deleted_account(new_customer(), product, buy),
     )
     assert administrator.post(f"/orders/{shipped}/ship").status == 200
     _captured(administrator, cancelled)  # Else its payment would be voided, and nothing be given back.
@@ -75,6 +79,14 @@ def world(
     assert verified.returncode == 0, report
     assert report["in_flight"] == {}
     return made
+
+
+def _deleted_account(buyer: Api, product: str, buy: Callable[..., Answer]) -> str:
+    user_id = str(buyer.get("/users/me").json["id"])
+    assert buyer.post("/payment-methods", {"token": "pm_card_visa", "label": "Mine"}).status == 201
+    assert buy(buyer, {product: 1}).status == 201
+    assert buyer.call("DELETE", "/users/me").status == 204
+    return user_id
 
 
 def _captured(administrator: Api, order_id: str) -> str:
@@ -550,6 +562,42 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
     "a confirmation is not said": (
         {8},
         rows("orders", "DELETE FROM journal WHERE subject = '{confirmed}' AND type = 'order.confirmed'"),
+    ),
+    "a payment method of a deleted account stays": (
+        {16},
+        rows(
+            "payments",
+            f"""
+            INSERT INTO payment_methods (id, user_id, token, brand, last4, is_default, fingerprint)
+            VALUES ('{SECOND}', '{{deleted_account}}', 'pm_card_visa', 'visa', '4242', true, '')
+            """,
+        ),
+    ),
+    "a payment of a deleted account keeps its token": (
+        {16},
+        rows("payments", "UPDATE payments SET method_token = 'pm_card_visa' WHERE user_id = '{deleted_account}'"),
+    ),
+    "notifications never hears of a deletion": (
+        {16},
+        rows(
+            "notifications",
+            """
+            UPDATE recipients SET deleted = false, email = 'ada@example.com' WHERE user_id = '{deleted_account}'
+            """,
+        ),
+    ),
+    "a message to a deleted account keeps its text": (
+        {16},
+        rows("notifications", "UPDATE notifications SET body = 'Hello Ada' WHERE user_id = '{deleted_account}'"),
+    ),
+    "the cart of a deleted account stays": (
+        {16},
+        rows(
+            "orders",
+            """
+            INSERT INTO cart_items (user_id, product_id, quantity) VALUES ('{deleted_account}', '{product}', 1)
+            """,
+        ),
     ),
     "a total is wrong": (
         {4, 6, 9},

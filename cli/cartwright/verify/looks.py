@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from cartwright.verify import charges, ends, given_back, letters, money, record, rights, stock, totals
+from cartwright.verify import charges, ends, erasure, given_back, letters, money, record, rights, stock, totals
 from cartwright.verify.books import Books, open_books
 from cartwright.verify.findings import Findings, Violation
 from cartwright.verify.orders import every_order
@@ -26,6 +26,7 @@ PROMISES: tuple[Promise, ...] = (
     record.PROMISE,
     totals.PROMISE,
     rights.PROMISE,
+    erasure.PROMISE,
 )
 GRACE_S = 60.0
 """What a busy system gets for an effect that follows by an event. A quiet one has nothing under way."""

@@ -18,7 +18,7 @@ RECENT_EVENTS = 2_000
 HEARD_BY = {
     "orders": ("user.registered", "user.updated", "user.deleted"),
     "catalog": ("order.confirmed", "order.cancelled"),
-    "payments": ("order.confirmed", "order.cancelled"),
+    "payments": ("order.confirmed", "order.cancelled", "user.deleted"),
     "notifications": (
         "user.registered",
         "user.updated",
@@ -37,6 +37,16 @@ _UNDER_WAY = (
     ("orders on their way", "orders", "SELECT count(*) FROM orders WHERE status IN ('pending', 'cancelling')"),
     ("payments to be settled", "payments", "SELECT count(*) FROM payments WHERE wanted IS NOT NULL"),
     ("refunds to be given", "payments", "SELECT count(*) FROM refunds WHERE state = 'pending'"),
+    (
+        "tokens to be erased",
+        "payments",
+        """
+        SELECT count(*)
+        FROM deleted_users
+        JOIN payments USING (user_id)
+        WHERE method_token <> '' AND wanted IS NULL AND state NOT IN ('intended', 'authorized')
+        """,
+    ),
     # One that failed before waits for the mail server, and may do so for hours.
     (
         LETTERS,

@@ -17,6 +17,7 @@ from chassis.tokens import ServiceTokens, TokenVerifier
 from payments import consumer, http_internal, http_ledger, http_methods, http_payments
 from payments.authorize_payments import AuthorizePayments
 from payments.choose_method import ChooseMethod
+from payments.erase_users import EraseTokens
 from payments.intervene import Intervene
 from payments.keep_methods import KeepMethods
 from payments.provider_calls import ProviderCalls
@@ -27,11 +28,12 @@ from payments.settle_payments import SettlePayments
 from payments.settle_refunds import SettleRefunds
 from payments.void_payments import VoidPayments
 
-OWNERS = {"order": "orders"}
+OWNERS = {"order": "orders", "user": "users"}
 """The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 SETTLE_REST_S = 0.25
 GATHER_S = 0.1
+ERASE_REST_S = 5.0
 
 
 def build(settings: Settings) -> Litestar:
@@ -88,6 +90,7 @@ def build(settings: Settings) -> Litestar:
             database,
             payments_loop,
             refunds_loop,
+            Loop("erase tokens", EraseTokens(database), rest_s=ERASE_REST_S),
             broker,
             relay,
             listener,

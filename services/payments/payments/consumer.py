@@ -1,27 +1,31 @@
-"""Turns events of orders into what `heed_orders` takes."""
+"""Turns events of orders into what `heed_orders` takes, and deletions of accounts into erasures."""
 
 from collections.abc import Sequence
 
 from chassis import envelope
 from chassis.database import Connection
 from chassis.envelope import Envelope
+from payments.erase_users import erase_methods
 from payments.heed_orders import OrderOutcome, heed_orders
-from payments.messages import OrderEnded
+from payments.messages import OrderEnded, UserDeleted
 
 GROUP = "payments"
-TYPES = ("order.confirmed", "order.cancelled")
+TYPES = ("order.confirmed", "order.cancelled", "user.deleted")
 
 
 async def handle(connection: Connection, events: Sequence[Envelope]) -> None:
-    await heed_orders(
-        connection,
-        [
-            OrderOutcome(
-                order_id=envelope.read(event, OrderEnded).order_id,
-                is_confirmed=event.type == "order.confirmed",
-                correlation_id=event.correlationid,
-                traceparent=event.traceparent,
-            )
-            for event in events
-        ],
-    )
+    outcomes = [
+        OrderOutcome(
+            order_id=envelope.read(event, OrderEnded).order_id,
+            is_confirmed=event.type == "order.confirmed",
+            correlation_id=event.correlationid,
+            traceparent=event.traceparent,
+        )
+        for event in events
+        if event.type != "user.deleted"
+    ]
+    if outcomes:
+        await heed_orders(connection, outcomes)
+    deleted = [envelope.read(event, UserDeleted).user_id for event in events if event.type == "user.deleted"]
+    if deleted:
+        await erase_methods(connection, deleted)

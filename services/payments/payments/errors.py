@@ -1,6 +1,6 @@
 """What the payments service refuses, with stable codes."""
 
-from chassis.problems import Conflict, Invalid, NotFound
+from chassis.problems import Conflict, Invalid, NotFound, Unauthenticated
 
 
 class PaymentNotFound(NotFound):
@@ -46,3 +46,7 @@ class PaymentInUse(Conflict):
 
 class PaymentCaptured(Conflict):
     code, title = "payment_captured", "The money was taken, or is about to be: refund it instead."
+
+
+class AccountDeleted(Unauthenticated):
+    code, title = "account_deleted", "The account has been deleted."

@@ -8,8 +8,8 @@ from uuid_utils.compat import uuid7
 from chassis import idempotency, visible_text
 from chassis.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain
-from payments import store_methods
-from payments.errors import PaymentMethodNotFound, TooManyPaymentMethods, UnknownPaymentMethod
+from payments import store_deletions, store_methods
+from payments.errors import AccountDeleted, PaymentMethodNotFound, TooManyPaymentMethods, UnknownPaymentMethod
 from payments.messages import NewPaymentMethod
 from payments.provider import Card
 from payments.provider_calls import ProviderCalls
@@ -25,7 +25,7 @@ class KeepMethods:
     async def save(self, user_id: UUID, method: NewPaymentMethod, key: str | None) -> Row:
         """The saved method.
 
-        Raises `InvalidName`, `UnknownPaymentMethod`, `TooManyPaymentMethods` and `KeyUsedAgain`.
+        Raises `InvalidName`, `UnknownPaymentMethod`, `TooManyPaymentMethods`, `KeyUsedAgain` and `AccountDeleted`.
         """
         if method.label is not None:
             method = msgspec.structs.replace(method, label=visible_text.name(method.label, member="label"))
@@ -50,6 +50,9 @@ async def _save(
     connection: Connection, method_id: UUID, user_id: UUID, method: NewPaymentMethod, card: Card, key: str | None
 ) -> Row:
     await store_methods.lock_wallet(connection, user_id)
+    # Asked under the lock, which the erasure takes, too.
+    if await store_deletions.is_deleted(connection, user_id):
+        raise AccountDeleted
     fingerprint = idempotency.fingerprint(method)
     asked = await store_methods.find_asked(connection, user_id, method_id, key)
     if asked is None:

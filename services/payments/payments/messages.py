@@ -123,6 +123,12 @@ class OrderEnded(msgspec.Struct, frozen=True):
     order_id: UUID
 
 
+class UserDeleted(msgspec.Struct, frozen=True):
+    """`user.deleted`."""
+
+    user_id: UUID
+
+
 class PaymentChanged(msgspec.Struct, frozen=True, kw_only=True):
     """`payment.authorized`, `payment.declined`, `payment.captured` and `payment.voided`."""
 

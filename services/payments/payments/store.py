@@ -25,15 +25,20 @@ LEASE_S = 15.0
 
 
 async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> set[UUID]:
-    """Write the intents, but for orders that have a payment or a tombstone already; answers the others' orders."""
+    """Write the intents, but for orders that have a payment or a tombstone already; answers the others' orders.
+
+    Of a deleted account no token is written.
+    """
     rows = await connection.fetch(
         """
         INSERT INTO payments (
             id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
             state, correlation_id, traceparent, actor
         )
-        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-               'intended', correlation_id, traceparent, actor
+        SELECT id, order_id, user_id, amount_minor, currency,
+               CASE WHEN EXISTS (SELECT FROM deleted_users WHERE deleted_users.user_id = intent.user_id)
+                    THEN '' ELSE method_token END,
+               method_brand, method_last4, 'intended', correlation_id, traceparent, actor
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[],
             $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]

@@ -1,0 +1,69 @@
+"""The statements about deleted accounts: what is erased of each, and the tombstone that keeps it erased."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chassis.database import Connection
+
+LATE_S = 120.0
+"""So long after a deletion a payment may still be written by a transaction that began before it."""
+
+
+async def add_tombstones(connection: Connection, user_ids: Sequence[UUID]) -> None:
+    await connection.execute(
+        """
+        INSERT INTO deleted_users (user_id)
+        SELECT user_id FROM unnest($1::uuid[]) AS deleted (user_id) ORDER BY user_id
+        ON CONFLICT (user_id) DO NOTHING
+        """,
+        user_ids,
+    )
+
+
+async def remove_methods(connection: Connection, user_ids: Sequence[UUID]) -> None:
+    """Remove all that these users have saved, with labels, tokens and keys; their wallets are locked."""
+    await connection.execute("DELETE FROM payment_methods WHERE user_id = ANY ($1::uuid[])", user_ids)
+
+
+async def is_deleted(connection: Connection, user_id: UUID) -> bool:
+    query = "SELECT EXISTS (SELECT FROM deleted_users WHERE user_id = $1)"
+    return bool(await connection.fetchval(query, user_id))
+
+
+async def erase_tokens(connection: Connection, limit: int) -> int:
+    """Drop the tokens of payments that have their end, of up to `limit` deleted accounts. Answers how many are done."""
+    rows = await connection.fetch(
+        """
+        WITH unfinished AS MATERIALIZED (
+            SELECT user_id, deleted_at
+            FROM deleted_users
+            WHERE erased_at IS NULL
+            ORDER BY user_id
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        ), erased AS (
+            UPDATE payments
+            SET method_token = ''
+            FROM unfinished
+            WHERE payments.user_id = unfinished.user_id
+              AND payments.method_token <> ''
+              AND payments.wanted IS NULL
+              AND payments.state NOT IN ('intended', 'authorized')
+        )
+        UPDATE deleted_users
+        SET erased_at = now()
+        FROM unfinished
+        WHERE deleted_users.user_id = unfinished.user_id
+          AND unfinished.deleted_at < now() - make_interval(secs => $2)
+          AND NOT EXISTS (
+              SELECT
+              FROM payments
+              WHERE payments.user_id = unfinished.user_id
+                AND (payments.wanted IS NOT NULL OR payments.state IN ('intended', 'authorized'))
+          )
+        RETURNING deleted_users.user_id
+        """,
+        limit,
+        LATE_S,
+    )
+    return len(rows)
