@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, fields
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Reference, Schema
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    Reference,
+    Schema,
+)
 from litestar.routes import HTTPRoute
 
 from chassis import access
@@ -34,6 +42,7 @@ _TO_BODY = {
     "415": "The body is of another type.",
     "422": "A value cannot be accepted.",
 }
+_TO_IF_MATCH = {"400": "A header cannot be read.", "412": "It has been changed since it was read."}
 _TO_TOKEN = {"401": "No token, or one that is not accepted.", "403": "The token is of somebody who may not do this."}
 
 
@@ -73,6 +82,7 @@ def _described(operation: Operation, handler: HTTPRouteHandler) -> Operation:
     problems = {
         **(_TO_PARAMETERS if operation.parameters else {}),
         **(_TO_BODY if operation.request_body else {}),
+        **(_TO_IF_MATCH if _takes_if_match(operation) else {}),
         **(_TO_TOKEN if needs_token else {}),
         **_TO_ANY,
     }
@@ -87,3 +97,7 @@ def _described(operation: Operation, handler: HTTPRouteHandler) -> Operation:
     if any(guard is access.operator or isinstance(guard, access.OnlyServices) for guard in guards):
         return InternalOperation(**{part.name: getattr(operation, part.name) for part in fields(operation)})
     return operation
+
+
+def _takes_if_match(operation: Operation) -> bool:
+    return any(isinstance(given, Parameter) and given.name == "if-match" for given in operation.parameters or ())

@@ -86,6 +86,16 @@ def test_a_query_parameter_that_is_unknown_or_given_twice_is_told(customer: Api,
     assert (answer.status, problem_of(answer)) == (422, "invalid")
 
 
+@pytest.mark.parametrize(("tag", "status"), [('"999"', 412), ('W/"1"', 412), ("1", 400)])
+def test_a_version_that_is_not_the_present_one_is_told(customer: Api, tag: str, status: int) -> None:
+    before = customer.get("/users/me")
+    assert before.headers["etag"].startswith('"')
+    body = json.dumps({"name": "Somebody Else"}).encode()
+    answer = customer.call("PATCH", "/users/me", body, {"If-Match": tag, "Content-Type": "application/json"})
+    assert (answer.status, problem_of(answer)) == (status, "precondition_failed" if status == 412 else "malformed")
+    assert customer.get("/users/me").json == before.json
+
+
 def test_a_body_over_64_kib_is_too_large(customer: Api) -> None:
     answer = customer.post("/orders", TOO_LARGE)
     assert (answer.status, problem_of(answer)) == (413, "body_too_large")

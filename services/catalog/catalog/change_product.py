@@ -12,13 +12,16 @@ from catalog.messages import ChangeProduct, Product
 from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
 from chassis import journal, strict_json
 from chassis.database import Connection, Database
+from chassis.entity_tags import ANY, Precondition
 from chassis.money import money
 
 
-async def change_product(database: Database, product_id: UUID, request: ChangeProduct) -> Product:
+async def change_product(
+    database: Database, product_id: UUID, request: ChangeProduct, precondition: Precondition = ANY
+) -> Product:
     """The product as changed, with the next version. What changes nothing makes no version and no event.
 
-    Raises `UnknownProduct`, `UnknownCategory` or `SkuTaken`.
+    Raises `UnknownProduct`, `PreconditionFailed`, `UnknownCategory` or `SkuTaken`.
     """
     if request.price is not UNSET:
         refuse_unacceptable_price(request.price)
@@ -26,11 +29,18 @@ async def change_product(database: Database, product_id: UUID, request: ChangePr
         refuse_unacceptable_attributes(request.attributes)
     request = with_visible_text(request)
 
+    written: Product | None = None
+
     async def work(connection: Connection) -> Product:
+        nonlocal written
         await store_products.lock_product(connection, product_id)
         product = await store_products.read_product(connection, product_id)
         if product is None:
             raise UnknownProduct
+        if written is not None and (product.version, product.updated_at) == (written.version, written.updated_at):
+            # A repeated transaction: the first COMMIT was not answered, and had worked.
+            return product
+        precondition.check(product.version)
         changes = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not UNSET}
         category = await find_category(connection, changes.get("category", product.category))
         if request.price is not UNSET:
@@ -43,6 +53,7 @@ async def change_product(database: Database, product_id: UUID, request: ChangePr
         await journal.append(
             connection, [journal.Event(type="product.updated", subject=str(product_id), data=as_told(changed))]
         )
+        written = changed
         return changed
 
     return await database.run(work)

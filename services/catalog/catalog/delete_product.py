@@ -7,17 +7,21 @@ from catalog.errors import UnknownProduct
 from catalog.messages import ProductDeleted
 from chassis import journal
 from chassis.database import Connection, Database
+from chassis.entity_tags import ANY, Precondition
 
 
-async def delete_product(database: Database, product_id: UUID) -> None:
-    """Deleting once more is no mistake. Raises `UnknownProduct` for one that never was."""
+async def delete_product(database: Database, product_id: UUID, precondition: Precondition = ANY) -> None:
+    """Deleting once more is no mistake. Raises `UnknownProduct` for one that never was, and `PreconditionFailed`."""
 
     async def work(connection: Connection) -> None:
-        version = await store_products.mark_product_deleted(connection, product_id)
-        if version is None:
+        await store_products.lock_product(connection, product_id)
+        product = await store_products.read_product(connection, product_id)
+        if product is None:
             if not await store_products.product_was_deleted(connection, product_id):
                 raise UnknownProduct
             return
+        precondition.check(product.version)
+        version = await store_products.mark_product_deleted(connection, product_id)
         await journal.append(
             connection,
             [journal.Event(type="product.deleted", subject=str(product_id), data=ProductDeleted(product_id, version))],

@@ -25,6 +25,7 @@ from catalog.messages import (
 from catalog.product_search import ProductSearch, Sort, going_on, words_in
 from chassis import access
 from chassis.database import Database
+from chassis.entity_tags import ETAG, IfMatch, Precondition, entity_tag
 from chassis.idempotency import IdempotencyKey
 from chassis.money import Money, is_currency
 from chassis.pages import Cursor, Limit, Page
@@ -91,13 +92,13 @@ async def get_products(
     return await browse.search_products(database, going_on(search, cursor), limit)
 
 
-@get("/products/{product_id:uuid}", guards=[access.public])
-async def get_product(product_id: FromPath[UUID], database: NamedDependency[Database]) -> Product:
-    """One product, with its price and what can still be bought."""
-    return await browse.show_product(database, product_id)
+@get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])
+async def get_product(product_id: FromPath[UUID], database: NamedDependency[Database]) -> Response[Product]:
+    """One product, with its price and what can still be bought. Its version, and so its `ETag`, leaves stock aside."""
+    return _tagged(await browse.show_product(database, product_id))
 
 
-@post("/products", guards=[access.administrator])
+@post("/products", guards=[access.administrator], response_headers=[ETAG])
 async def post_product(
     request: AdministratorRequest,
     data: JSONBody[CreateProduct],
@@ -108,28 +109,32 @@ async def post_product(
     """Add a product with its first stock."""
     product = await create_product(database, data, created_by=request.user.user_id, key=idempotency_key)
     relay.wake()
-    return Response(product, headers={"location": f"/products/{product.id}"})
+    return _tagged(product, location=f"/products/{product.id}")
 
 
-@patch("/products/{product_id:uuid}", guards=[access.administrator])
+@patch("/products/{product_id:uuid}", guards=[access.administrator], response_headers=[ETAG])
 async def patch_product(
     product_id: FromPath[UUID],
     data: JSONBody[ChangeProduct],
     database: NamedDependency[Database],
     relay: NamedDependency[Relay],
-) -> Product:
+    if_match: IfMatch = None,
+) -> Response[Product]:
     """Change what is given, and leave the rest."""
-    product = await change_product(database, product_id, data)
+    product = await change_product(database, product_id, data, Precondition.of(if_match))
     relay.wake()
-    return product
+    return _tagged(product)
 
 
 @delete("/products/{product_id:uuid}", guards=[access.administrator])
 async def remove_product(
-    product_id: FromPath[UUID], database: NamedDependency[Database], relay: NamedDependency[Relay]
+    product_id: FromPath[UUID],
+    database: NamedDependency[Database],
+    relay: NamedDependency[Relay],
+    if_match: IfMatch = None,
 ) -> None:
     """Take a product from sale."""
-    await delete_product(database, product_id)
+    await delete_product(database, product_id, Precondition.of(if_match))
     relay.wake()
 
 
@@ -186,6 +191,10 @@ ROUTES = (
     get_categories,
     post_category,
 )
+
+
+def _tagged(product: Product, **headers: str) -> Response[Product]:
+    return Response(product, headers={"etag": entity_tag(product.version), **headers})
 
 
 def _minor(amount: str | None, currency: str | None) -> int | None:

@@ -157,8 +157,8 @@ async def update_product(connection: Connection, product: Product, category_id: 
     return msgspec.structs.replace(product, version=row["version"], updated_at=row["updated_at"])
 
 
-async def mark_product_deleted(connection: Connection, product_id: UUID) -> int | None:
-    """Take the product from sale; its last version, or None when it was deleted before."""
+async def mark_product_deleted(connection: Connection, product_id: UUID) -> int:
+    """Take a locked product from sale; its last version."""
     version: int | None = await connection.fetchval(
         """
         UPDATE products
@@ -168,6 +168,7 @@ async def mark_product_deleted(connection: Connection, product_id: UUID) -> int 
         """,
         product_id,
     )
+    assert version is not None, "the product is locked, and was there"
     return version
 
 

@@ -17,6 +17,7 @@ from catalog.reservation import Settlement
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
 from chassis.database import Connection, Database
+from chassis.entity_tags import Precondition
 from chassis.money import Money
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,6 +44,8 @@ async def test_every_write_is_done_and_told_once(database: Database) -> None:
     await adjust_stock(losing, product.id, AdjustStock(quantity=-3, reason="broken"), created_by=None, key=None)
     changed = await change_product(losing, product.id, ChangeProduct(name="Better lamp"))
     assert changed.version == 2
+    changed = await change_product(losing, product.id, ChangeProduct(name="Best lamp"), Precondition.of('"2"'))
+    assert changed.version == 3
     orders = [wanted((product.id, 1)), wanted((product.id, 1))]
     await reserve_stock(losing, orders)
     await release_stock(losing, [Settled(orders[0].order_id, Settlement.UNDO)])
@@ -59,6 +62,7 @@ async def test_every_write_is_done_and_told_once(database: Database) -> None:
         "product.created",
         "stock.adjusted",
         "stock.adjusted",
+        "product.updated",
         "product.updated",
         "product.deleted",
     ]

@@ -231,3 +231,47 @@ async def test_the_same_price_written_otherwise_is_no_change(service: Service) -
     for amount in ("10.5", "10.50"):
         body = {"price": {"amount": amount, "currency": "USD"}}
         assert (await service.call("PATCH", path, by="admin", json=body)).json() == product
+
+
+async def test_a_product_that_was_changed_since_it_was_read_is_not_overwritten(service: Service) -> None:
+    created = await service.product(stock=3)
+    path = f"/products/{created['id']}"
+    read = await service.client.get(path)
+    tag = {"if-match": read.headers["etag"]}
+    changed = await service.call("PATCH", path, by="admin", json={"name": "One"}, headers=tag)
+    assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
+    for method, body in (("PATCH", {"name": "Other"}), ("PATCH", {"name": "One"}), ("DELETE", None)):
+        refused = await service.call(method, path, by="admin", json=body, headers=tag)
+        assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed"), refused.text
+        assert refused.json()["version"] == 2
+    assert (await service.client.get(path)).json() == changed.json()
+    for header in ("*", f'"7", {changed.headers["etag"]}'):
+        again = await service.call("PATCH", path, by="admin", json={"name": "One"}, headers={"if-match": header})
+        assert again.status_code == 200, again.text
+    malformed = await service.call("PATCH", path, by="admin", json={"name": "x"}, headers={"if-match": "2"})
+    assert (malformed.status_code, malformed.json()["code"]) == (400, "malformed")
+    gone = await service.call("DELETE", path, by="admin", headers={"if-match": '"2"'})
+    assert gone.status_code == 204
+    never = await service.call("PATCH", path, by="admin", json={"name": "x"}, headers={"if-match": '"2"'})
+    assert never.status_code == 404
+
+
+async def test_of_writers_that_have_read_the_same_version_one_wins_and_stock_moves_no_version(service: Service) -> None:
+    product = await service.product(stock=3)
+    path = f"/products/{product['id']}"
+    order = {"order_id": str(uuid7()), "quantity": 1}
+    assert (await service.call("POST", f"{path}/reserve", by="orders", json=order)).status_code < 300
+    tag = {"if-match": '"1"'}
+    answers = await asyncio.gather(
+        *(service.call("PATCH", path, by="admin", json={"name": f"N{n}"}, headers=tag) for n in range(8))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    [won] = [answer.json() for answer in answers if answer.status_code == 200]
+    assert (await service.client.get(path)).json() == won
+
+
+async def test_the_tag_is_documented_where_it_is_answered_and_taken(service: Service) -> None:
+    operations = (await service.client.get("/openapi.json")).json()["paths"]["/products/{product_id}"]
+    assert "ETag" in operations["get"]["responses"]["200"]["headers"]
+    assert "if-match" in [parameter["name"] for parameter in operations["patch"]["parameters"]]
+    assert "412" in operations["patch"]["responses"]

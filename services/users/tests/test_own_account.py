@@ -152,3 +152,36 @@ async def test_an_account_deleted_while_it_signs_in_keeps_no_session(service: An
     assert (await deletion).status_code == 204
     assert {answer.status_code for answer in await asyncio.gather(*sign_ins)} <= {200, 400}
     assert not await service.rows("SELECT id FROM sessions WHERE account_id = $1", UUID(person.id))
+
+
+async def test_a_profile_that_was_changed_since_it_was_read_is_not_overwritten(service: Any) -> None:
+    person = await service.person(name="Ada")
+    everything = {"order_emails": False, "payment_emails": True}
+    for path, method, bodies in (
+        ("/users/me", "PATCH", [{"name": "Grace"}, {"name": "Joan"}]),
+        ("/users/me/preferences", "PUT", [everything, {"order_emails": True, "payment_emails": True}]),
+    ):
+        token = person.access_token
+        tag = {"if-match": (await service.call("GET", path, token=token)).headers["etag"]}
+        changed = await service.call(method, path, token=token, json=bodies[0], headers=tag)
+        assert changed.status_code == 200, changed.text
+        assert changed.headers["etag"] != tag["if-match"]
+        refused = await service.call(method, path, token=token, json=bodies[1], headers=tag)
+        assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed")
+        malformed = await service.call(method, path, token=token, json=bodies[1], headers={"if-match": "x"})
+        assert (malformed.status_code, malformed.json()["code"]) == (400, "malformed")
+        now = await service.call("GET", path, token=token)
+        assert (now.json(), now.headers["etag"]) == (changed.json(), changed.headers["etag"])
+        assert (await service.call(method, path, token=token, json=bodies[1])).status_code == 200
+
+
+async def test_of_two_tabs_that_have_read_the_same_profile_one_saves(service: Any) -> None:
+    person = await service.person()
+    tag = {"if-match": (await service.call("GET", "/users/me", token=person.access_token)).headers["etag"]}
+    answers = await asyncio.gather(
+        *(
+            service.call("PATCH", "/users/me", token=person.access_token, json={"name": f"Tab {n}"}, headers=tag)
+            for n in range(6)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 5

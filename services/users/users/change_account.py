@@ -11,6 +11,7 @@ import structlog
 
 from chassis import journal, visible_text
 from chassis.database import Connection, Database
+from chassis.entity_tags import ANY, Precondition
 from chassis.journal import Event
 from chassis.problems import Forbidden, Invalid
 from users import events, store_accounts
@@ -21,17 +22,26 @@ from users.messages import ProfileChange
 _log = structlog.get_logger()
 
 
-async def change_profile(database: Database, account_id: UUID, change: ProfileChange) -> Account:
-    """Raises `AccountGone`, `InvalidEmail`, `InvalidName` or `EmailTaken`."""
+async def change_profile(
+    database: Database, account_id: UUID, change: ProfileChange, precondition: Precondition = ANY
+) -> Account:
+    """Raises `AccountGone`, `PreconditionFailed`, `InvalidEmail`, `InvalidName` or `EmailTaken`."""
     email = None if change.email is msgspec.UNSET else normalised_email(change.email)
     name = None if change.name is msgspec.UNSET else visible_text.name(change.name)
+    written: Account | None = None
 
     async def work(connection: Connection) -> Account:
+        nonlocal written
         account = await store_accounts.lock(connection, account_id)
         if account is None:
             raise AccountGone
+        if account == written:
+            # A repeated transaction: the first COMMIT was not answered, and had worked.
+            return account
+        precondition.check(account.version)
         changed = msgspec.structs.replace(account, email=email or account.email, name=name or account.name)
-        return await _keep(connection, account, changed)
+        written = await _keep(connection, account, changed)
+        return written
 
     try:
         return await database.run(work)
@@ -53,14 +63,22 @@ async def replace_address(database: Database, account_id: UUID, former: str, ema
         raise EmailTaken from None
 
 
-async def set_preferences(database: Database, account_id: UUID, preferences: Preferences) -> Account:
-    """Raises `AccountGone`."""
+async def set_preferences(
+    database: Database, account_id: UUID, preferences: Preferences, precondition: Precondition = ANY
+) -> Account:
+    """Raises `AccountGone` or `PreconditionFailed`."""
+    written: Account | None = None
 
     async def work(connection: Connection) -> Account:
+        nonlocal written
         account = await store_accounts.lock(connection, account_id)
         if account is None:
             raise AccountGone
-        return await _keep(connection, account, msgspec.structs.replace(account, preferences=preferences))
+        if account == written:
+            return account
+        precondition.check(account.version)
+        written = await _keep(connection, account, msgspec.structs.replace(account, preferences=preferences))
+        return written
 
     return await database.run(work)
 

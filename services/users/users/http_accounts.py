@@ -12,10 +12,11 @@ from chassis.access import administrator, public, services, signed_in
 from chassis.application import INTERNAL_BODY_BYTES_MAX
 from chassis.client_source import source_of
 from chassis.database import Database
+from chassis.entity_tags import ETAG, IfMatch, Precondition, entity_tag
 from chassis.idempotency import IdempotencyKey, accepted_key
 from chassis.pages import Cursor, Limit, Page
 from chassis.relay import Relay
-from users.account import Preferences
+from users.account import Account, Preferences
 from users.change_account import change_profile, set_preferences, set_roles
 from users.delete_account import delete_account
 from users.messages import (
@@ -51,21 +52,22 @@ async def register_account(
     return Response(registered, headers={"location": f"/users/{registered.id}"})
 
 
-@get("/users/me", guards=[signed_in], summary="Read the own profile")
-async def read_own_profile(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Profile:
-    return profile_of(await read_own(database, request.user.user_id))
+@get("/users/me", guards=[signed_in], summary="Read the own profile", response_headers=[ETAG])
+async def read_own_profile(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Response[Profile]:
+    return _tagged_profile(await read_own(database, request.user.user_id))
 
 
-@patch("/users/me", guards=[signed_in], summary="Change the own name or e-mail address")
+@patch("/users/me", guards=[signed_in], summary="Change the own name or e-mail address", response_headers=[ETAG])
 async def change_own_profile(
     request: Request[Any, Any, Any],
     data: JSONBody[ProfileChange],
     database: NamedDependency[Database],
     relay: NamedDependency[Relay],
-) -> Profile:
-    account = await change_profile(database, request.user.user_id, data)
+    if_match: IfMatch = None,
+) -> Response[Profile]:
+    account = await change_profile(database, request.user.user_id, data, Precondition.of(if_match))
     relay.wake()
-    return profile_of(account)
+    return _tagged_profile(account)
 
 
 @delete("/users/me", guards=[signed_in], summary="Delete the own account")
@@ -76,22 +78,25 @@ async def delete_own_account(
     relay.wake()
 
 
-@get("/users/me/preferences", guards=[signed_in], summary="Read which mails one gets")
-async def read_own_preferences(request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Preferences:
-    return (await read_own(database, request.user.user_id)).preferences
+@get("/users/me/preferences", guards=[signed_in], summary="Read which mails one gets", response_headers=[ETAG])
+async def read_own_preferences(
+    request: Request[Any, Any, Any], database: NamedDependency[Database]
+) -> Response[Preferences]:
+    return _tagged_preferences(await read_own(database, request.user.user_id))
 
 
-@put("/users/me/preferences", guards=[signed_in], summary="Set which mails one gets")
+@put("/users/me/preferences", guards=[signed_in], summary="Set which mails one gets", response_headers=[ETAG])
 async def set_own_preferences(
     request: Request[Any, Any, Any],
     data: JSONBody[NewPreferences],
     database: NamedDependency[Database],
     relay: NamedDependency[Relay],
-) -> Preferences:
+    if_match: IfMatch = None,
+) -> Response[Preferences]:
     preferences = Preferences(order_emails=data.order_emails, payment_emails=data.payment_emails)
-    account = await set_preferences(database, request.user.user_id, preferences)
+    account = await set_preferences(database, request.user.user_id, preferences, Precondition.of(if_match))
     relay.wake()
-    return account.preferences
+    return _tagged_preferences(account)
 
 
 @get("/users", guards=[administrator], summary="List accounts, the newest first")
@@ -141,3 +146,11 @@ ROUTES: list[HTTPRouteHandler] = [
     set_account_roles,
     look_up_users,
 ]
+
+
+def _tagged_profile(account: Account) -> Response[Profile]:
+    return Response(profile_of(account), headers={"etag": entity_tag(account.version)})
+
+
+def _tagged_preferences(account: Account) -> Response[Preferences]:
+    return Response(account.preferences, headers={"etag": entity_tag(account.version)})
