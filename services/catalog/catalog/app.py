@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.di import Provide
 
 from catalog import consumer, http_products, http_reservations
+from catalog.keep_search_documents import SearchDocuments
 from catalog.load_demo_shop import DemoShop
 from catalog.reservation_desk import ReservationDesk
 from catalog.settings import Settings
@@ -39,6 +40,7 @@ def build(settings: Settings) -> Litestar:
     )
     relay = Relay("catalog", database, broker)
     desk = ReservationDesk(database)
+    search_documents = SearchDocuments(database)
     listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)
 
     return application(
@@ -54,6 +56,7 @@ def build(settings: Settings) -> Litestar:
             users,
             revocations,
             database,
+            search_documents,
             DemoShop(database, settings.demo_shop),
             desk,
             broker,
@@ -71,6 +74,7 @@ def build(settings: Settings) -> Litestar:
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "relay": Provide(lambda: relay, sync_to_thread=False),
+            "search_documents": Provide(lambda: search_documents, sync_to_thread=False),
             "desk": Provide(lambda: desk, sync_to_thread=False),
         },
     )

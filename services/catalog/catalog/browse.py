@@ -8,30 +8,37 @@ from catalog import store_products, store_search, store_stock
 from catalog.errors import UnknownProduct
 from catalog.messages import Category, Product, ProductNow, StockAdjustment
 from catalog.product_search import ProductSearch, cursor_at
-from catalog.store_search import Found
+from catalog.store_search import Found, SearchQuery
 from chassis.database import Connection, Database
 from chassis.pages import Page, cursor_of, key_of
 
 
-async def search_products(database: Database, search: ProductSearch, limit: int) -> Page[Product]:
+async def search_products(
+    database: Database, search: ProductSearch, limit: int, *, in_documents: bool
+) -> Page[Product]:
     """The products that `search` finds; where its words find nothing at all, those that are meant by them.
 
     One more than `limit` is read, to know whether there is a next page.
     """
 
-    async def query(connection: Connection) -> tuple[ProductSearch, Found]:
+    async def find(connection: Connection, search: ProductSearch, query: SearchQuery | None) -> Found:
+        return await store_search.search_products(connection, search, limit + 1, query, in_documents=in_documents)
+
+    async def work(connection: Connection) -> tuple[ProductSearch, Found]:
+        if search.query is None:
+            return search, await find(connection, search, None)
         if search.strange is None:
-            found = await store_search.search_products(connection, search, limit + 1)
-            if found or search.query is None or search.after is not None:
+            said = await store_search.read_query(connection, search, in_documents=in_documents)
+            found = await find(connection, search, said)
+            if found or search.after is not None:
                 return search, found
-        assert search.query is not None, "nothing is meant without words"
         strange, meaning = await store_search.read_meaning(connection, search.query, search.strange)
         by_meaning = replace(search, strange=strange)
         if meaning is None:
             return by_meaning, []
-        return by_meaning, await store_search.search_products(connection, by_meaning, limit + 1, meaning=meaning)
+        return by_meaning, await find(connection, by_meaning, SearchQuery(found=meaning, said=meaning))
 
-    searched, found = await database.read(query)
+    searched, found = await database.read(work)
     next_cursor = cursor_at(searched, found[limit - 1][1]) if len(found) > limit else None
     return Page([product for product, _ in found[:limit]], next_cursor)
 

@@ -13,6 +13,7 @@ from catalog.change_product import change_product
 from catalog.create_category import create_category
 from catalog.create_product import create_product
 from catalog.delete_product import delete_product
+from catalog.keep_search_documents import SearchDocuments
 from catalog.messages import (
     AdjustStock,
     Category,
@@ -34,18 +35,21 @@ from chassis.relay import Relay
 from chassis.tokens import Caller
 
 AdministratorRequest = Request[Caller, Any, Any]
+QUERY_CHARACTERS_MAX = 800
+"""A name of 200 characters takes so many when it is typed with its marks apart (NFD)."""
+CATEGORY_CHARACTERS_MAX = 320
 Query = Annotated[
     str | None,
     QueryParameter(
         name="q",
-        max_length=200,
+        max_length=QUERY_CHARACTERS_MAX,
         description=(
             'Words, as in a web search: `"a phrase"`, `-without`, `or`. Where they find nothing, words that no product '
             "has are taken for misspelt or half-typed."
         ),
     ),
 ]
-CategoryFilter = Annotated[str | None, QueryParameter(name="category", max_length=80)]
+CategoryFilter = Annotated[str | None, QueryParameter(name="category", max_length=CATEGORY_CHARACTERS_MAX)]
 PriceMin = Annotated[
     str | None, QueryParameter(name="price_min", max_length=20, description="An amount of `currency`, as text.")
 ]
@@ -61,6 +65,7 @@ CurrencyFilter = Annotated[
 @get("/products", guards=[access.public])
 async def get_products(
     database: NamedDependency[Database],
+    search_documents: NamedDependency[SearchDocuments],
     q: Query = None,
     category: CategoryFilter = None,
     price_min: PriceMin = None,
@@ -82,6 +87,7 @@ async def get_products(
         currency = "USD"
     search = ProductSearch(
         query=query,
+        whole=q,
         category=category,
         currency=currency,
         price_minor_min=_minor(price_min, currency),
@@ -89,7 +95,9 @@ async def get_products(
         in_stock=in_stock,
         sort=order,
     )
-    return await browse.search_products(database, going_on(search, cursor), limit)
+    return await browse.search_products(
+        database, going_on(search, cursor), limit, in_documents=search_documents.are_complete
+    )
 
 
 @get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])

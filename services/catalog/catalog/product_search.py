@@ -1,6 +1,7 @@
 """What a client looks for among the products, in which order, and after which one it goes on."""
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +28,7 @@ PARTS_MAX = 12
 """So many words, or parts of words, are looked for: each costs a look at every product that has it."""
 _PART = re.compile(r"[^\W_]+")
 _JOINT = re.compile(r"(?<=[^\W_])(?:[^\w\s\"]|_)+(?=[^\W_])")
+_OPERATOR = re.compile(r'"|(?<!\S)-\S|(?<!\S)or(?!\S)', re.IGNORECASE)
 _JOINED_AND_UNWANTED = re.compile(r"(?<!\S)-((?:[^\W_]+(?:[^\w\s\"]|_)+)+[^\W_]+)")
 
 # The id makes places unique. What precedes the place names the search: see `_name_of`.
@@ -45,6 +47,8 @@ class ProductSearch:
     """Filters that are None do not filter. Prices are in minor units of `currency`."""
 
     query: str | None = None
+    whole: str | None = None
+    """What was typed, of which `query` is so much as words are looked for."""
     strange: tuple[str, ...] | None = None
     """Those words of `query` that stand for similar ones; None while all words mean what they say."""
     category: str | None = None
@@ -55,11 +59,16 @@ class ProductSearch:
     sort: Sort
     after: tuple[Any, ...] | None = None
 
+    @property
+    def is_of_words_alone(self) -> bool:
+        """Whether the query has nothing in it that asks for a phrase, for one of several words, or for none of them."""
+        return self.query is not None and _OPERATOR.search(self.query) is None
+
 
 def words_in(query: str | None) -> str | None:
     """What is looked for, or None for everything. More minuses than anybody means are taken for blanks, and what comes
     after the words that are looked for is left out."""
-    words = query or ""
+    words = unicodedata.normalize("NFC", query or "")
     parts = list(_PART.finditer(words))
     if len(parts) > PARTS_MAX:
         words = words[: parts[PARTS_MAX - 1].end()]

@@ -24,6 +24,19 @@ FROM_PRODUCTS = """
 """
 
 
+def found_category(name: str) -> str:
+    """The category that `name`, a parameter, names: in capital letters or small, and in any form of Unicode.
+
+    Of two that were made before such names were held for the same, the one that has exactly this name.
+    """
+    return f"""
+        FROM categories
+        WHERE key = folded({name}) OR lower(name) = lower({name})
+        ORDER BY name = {name} DESC, key IS NULL
+        LIMIT 1
+    """
+
+
 async def has_products(connection: Connection) -> bool:
     """Whether there ever was a product: deleted ones count."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM products)"))
@@ -182,11 +195,7 @@ async def product_was_deleted(connection: Connection, product_id: UUID) -> bool:
 
 
 async def find_category(connection: Connection, name: str) -> Category | None:
-    """The category of that name, in capital letters or small."""
-    row = await connection.fetchrow(
-        "SELECT id, name, created_at FROM categories WHERE lower(name) = lower($1)",
-        name,
-    )
+    row = await connection.fetchrow(f"SELECT id, name, created_at {found_category('$1::text')}", name)
     return None if row is None else Category(*row)
 
 

@@ -1,18 +1,30 @@
 """The statements that find products: by the words as they were said, or by what was meant by words that nobody has.
 
-Why it is two searches, one after the other: docs/decisions/0015.
+Why it is two searches, one after the other: docs/decisions/0015. What a document holds: docs/decisions/0027.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
 
 from catalog.messages import Product
 from catalog.product_search import ProductSearch, Sort, taken_apart
-from catalog.store_products import FROM_PRODUCTS, PRODUCT, product_of
+from catalog.store_products import FROM_PRODUCTS, PRODUCT, found_category, product_of
 from chassis.database import Connection
 
 Found: TypeAlias = list[tuple[Product, tuple[Any, ...]]]
 """Products, each with its place in the order."""
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Each the text of a `tsquery`: what finds a product, what its rank goes by, and what puts it first."""
+
+    found: str
+    said: str
+    name: str = ""
+
 
 SIMILARITY_MIN = 0.5
 """The share of a misspelt word's trigrams that a word has to have, to count as meant."""
@@ -30,8 +42,55 @@ _IS_LIKE_A_SKU = "$1 ~ '^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+){0,4}[._-]*$'"
 # SKUs are no English: of "HEADPHONES-ANC" that dictionary would make "headphon", and find nothing.
 _AS_SAID = f"""
     websearch_to_tsquery('english', $1::text) ||
-    CASE WHEN {_IS_LIKE_A_SKU} THEN phraseto_tsquery('simple', $1) ELSE '' END
+    CASE
+        WHEN {_IS_LIKE_A_SKU} AND phraseto_tsquery('simple', $1) <> websearch_to_tsquery('english', $1)
+        THEN phraseto_tsquery('simple', $1)
+        ELSE ''
+    END
 """
+
+PIECES_MAX = 32
+"""So many words and signs of a query are looked for among names, and of a run without blanks so many letters."""
+RUN_LETTERS_MAX = 64
+TAIL_LETTERS_MIN = 3
+"""So many characters are taken for the tail of a SKU."""
+
+# The query as it was said, and names: each word as a word of the language or as one of a name, in either spelling.
+# Words that the language leaves out are asked for only where there is no other. `$2` is the query as a whole, which may
+# be a name. `$3` is whether it consists of words alone; if not, its operators say what is wanted.
+_AS_SAID_OR_NAMED = f"""
+    WITH letters AS (
+        SELECT pieces_of(plain_letters(searchable($1))) AS plain, pieces_of(paired_letters(searchable($1))) AS paired
+    ), words AS (
+        SELECT plainto_tsquery('english', spelling.plain) AS said, (
+            SELECT string_agg('(' || named.query || ')', ' | ')
+            FROM unnest(ARRAY[spelling.plain, nullif(spelling.paired, spelling.plain)]) AS piece
+            CROSS JOIN LATERAL (
+                SELECT string_agg(quoted_lexeme(lexeme), ' & ') AS query
+                FROM unnest(lexemes_of(left(piece, {RUN_LETTERS_MAX}))) AS lexeme
+            ) AS named
+        )::tsquery AS named
+        FROM letters
+        CROSS JOIN LATERAL unnest(letters.plain[1:{PIECES_MAX}], letters.paired[1:{PIECES_MAX}])
+            AS spelling (plain, paired)
+    ), together AS (
+        SELECT coalesce(
+            string_agg('(' || (said || named)::text || ')', ' & ') FILTER (WHERE numnode(said) > 0),
+            string_agg('(' || named::text || ')', ' & ')
+        )::tsquery AS query
+        FROM words
+    )
+    SELECT ({_AS_SAID})::text AS said, quoted_lexeme(lexeme_of_whole($2)) AS name, (
+        ({_AS_SAID}) ||
+        quoted_lexeme(lexeme_of_whole($2))::tsquery ||
+        CASE WHEN $3 THEN coalesce(together.query, '') ELSE '' END ||
+        CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail($1)) > {TAIL_LETTERS_MIN}
+            THEN (quoted_lexeme(lexeme_of_tail($1)) || ':*')::tsquery
+            ELSE ''
+        END
+    )::text AS found
+    FROM together
+"""  # noqa: S608 - What stands in the braces are the constants above.
 
 # What is put together to a query here are words out of `words_of`, which have letters and digits alone, and a SKU in
 # quotes, so nobody's input is ever read as the language of `to_tsquery`. Everything else that is said, such as that a
@@ -106,7 +165,10 @@ _AS_MEANT = f"""
 """  # noqa: S608 - What stands in the braces are the constants above.
 
 # The column that each order goes by, before the id; with its type.
-_RANK = "ts_rank_cd(products.search, asked.query)::double precision"
+# To rank by all that is looked for takes several times as long, since most of it is there to find the same.
+_RANK = """(
+    ts_rank_cd(asked.document, asked.said) + CASE WHEN asked.document @@ asked.name THEN 1 ELSE 0 END
+)::double precision"""
 _ORDERS: dict[Sort, tuple[dict[str, str], str]] = {
     Sort.RELEVANCE: ({_RANK: "double precision"}, "DESC"),
     Sort.NAME: ({"lower(products.name)": "text"}, "ASC"),
@@ -130,10 +192,20 @@ async def read_meaning(
     return tuple(row["strange"]), row["query"] or None
 
 
+async def read_query(connection: Connection, search: ProductSearch, *, in_documents: bool) -> SearchQuery:
+    """What was said, as queries of PostgreSQL. `in_documents`: names are looked for, too, as documents have them."""
+    if not in_documents:
+        said = await connection.fetchval(f"SELECT ({_AS_SAID})::text", search.query)
+        return SearchQuery(found=said, said=said)
+    row = await connection.fetchrow(_AS_SAID_OR_NAMED, search.query, search.whole, search.is_of_words_alone)
+    assert row is not None, "there is a query at the least"
+    return SearchQuery(**row)
+
+
 async def search_products(
-    connection: Connection, search: ProductSearch, limit: int, *, meaning: str | None = None
+    connection: Connection, search: ProductSearch, limit: int, query: SearchQuery | None, *, in_documents: bool
 ) -> Found:
-    """Up to `limit` products. `meaning` takes the place of the search's query."""
+    """Up to `limit` of the products that `query` finds; None finds all."""
     arguments: list[Any] = []
 
     def given(value: Any) -> str:
@@ -141,10 +213,14 @@ async def search_products(
         return f"${len(arguments)}"
 
     source, conditions = "products", ["products.deleted_at IS NULL"]
-    if search.query is not None:
-        given(meaning or search.query)
-        source += f" CROSS JOIN (SELECT {'$1::text::tsquery' if meaning else _AS_SAID} AS query) AS asked"
-        conditions.append("products.search @@ asked.query")
+    if query is not None:
+        document = "search_documents.document" if in_documents else "products.search"
+        source = (
+            "search_documents JOIN products ON products.id = search_documents.product_id" if in_documents else source
+        )
+        parts = ", ".join(f"{given(part)}::text::tsquery" for part in (query.said, query.name))
+        source += f" CROSS JOIN LATERAL (SELECT {document}, {parts}) AS asked (document, said, name)"
+        conditions.append(f"{document} @@ {given(query.found)}::text::tsquery")
     conditions += _filters(search, given)
     order, direction = _ORDERS[search.sort]
     columns = order | {"products.id": "uuid"}
@@ -177,8 +253,7 @@ def _filters(search: ProductSearch, given: Callable[[Any], str]) -> list[str]:
     """Conditions on products; `given` makes a value an argument of the statement."""
     conditions = []
     if search.category is not None:
-        name = f"lower({given(search.category)})"
-        conditions.append(f"products.category_id = (SELECT id FROM categories WHERE lower(name) = {name})")  # noqa: S608
+        conditions.append(f"products.category_id = (SELECT id {found_category(given(search.category))})")
     if search.currency is not None:
         conditions.append(f"products.currency = {given(search.currency)}")
     if search.price_minor_min is not None:
@@ -189,3 +264,32 @@ def _filters(search: ProductSearch, given: Callable[[Any], str]) -> list[str]:
         left = "available > 0" if search.in_stock else "available = 0"
         conditions.append(f"EXISTS (SELECT FROM stock WHERE stock.product_id = products.id AND {left})")
     return conditions
+
+
+async def add_documents(connection: Connection, after: UUID, limit: int) -> UUID | None:
+    """Add the documents of up to `limit` products that lack one, from after the id `after` on; the last of their ids.
+
+    A product that is changed meanwhile has its document by the trigger, which stays or replaces this one.
+    """
+    last: UUID | None = await connection.fetchval(
+        """
+        WITH missing AS MATERIALIZED (
+            SELECT id, name, sku, search
+            FROM products
+            WHERE id > $1
+              AND NOT EXISTS (SELECT FROM search_documents WHERE search_documents.product_id = products.id)
+            ORDER BY id
+            LIMIT $2
+        ), added AS (
+            INSERT INTO search_documents (product_id, document)
+            SELECT id, search || names_of(name, sku)
+            FROM missing
+            ORDER BY id
+            ON CONFLICT DO NOTHING
+        )
+        SELECT id FROM missing ORDER BY id DESC LIMIT 1
+        """,
+        after,
+        limit,
+    )
+    return last
