@@ -102,15 +102,6 @@ any_service = OnlyServices(frozenset())
 """Each service, those that are yet to come included."""
 
 
-async def confirm_again(connection: Connection) -> None:
-    """For an answer that goes on for long: raise what the same request would be refused with if it were made now.
-
-    Asks nobody outside this process, but in users its database.
-    """
-    verifier: TokenVerifier = connection.app.state.verifier
-    await verifier.confirm(connection.user)
-
-
 def _caller(connection: Connection) -> Caller:
     if connection.scope["auth"] is not None:
         raise connection.scope["auth"]

@@ -192,7 +192,6 @@ def application(
         **options,
     )
     declared = declared_parameters(app)
-    app.state.verifier = verifier
     app.asgi_handler = RequestContext()(app.asgi_handler)
     _assert_guarded(app)
     openapi.describe(app)

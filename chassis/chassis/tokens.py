@@ -175,17 +175,16 @@ class TokenVerifier:
         """
         remembered = self._remembered.get(token)
         if remembered is not None and self._holds(remembered[1]):
-            await self.confirm(remembered[0])
+            await self._confirm(remembered[0])
             return remembered[0]
         caller, key_id = await self._checked(token)
-        await self.confirm(caller)
+        await self._confirm(caller)
         self._remembered[token] = (caller, key_id)
         while len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.popitem(last=False)
         return caller
 
-    async def confirm(self, caller: Caller) -> None:
-        """Raise what `verify` would raise now for the token of `caller`: for answers that go on for long."""
+    async def _confirm(self, caller: Caller) -> None:
         if time.time() >= caller.expires_at:
             raise Unauthenticated("The access token has expired.")
         if caller.user_id is not None:
