@@ -29,7 +29,7 @@ TOKENS_GO = Rule(
                    deleted_users.deleted_at, payments.authorized_at, payments.captured_at, payments.voided_at))
         FROM deleted_users
         JOIN payments ON payments.user_id = deleted_users.user_id
-        WHERE payments.method_token <> ''
+        WHERE payments.has_token
           AND payments.wanted IS NULL
           AND payments.state NOT IN ('intended', 'authorized')
     """,
@@ -44,8 +44,7 @@ MESSAGES_ARE_EMPTY = Rule(
         FROM recipients
         LEFT JOIN notifications ON notifications.user_id = recipients.user_id
         WHERE recipients.deleted
-          AND ((recipients.email, recipients.name) <> ('', '')
-               OR notifications.toaddr <> '' OR notifications.body <> '' OR notifications.event_data IS NOT NULL)
+          AND (recipients.is_known OR notifications.has_address OR notifications.has_content)
         GROUP BY recipients.user_id
     """,
 )

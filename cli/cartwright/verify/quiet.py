@@ -44,7 +44,7 @@ _UNDER_WAY = (
         SELECT count(*)
         FROM deleted_users
         JOIN payments USING (user_id)
-        WHERE method_token <> '' AND wanted IS NULL AND state NOT IN ('intended', 'authorized')
+        WHERE has_token AND wanted IS NULL AND state NOT IN ('intended', 'authorized')
         """,
     ),
     # One that failed before waits for the mail server, and may do so for hours.

@@ -30,7 +30,10 @@ READABLE = {
         "created_at",
         "has_address",
         "amounts",
+        "user_id",
+        "has_content",
     ],
+    "recipients": ["user_id", "deleted", "is_known"],
 }
 
 

@@ -19,6 +19,8 @@ READABLE = {
     "journal_relay": ["name", "transaction_id", "position"],
     "inbox": ["event_id"],
     "dead_letters": ["event_id", "type", "reason", "attempts"],
+    "customers": ["user_id", "deleted"],
+    "cart_items": ["user_id"],
     "orders": [
         "id",
         "user_id",

@@ -31,7 +31,12 @@ READABLE = {
         "attempts",
         "created_at",
         "authorized_at",
+        "captured_at",
+        "voided_at",
+        "has_token",
     ],
+    "deleted_users": ["user_id", "deleted_at"],
+    "payment_methods": ["id", "user_id"],
     "refunds": [
         "id",
         "payment_id",

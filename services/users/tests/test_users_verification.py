@@ -17,6 +17,7 @@ READABLE = {
         "data_md5",
     ],
     "journal_relay": ["name", "transaction_id", "position"],
+    "accounts": ["id", "deleted_at"],
 }
 
 
