@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -27,7 +27,6 @@ from chassis.problems import Invalid, OutcomeUnknown, Unavailable
 from chassis.retry import retried
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
-OwnerConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row: TypeAlias = asyncpg.Record
 ResultT = TypeVar("ResultT")
 
@@ -139,19 +138,19 @@ class Database:
             if self._owner_url:
                 await privileges.grant(connection, urlsplit(self._url).username or "")
 
-    async def run_as_owner(self, work: Callable[[OwnerConnection], Awaitable[ResultT]]) -> ResultT:
+    async def run_as_owner(self, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run `work` once, in one transaction, by the login that may change tables. For rare repairs.
 
         Raises `DatabaseUnavailable`, after which it may be done or not.
         """
         try:
             async with self._owner_connection(COMMAND_S_MAX) as connection, connection.transaction():
-                return await work(connection)
+                return await work(cast("Connection", connection))
         except _NOT_THERE_YET as error:
             raise DatabaseUnavailable from error
 
     @asynccontextmanager
-    async def _owner_connection(self, command_timeout_s: float) -> AsyncIterator[OwnerConnection]:
+    async def _owner_connection(self, command_timeout_s: float) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
         connection = await asyncpg.connect(
             self._owner_url or self._url,
             timeout=CONNECT_S_MAX,

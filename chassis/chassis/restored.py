@@ -9,7 +9,7 @@ goes by it. What was published stays so, what was not is published, in its order
 import msgspec
 import structlog
 
-from chassis.database import Connection, Database, OwnerConnection
+from chassis.database import Connection, Database
 
 _log = structlog.get_logger()
 
@@ -68,13 +68,13 @@ async def go_on_counting(database: Database) -> None:
         )
 
 
-async def _read_counted(connection: "Connection | OwnerConnection") -> _Counted:
+async def _read_counted(connection: Connection) -> _Counted:
     row = await connection.fetchrow(_COUNTED)
     assert row is not None, "the first migration makes a row of journal_relay"
     return _Counted(*row)
 
 
-async def _add_to_numbers(connection: OwnerConnection) -> bool:
+async def _add_to_numbers(connection: Connection) -> bool:
     """Whether it was still to be done: several replicas may start at once."""
     # Nobody says anything meanwhile, nor has said something that is not committed.
     await connection.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")

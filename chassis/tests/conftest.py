@@ -19,7 +19,7 @@ from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
 from chassis import inbox, journal
 from chassis.broker import Broker, broker_for
-from chassis.database import Database, OwnerConnection
+from chassis.database import Connection, Database
 from chassis.rabbit_broker import RabbitBroker
 from chassis.rabbit_link import exchange_and_address
 
@@ -79,7 +79,7 @@ async def database(service_url: str, migrations: Path) -> AsyncIterator[Database
     await opened.stop()
 
 
-async def _empty(connection: OwnerConnection) -> None:
+async def _empty(connection: Connection) -> None:
     await connection.execute(
         """
         TRUNCATE journal, inbox, dead_letters, effect RESTART IDENTITY;

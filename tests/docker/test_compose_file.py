@@ -138,6 +138,7 @@ def test_a_secret_is_given_to_those_who_need_it_and_to_nobody_else():
         "events-url": set(SERVICES_WITH_DATABASE),
         "rabbitmq-login": {"rabbitmq"},
         "administrator-password": {"users"},
+        "key-encryption-keys": {"users"},
         "system": {"tools"},
     }
     assert having == expected

@@ -22,6 +22,7 @@ import payments.settings
 import users.app
 import users.settings
 from cartwright.chaos.proxy import Proxy
+from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import ready_client, until
 from chassis import revocations
@@ -130,6 +131,8 @@ def databases(migrated: MigratedDatabases) -> Iterator[Databases]:
 
 @pytest.fixture
 def shop(databases: Databases, service_keys: Mapping[str, str], service_jwks: str) -> Shop:
+    encryption_key = make_encryption_key()
+
     def build(service: str) -> Litestar:
         common: dict[str, Any] = {
             "database_url": getattr(databases, service),
@@ -140,7 +143,9 @@ def shop(databases: Databases, service_keys: Mapping[str, str], service_jwks: st
         if service == "users":
             argon2 = {"argon2_time_cost": 1, "argon2_memory_kib": 8, "argon2_parallelism": 1}
             admin = {"admin_email": ADMINISTRATOR["email"], "admin_password": ADMINISTRATOR["password"]}
-            return users.app.build(users.settings.Settings(**common, **admin, **argon2))
+            return users.app.build(
+                users.settings.Settings(**common, **admin, **argon2, key_encryption_keys=encryption_key)
+            )
         replicas = ",".join(
             str(client.base_url).rstrip("/") for name, client in shop.clients.items() if name.startswith("users")
         )

@@ -49,6 +49,7 @@ def make_secrets(folder: Path) -> None:
     ]
     _follows(folder / "service-keys.jwks", keys.public_keys(service_keys))
     readers = {service: _make_database_secrets(folder / service, service) for service in SERVICES_WITH_DATABASE}
+    _kept(folder / "users" / "key-encryption-keys", keys.make_encryption_key)
     broker = _kept(folder / "broker-password", _password)
     _follows(folder / "rabbitmq-login.conf", LOGIN_OF_BROKER.format(login=BROKER_LOGIN, password=broker))
     _follows(folder / "events-url", f"amqp://{BROKER_LOGIN}:{broker}@{names.BROKER}/{STREAM}")

@@ -34,6 +34,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     administrator_email: str
     administrator: str
     service_keys: Mapping[str, str]
+    key_encryption_keys: str = ""
+    """What encrypts the private keys that users signs tokens with: the file KEY_ENCRYPTION_KEYS, newest key first."""
 
     def logins(self) -> dict[str, Passwords]:
         """The passwords of each database's logins."""
@@ -65,6 +67,7 @@ def load_or_make(layout: Layout) -> Credentials:
         supervisor=kept.supervisor if kept else _password(),
         administrator_email=kept.administrator_email if kept else ADMINISTRATOR_EMAIL,
         administrator=kept.administrator if kept else _password(),
+        key_encryption_keys=(kept.key_encryption_keys if kept else "") or keys.make_encryption_key(),
         service_keys={name: keys.make_key(name) for name in SERVICES} | dict(kept.service_keys if kept else {}),
     )
     if made != kept:

@@ -3,7 +3,9 @@
 Each service proves who it is with an ES256 key of its own; the public halves go to all as one JWKS.
 """
 
+import base64
 import json
+import secrets
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +23,11 @@ def make_key(key_id: str) -> str:
     """A new private signing key as a JWK in JSON."""
     key = ECKey.generate_key("P-256", {"kid": key_id, "use": "sig", "alg": ALGORITHM})
     return json.dumps(key.as_dict(private=True))
+
+
+def make_encryption_key() -> str:
+    """A new key for KEY_ENCRYPTION_KEYS: its id and 32 bytes in base64, on a line."""
+    return f"{uuid.uuid4()} {base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def public_keys(private_keys: Iterable[str]) -> str:

@@ -129,6 +129,7 @@ def _own_environment(system: System, name: str) -> dict[str, str]:
             return {
                 "ADMIN_EMAIL": system.credentials.administrator_email,
                 "ADMIN_PASSWORD_FILE": str(system.layout.run / "users" / "administrator-password"),
+                "KEY_ENCRYPTION_KEYS_FILE": str(system.layout.run / "users" / "key-encryption-keys"),
             }
         case "catalog":
             return {"DEMO_SHOP": str(demo_shop())}

@@ -224,3 +224,4 @@ def write_what_services_may_know(system: System) -> None:
             write_private(folder / "database-url", system.database_url(service))
             write_private(folder / "database-owner-url", system.owner_url(service))
     write_private(run / "users" / "administrator-password", system.credentials.administrator)
+    write_private(run / "users" / "key-encryption-keys", system.credentials.key_encryption_keys)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
 from chassis import envelope
-from chassis.database import Database, OwnerConnection
+from chassis.database import Connection, Database
 
 
 async def record(database: Database, events: list[Any]) -> None:
@@ -18,7 +18,7 @@ async def record(database: Database, events: list[Any]) -> None:
 
 
 async def tamper(database: Database, *statements: str) -> None:
-    async def work(connection: OwnerConnection) -> None:
+    async def work(connection: Connection) -> None:
         for statement in statements:
             await connection.execute(statement)
 

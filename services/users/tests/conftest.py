@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from cartwright.embedded import keys, scratch
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import ready_client, until
 from users.app import MIGRATIONS, build
@@ -18,6 +19,7 @@ from users.settings import Settings
 
 ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}
 PASSWORD = "correct horse battery"
+ENCRYPTION_KEY = keys.make_encryption_key()
 
 _numbers = itertools.count(1)
 
@@ -95,8 +97,8 @@ class Service:
             async def so_many_wait() -> bool:
                 waiting = await self.rows(
                     """
-                    SELECT pid FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'
+                    SELECT DISTINCT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+                    WHERE datname = current_database() AND NOT granted
                     """
                 )
                 return len(waiting) >= when_waiting
@@ -125,6 +127,8 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
         values: dict[str, Any] = {
             "database_url": database_url,
             "events_url": NO_BROKER,
+            "database_owner_url": scratch.owner_url(database_url),
+            "key_encryption_keys": ENCRYPTION_KEY,
             "service_key": service_keys["users"],
             "service_keys": service_jwks,
             "admin_email": ADMINISTRATOR["email"],
@@ -141,8 +145,9 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Service]:
     async with ready_client(build(settings)) as client:
-        database = await asyncpg.connect(settings.database_url, timeout=5)
-        yield Service(client, database, settings.database_url)
+        owner_url = scratch.owner_url(settings.database_url)
+        database = await asyncpg.connect(owner_url, timeout=5)
+        yield Service(client, database, owner_url)
         await database.close(timeout=5)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.scratch_service import until
 from chassis.problems import Overloaded
 from users import memory
@@ -147,5 +148,11 @@ def resident_bytes() -> int:
 
 
 def test_the_default_is_that_of_owasp() -> None:
-    settings = Settings(database_url="", events_url="", service_key="", service_keys="")
+    settings = Settings(
+        database_url="",
+        events_url="",
+        service_key="",
+        service_keys="",
+        key_encryption_keys=make_encryption_key(),
+    )
     assert (settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism) == (1, 47_104, 1)

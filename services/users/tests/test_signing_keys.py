@@ -13,11 +13,14 @@ from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from uuid_utils.compat import uuid7
 
+from cartwright.embedded import scratch
+from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.scratch import ScratchPostgres
 from chassis.database import Connection, Database
 from chassis.tokens import Caller
 from users import store_keys
 from users.app import MIGRATIONS
+from users.key_encryption import parse_encryption_keys
 from users.session import Session
 from users.signing_keys import SigningKeys
 
@@ -30,7 +33,7 @@ ADMINISTRATOR = Caller(user_id=UUID(int=1), roles=frozenset({"admin"}))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kept_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
     url = postgres.make_database()
-    database = Database(url, migrations=MIGRATIONS)
+    database = Database(scratch.service_url(url), owner_url=url, migrations=MIGRATIONS)
     await database.start()
     yield database
     await database.stop()
@@ -48,9 +51,19 @@ async def database(kept_database: Database) -> Database:
     return kept_database
 
 
-def replica(database: Database, rotation_s: float = 30 * 24 * 3600) -> SigningKeys:
+ENCRYPTION_KEYS = make_encryption_key()
+
+
+def replica(
+    database: Database, rotation_s: float = 30 * 24 * 3600, encryption_keys: str = ENCRYPTION_KEYS
+) -> SigningKeys:
     return SigningKeys(
-        database, issuer="cartwright", token_lifetime_s=LIFETIME_S, rotation_s=rotation_s, publish_ahead_s=AHEAD_S
+        database,
+        parse_encryption_keys(encryption_keys),
+        issuer="cartwright",
+        token_lifetime_s=LIFETIME_S,
+        rotation_s=rotation_s,
+        publish_ahead_s=AHEAD_S,
     )
 
 

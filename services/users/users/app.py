@@ -17,6 +17,7 @@ from users.account_rights import AccountRights
 from users.canonicalise_addresses import CanonicaliseAddresses
 from users.first_administrator import FirstAdministrator
 from users.housekeeping import clear_out
+from users.key_encryption import parse_encryption_keys
 from users.passwords import Passwords
 from users.settings import Settings
 from users.signing_keys import SigningKeys
@@ -46,6 +47,7 @@ def build(settings: Settings) -> Litestar:
     )
     signing_keys = SigningKeys(
         database,
+        parse_encryption_keys(settings.key_encryption_keys),
         issuer=settings.token_issuer,
         token_lifetime_s=settings.access_token_lifetime_s,
         rotation_s=settings.key_rotation_s,

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from chassis.settings import ServiceSettings
+from users.key_encryption import parse_encryption_keys
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
@@ -19,6 +20,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     access_token_lifetime_s: int = 900
     refresh_token_lifetime_s: int = 30 * 24 * 3600
+    key_encryption_keys: str
+    """What encrypts the private signing keys: a line for each key, of its id and 32 bytes in base64. The first one
+    encrypts; with the others rows of theirs are decrypted, and encrypted anew."""
     key_rotation_s: float = 30 * 24 * 3600
     key_publish_ahead_s: float = 600
     """How long a key is published before it signs: longer than anybody keeps a copy of the JWKS."""
@@ -36,5 +40,6 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        parse_encryption_keys(self.key_encryption_keys)
         if bool(self.admin_email) != bool(self.admin_password):
             raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD go together")

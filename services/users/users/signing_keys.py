@@ -2,7 +2,7 @@
 
 A key is published a while before it signs, longer than any copy of the JWKS is kept; and it stays published after its
 successor has begun to sign, until the last token that it signed has expired. All replicas share the keys in the
-database, and each keeps a copy in memory.
+database, where they are encrypted, and each keeps a copy in memory.
 """
 
 import time
@@ -22,6 +22,7 @@ from chassis.operations import operator_acted
 from chassis.problems import Unavailable
 from chassis.tokens import Caller, UserKeys, access_claims
 from users import store_keys
+from users.key_encryption import Encrypted, KeyEncryption
 from users.messages import NextKey, PublicKey, PublicKeys
 from users.session import Session
 from users.store_keys import KeptKey
@@ -41,6 +42,7 @@ class SigningKeys:
     def __init__(
         self,
         database: Database,
+        encryption: KeyEncryption,
         *,
         issuer: str,
         token_lifetime_s: int,
@@ -48,6 +50,7 @@ class SigningKeys:
         publish_ahead_s: float,
     ) -> None:
         self._database = database
+        self._encryption = encryption
         self._issuer = issuer
         self._token_lifetime_s = token_lifetime_s
         self._rotation_s = rotation_s
@@ -58,8 +61,44 @@ class SigningKeys:
         self._loop = Loop("signing keys", self._turn, rest_s=RELOAD_S)
 
     async def start(self) -> None:
-        await keep_trying("signing keys", self.keep_up, on=(Unavailable,))
+        await keep_trying("signing keys", self._begin, on=(Unavailable,))
         await self._loop.start()
+
+    async def _begin(self) -> None:
+        if await self._database.read(store_keys.are_plain):
+            await self._database.run_as_owner(self._encrypt_plain)
+        elif await self._database.read(self._encrypted_by_others):
+            await self._database.run(self._encrypt_anew)
+        await self.keep_up()
+
+    async def _encrypt_plain(self, connection: Connection) -> None:
+        """Encrypt the keys of an earlier version, and have the next key replace them.
+
+        They signed while readers of the database, and of its backups, could read them.
+        """
+        await store_keys.lock(connection)
+        if not await store_keys.are_plain(connection):
+            return  # Another replica was faster.
+        plain = await store_keys.read_plain(connection)
+        for key_id, private_jwk in plain:
+            await store_keys.replace_encryption(
+                connection, key_id, self._encryption.encrypt(key_id, private_jwk.encode())
+            )
+        await store_keys.drop_plain(connection)
+        _log.info("signing keys encrypted", keys=len(plain), encryption_key_id=self._encryption.current)
+        if plain:
+            await self._make(connection, signs_in_s=self._publish_ahead_s)
+
+    async def _encrypt_anew(self, connection: Connection) -> None:
+        """Encrypts with the current key what another one encrypts. Raises `CannotDecrypt`."""
+        await store_keys.lock(connection)
+        for key_id, encrypted in await self._encrypted_by_others(connection):
+            private_jwk = self._encryption.decrypt(key_id, encrypted)
+            await store_keys.replace_encryption(connection, key_id, self._encryption.encrypt(key_id, private_jwk))
+            _log.info("signing key encrypted anew", key_id=key_id, encryption_key_id=self._encryption.current)
+
+    async def _encrypted_by_others(self, connection: Connection) -> list[tuple[str, Encrypted]]:
+        return await store_keys.encrypted_by_others(connection, self._encryption.current)
 
     async def stop(self) -> None:
         await self._loop.stop()
@@ -129,8 +168,8 @@ class SigningKeys:
         """The id of the new key."""
         key_id = str(uuid7())
         key = ECKey.generate_key("P-256", {"kid": key_id, "use": "sig", "alg": "ES256"})
-        private_jwk = msgspec.json.encode(key.as_dict(private=True)).decode()
-        await store_keys.insert(connection, key_id, private_jwk, signs_in_s)
+        private_jwk = msgspec.json.encode(key.as_dict(private=True))
+        await store_keys.insert(connection, key_id, self._encryption.encrypt(key_id, private_jwk), signs_in_s)
         await store_keys.retire_others(connection, key_id, self._token_lifetime_s + CLOCK_DIFFERENCE_S)
         _log.info("signing key made", key_id=key_id, signs_in_s=signs_in_s)
         return key_id
@@ -138,7 +177,7 @@ class SigningKeys:
     async def _reload(self) -> None:
         known = {kept.key_id: key for kept, key in self._keys}
         self._keys = [
-            (kept, known.get(kept.key_id) or ECKey.import_key(msgspec.json.decode(kept.private_jwk)))
+            (kept, known.get(kept.key_id) or self._decrypt(kept))
             for kept in await self._database.read(store_keys.published)
         ]
         await self.verifying.refresh()
@@ -147,6 +186,9 @@ class SigningKeys:
         """The JWKS as `UserKeys` fetches it; here from memory."""
         jwks: dict[str, Any] = msgspec.to_builtins(self.public_keys())
         return jwks
+
+    def _decrypt(self, kept: KeptKey) -> ECKey:
+        return ECKey.import_key(msgspec.json.decode(self._encryption.decrypt(kept.key_id, kept.encrypted)))
 
     def _signing_now(self) -> tuple[KeptKey, ECKey]:
         begun = [entry for entry in self._keys if entry[0].signs_from.timestamp() <= time.time()]

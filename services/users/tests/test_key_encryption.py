@@ -1,0 +1,135 @@
+"""Private signing keys are encrypted at rest, under a key that the database does not hold."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, KeySet
+from uuid_utils.compat import uuid7
+
+from cartwright.embedded import scratch
+from cartwright.embedded.keys import make_encryption_key, make_key
+from chassis.database import Connection, Database
+from users.app import MIGRATIONS
+from users.key_encryption import CannotDecrypt, Encrypted, parse_encryption_keys
+from users.session import Session
+from users.signing_keys import SigningKeys
+
+OLD, NEW = make_encryption_key(), make_encryption_key()
+
+
+def signing_keys(database: Database, encryption_keys: str) -> SigningKeys:
+    return SigningKeys(
+        database,
+        parse_encryption_keys(encryption_keys),
+        issuer="cartwright",
+        token_lifetime_s=900,
+        rotation_s=30 * 24 * 3600,
+        publish_ahead_s=600,
+    )
+
+
+@pytest.fixture
+async def database(database_url: str):
+    opened = Database(database_url, owner_url=scratch.owner_url(database_url), migrations=MIGRATIONS)
+    await opened.start()
+    yield opened
+    await opened.stop()
+
+
+async def begun(database: Database, encryption_keys: str) -> SigningKeys:
+    keys = signing_keys(database, encryption_keys)
+    await keys.start()
+    await keys.stop()
+    return keys
+
+
+def sign(keys: SigningKeys) -> str:
+    return keys.sign(Session(id=uuid7(), account_id=uuid7(), account_version=1, roles=("customer",)))
+
+
+async def whole_table(database: Database) -> str:
+    rows = await database.read(lambda c: c.fetch("SELECT signing_keys::text AS row, ciphertext FROM signing_keys"))
+    return "".join(row["row"] + row["ciphertext"].decode("latin-1") for row in rows)
+
+
+async def test_the_table_holds_nothing_that_signs(database: Database) -> None:
+    keys = await begun(database, NEW)
+    ((_, key),) = keys._keys
+    private = str(key.as_dict(private=True)["d"])
+    assert private not in await whole_table(database)
+
+
+async def test_a_new_encryption_key_takes_over_from_the_old_one_and_tokens_stay_valid(database: Database) -> None:
+    token = sign(await begun(database, OLD))
+    after = await begun(database, f"{NEW}\n{OLD}\n")
+    # The old one is needed no more.
+    alone = await begun(database, NEW)
+    for keys in (after, alone):
+        jwks = KeySet.import_key_set(msgspec.to_builtins(keys.public_keys()))
+        assert jwt.decode(token, jwks, algorithms=["ES256"]).claims["typ"] == "access"
+
+
+async def test_a_start_without_the_key_that_encrypts_fails_and_changes_nothing(database: Database) -> None:
+    await begun(database, OLD)
+    before = await whole_table(database)
+    with pytest.raises(CannotDecrypt, match="KEY_ENCRYPTION_KEYS does not hold"):
+        await begun(database, NEW)
+    assert await whole_table(database) == before
+
+
+async def test_a_ciphertext_that_was_moved_to_another_row_or_changed_is_refused() -> None:
+    encryption = parse_encryption_keys(NEW)
+    encrypted = encryption.encrypt("one", b"private")
+    assert encryption.decrypt("one", encrypted) == b"private"
+    changed = bytes([*encrypted.ciphertext[:-1], encrypted.ciphertext[-1] ^ 1])
+    for key_id, attempt in (
+        ("other", encrypted),
+        ("one", Encrypted(encrypted.encryption_key_id, changed)),
+        ("one", Encrypted(encrypted.encryption_key_id, b"")),
+    ):
+        with pytest.raises(CannotDecrypt):
+            encryption.decrypt(key_id, attempt)
+
+
+async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_replaced(database: Database) -> None:
+    plain = make_key("plain")
+
+    async def as_before(connection: Connection) -> None:
+        await connection.execute("ALTER TABLE signing_keys ADD COLUMN private_jwk text")
+        await connection.execute(
+            """
+            INSERT INTO signing_keys (key_id, private_jwk, published_at, signs_from)
+            VALUES ('plain', $1, now() - interval '1 h', now() - interval '1 h')
+            """,
+            plain,
+        )
+
+    await database.run_as_owner(as_before)
+    keys = await begun(database, NEW)
+    assert str(ECKey.import_key(msgspec.json.decode(plain)).as_dict(private=True)["d"]) not in await whole_table(
+        database
+    )
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await database.read(lambda connection: connection.fetch("SELECT private_jwk FROM signing_keys"))
+    # It signs on until the next one, which is published now, does.
+    assert jws.extract_compact(sign(keys).encode()).headers()["kid"] == "plain"
+    published = [key.kid for key in keys.public_keys().keys]
+    assert (published[0], len(published)) == ("plain", 2)
+
+
+@pytest.mark.parametrize("text", ["", "id", "id c2hvcnQ=", f"{NEW}\n{NEW}", "id !!!"])
+def test_a_file_that_holds_no_keys_is_refused_and_not_told(text: str) -> None:
+    with pytest.raises(ValueError, match="KEY_ENCRYPTION_KEYS") as refused:
+        parse_encryption_keys(text)
+    assert "c2hvcnQ" not in str(refused.value)
+
+
+async def test_a_service_whose_keys_cannot_be_decrypted_says_so_and_is_not_ready(start: Any) -> None:
+    async with start(key_encryption_keys=OLD):
+        pass
+    with pytest.raises(AssertionError, match="ready"):
+        async with start(key_encryption_keys=NEW):
+            pass
