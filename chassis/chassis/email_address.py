@@ -43,12 +43,19 @@ def parse(text: str, *, special_use: bool = False) -> EmailAddress:
     Names that no public mail reaches (RFC 6761: `localhost`, `local`, `test`, `invalid`, `onion`, `arpa`) and hosts of
     one label are refused, unless `special_use`. Names for documentation, such as `example.com`, are accepted.
     """
+    try:
+        return _parse(text)
+    except ValueError:
+        if not special_use:
+            raise
+    # The library refuses these names always, but not below another one.
+    below = _parse(text + _ABOVE)
+    return EmailAddress(below.local, below.domain.removesuffix(_ABOVE), below.domain_ascii.removesuffix(_ABOVE))
+
+
+def _parse(text: str) -> EmailAddress:
     if len(text) > CHARACTERS_MAX:
         raise ValueError(f"An e-mail address has at most {CHARACTERS_MAX} characters.")
-    if special_use:
-        # The library refuses these names always, but not below another one.
-        below = parse(text + _ABOVE)
-        return EmailAddress(below.local, below.domain.removesuffix(_ABOVE), below.domain_ascii.removesuffix(_ABOVE))
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
         local, domain, top = plain.groups()

@@ -102,6 +102,8 @@ def test_a_reserved_domain_is_read_where_it_may_be_of_old(domain: str) -> None:
 def test_where_a_reserved_domain_may_be_others_are_read_as_ever() -> None:
     assert parse("zoë@bücher.de", special_use=True) == parse("zoë@bücher.de")
     assert parse("ada@mail.example", special_use=True) == parse("ada@mail.example")
+    longest = "ada@" + "example." * 30 + "com"
+    assert parse(longest, special_use=True) == parse(longest)
     for text in ("ada", "ada@", "@shop.test", "ada@shop.test\nBcc: eve@example.com", "ada@shop.test."):
         with pytest.raises(ValueError, match=r"\w"):
             parse(text, special_use=True)

@@ -7,44 +7,41 @@ from email.header import Header
 from email.utils import format_datetime, parseaddr, quote
 from uuid import UUID
 
+from chassis import email_address
 from chassis.visible_text import in_one_line
 
-ADDRESS_LENGTH_MAX = 254
 NAME_LENGTH_MAX = 60
-_LOCAL_LENGTH_MAX = 64
-# RFC 5321 Dot-string, and RFC 6531 for letters beyond ASCII. Quoted local parts and address literals are refused:
-# nobody has them, and they are where injections hide.
-_LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
-_DOMAIN = re.compile(r"(?!-)[^\W_]([\w-]{0,61}[^\W_])?(\.[^\W_]([\w-]{0,61}[^\W_])?)*")
 _LINE_END = "\r\n"
 _LINE_LENGTH_MAX = 76
 _PLAIN = re.compile(r"[\x20-\x7e]+")
 _PLAIN_LINES = re.compile(r"(?:[\t\x20-\x7e]{0,900}\n)*[\t\x20-\x7e]{0,900}")
 
 
-def is_deliverable(address: str) -> bool:
-    """Whether `address` has the form of a mailbox that mail can be sent to."""
-    local, at, domain = address.rpartition("@")
-    return bool(
-        at
-        and len(address) <= ADDRESS_LENGTH_MAX
-        and len(local) <= _LOCAL_LENGTH_MAX
-        and _LOCAL.fullmatch(local)
-        and _DOMAIN.fullmatch(domain)
-    )
+def wire_address(address: str) -> str:
+    """The address as mail servers get it: in ASCII, its domain in Punycode, wherever there is such a form.
+
+    Else it takes a server with SMTPUTF8 (RFC 6531). Any domain will do, since accounts of earlier releases may have one
+    that is refused today. Raises `ValueError` for what is no address, and so is not safe on an SMTP command line.
+    """
+    parsed = email_address.parse(address, special_use=True)
+    return parsed.ascii or str(parsed)
 
 
 class Sender:
     """Who the mails are from. Raises `ValueError` for a setting that is no `Name <address>` or address, of one line."""
 
     def __init__(self, mail_from: str) -> None:
-        name, self.address = parseaddr(mail_from)
-        if not is_deliverable(self.address) or len(name) > NAME_LENGTH_MAX or not name.isprintable():
+        name, address = parseaddr(mail_from)
+        try:
+            if len(name) > NAME_LENGTH_MAX or not name.isprintable():
+                raise ValueError("The name is too long, or is no line.")
+            self.address = wire_address(address)
+            self.domain = email_address.parse(address, special_use=True).domain_ascii
+        except ValueError as error:
             raise ValueError(
                 "MAIL_FROM has to be an address, or an address in angle brackets after a name of up to "
-                f"{NAME_LENGTH_MAX} characters."
-            )
-        self.domain = self.address.rpartition("@")[2]
+                f"{NAME_LENGTH_MAX} characters. {error}"
+            ) from None
         display_name = (
             f'"{quote(name)}"'
             if name.isascii()
@@ -55,7 +52,7 @@ class Sender:
     def compose(self, notification_id: UUID, created_at: datetime, toaddr: str, subject: str, body: str) -> bytes:
         """The mail for a notification: the same one however often it is made, so that a repetition can be known.
 
-        `toaddr` has to be deliverable. An address beyond ASCII stands in it as UTF-8 (RFC 6532).
+        `toaddr` is a `wire_address`. One beyond ASCII stands in the mail as UTF-8 (RFC 6532).
         Written out here, since a message object of the standard library takes ten times as long to make one.
         """
         if _PLAIN_LINES.fullmatch(body):

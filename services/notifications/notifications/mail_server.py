@@ -24,7 +24,7 @@ from aiosmtplib import (
 )
 
 from chassis import crash
-from notifications.mail import Sender, is_deliverable
+from notifications.mail import Sender, wire_address
 from notifications.notification import Notification
 from notifications.settings import Settings
 
@@ -113,18 +113,20 @@ class MailServer:
         return None
 
     async def _send(self, client: SMTP, notification: Notification) -> Outcome:
-        if not is_deliverable(notification.toaddr):
+        try:
+            toaddr = wire_address(notification.toaddr)
+        except ValueError:
             return Refused("undeliverable_address")
         assert notification.created_at is not None, "it was read from the table"
         try:
             message = self._sender.compose(
-                notification.id, notification.created_at, notification.toaddr, notification.subject, notification.body
+                notification.id, notification.created_at, toaddr, notification.subject, notification.body
             )
             crash.point("mail", "before call")
-            beyond_ascii = not (notification.toaddr + self._sender.address).isascii()
+            beyond_ascii = not (toaddr + self._sender.address).isascii()
             await client.sendmail(
                 self._sender.address,
-                [notification.toaddr],
+                [toaddr],
                 message,
                 mail_options=["SMTPUTF8", "BODY=8BITMIME"] if beyond_ascii else None,
                 timeout=ANSWER_S_MAX,
@@ -136,6 +138,7 @@ class MailServer:
             # That we may not send is for an operator to mend; the mails wait for it.
             return Delayed(f"smtp_{refusal.code}")
         except SMTPNotSupported:
+            # What stands before the @ is beyond ASCII, and the server has no SMTPUTF8. It will not have it tomorrow.
             return Refused("address_not_supported")
         except SMTPResponseException as refusal:
             return _by_reply(refusal.code, "message_refused")

@@ -6,13 +6,12 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency, journal, visible_text
+from chassis import email_address, idempotency, journal, visible_text
 from chassis.database import Connection, Database
 from chassis.journal import Event
 from chassis.problems import KeyUsedAgain
 from notifications import store_requests
 from notifications.errors import BlankSubject, BodyTooLong, UndeliverableAddress
-from notifications.mail import is_deliverable
 from notifications.messages import BODY_BYTES_MAX, SUBJECT_LENGTH_MAX, EmailRequest, EmailRequested
 
 _log = structlog.get_logger()
@@ -25,14 +24,17 @@ async def request_email(
 
     Raises `UndeliverableAddress`, `BlankSubject`, `BodyTooLong`, `InvalidText` or `KeyUsedAgain`.
     """
-    if not is_deliverable(request.toaddr):
-        raise UndeliverableAddress
+    try:
+        toaddr = str(email_address.parse(request.toaddr))
+    except ValueError as error:
+        raise UndeliverableAddress(str(error)) from None
     if not request.subject.strip():
         raise BlankSubject
     if len(request.body.encode()) > BODY_BYTES_MAX:
         raise BodyTooLong
     request = msgspec.structs.replace(
         request,
+        toaddr=toaddr,
         subject=visible_text.line(request.subject, member="subject", characters_max=SUBJECT_LENGTH_MAX),
         body=visible_text.lines(request.body, member="body", characters_max=BODY_BYTES_MAX),
     )

@@ -62,6 +62,7 @@ class Mailbox:
         self.connections = 0
         self.answer_to_data = "250 Kept"
         self.looks_through_each_for_s = 0.0
+        self.has_smtputf8 = True
 
     async def handle_EHLO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -99,7 +100,7 @@ class Mailbox:
 async def mailbox() -> AsyncIterator[Mailbox]:
     mailbox = Mailbox()
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=True), "127.0.0.1", 0
+        lambda: SMTP(mailbox, hostname="localhost", enable_SMTPUTF8=mailbox.has_smtputf8), "127.0.0.1", 0
     )
     mailbox.port = server.sockets[0].getsockname()[1]
     yield mailbox

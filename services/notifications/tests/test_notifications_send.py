@@ -259,3 +259,19 @@ async def test_letters_beyond_ascii_arrive(sender: SendNotifications, put: Any, 
     (mail,) = mailbox.mails
     assert mail["Subject"] == "Grüße 北京"
     assert mail.get_content().replace("\r\n", "\n") == "5 €\n.\n"
+
+
+async def test_a_server_without_smtputf8_gets_the_domain_in_punycode_and_no_local_part_beyond_ascii(
+    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+) -> None:
+    mailbox.has_smtputf8 = False
+    await put("user@bücher.example", "zoë@bücher.example", "ada@example.com")
+    await sender.turn()
+    assert await states(query) == {
+        "user@bücher.example": ("sent", None),
+        "zoë@bücher.example": ("failed", "address_not_supported"),
+        "ada@example.com": ("sent", None),
+    }
+    assert sorted(mail["To"] for mail in mailbox.mails) == ["ada@example.com", "user@xn--bcher-kva.example"]
+    failed = [event for event in await journal(query) if event["type"] == "notification.failed"]
+    assert [(event["toaddr"], event["code"]) for event in failed] == [("zoë@bücher.example", "address_not_supported")]
