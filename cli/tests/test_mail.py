@@ -75,6 +75,32 @@ async def test_a_message_is_found_by_its_recipient(running_mail: RunningMail) ->
     assert "2 keyboards für Ada" in message["text"]
 
 
+async def test_a_message_to_a_domain_in_punycode_is_found_by_its_name_in_unicode(running_mail: RunningMail) -> None:
+    await running_mail.send("ada@xn--bcher-kva.example", "Hello", "-")
+    for form in ("Ada@BÜCHER.example", "ada@xn--bcher-kva.example"):
+        assert [message["to"] for message in await running_mail.messages(form)] == [["ada@xn--bcher-kva.example"]]
+
+
+@pytest.mark.parametrize("field", ["Subject", "To", "X-Other"])
+async def test_a_header_that_takes_long_to_parse_is_refused(running_mail: RunningMail, field: str) -> None:
+    content = f"{field}: " + "=?utf-8?q?a?=\r\n " * 2_000 + "\r\n\r\ntext\r\n"
+
+    def deliver() -> None:
+        with smtplib.SMTP(LOOPBACK, running_mail.smtp_port, timeout=5) as connection:
+            connection.sendmail("shop@cartwright.example", ["ada@example.com"], content)
+
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        await asyncio.to_thread(deliver)
+    assert refused.value.smtp_code == 554
+    assert await running_mail.messages("ada@example.com") == []
+
+
+async def test_a_message_that_is_larger_than_any_of_the_shop_is_refused(running_mail: RunningMail) -> None:
+    with pytest.raises(smtplib.SMTPResponseException) as refused:
+        await running_mail.send("ada@example.com", "Large", "word " * mail.MESSAGE_BYTES_MAX)
+    assert refused.value.smtp_code == 552
+
+
 async def test_the_page_lists_messages_newest_first_and_trusts_none(running_mail: RunningMail) -> None:
     await running_mail.send("ada@example.com", "<script>alert(1)</script>", "first")
     await running_mail.send("ada@example.com", "second", "second")

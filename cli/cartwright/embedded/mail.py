@@ -17,6 +17,9 @@ from cartwright.embedded.layout import LOOPBACK
 from cartwright.embedded.mailbox import Mailbox
 
 MESSAGES_SHOWN_MAX = 200
+MESSAGE_BYTES_MAX = 256 * 1024
+HEAD_BYTES_MAX = 16 * 1024
+"""To parse a long header takes the square of its length, and the page parses those of all messages that it shows."""
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mail</title>
 <style>body{{font:16px system-ui;margin:2rem}}td,th{{padding:.3rem 1rem;text-align:left}}</style></head>
@@ -45,6 +48,8 @@ class Sink:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         content = envelope.content
         assert isinstance(content, bytes), "aiosmtpd decodes only when told to"
+        if len(content.partition(b"\r\n\r\n")[0]) > HEAD_BYTES_MAX:
+            return f"554 The header fields have more than {HEAD_BYTES_MAX} bytes"
         try:
             self._mailbox.keep(envelope.rcpt_tos, content)
         except OSError as error:
@@ -99,7 +104,11 @@ async def serve(folder: Path, smtp_port: int, http_port: int, host: str = LOOPBA
     mailbox = Mailbox(folder)
     # The name is given because aiosmtpd would otherwise ask the resolver for it, which may take long.
     smtp = await loop.create_server(
-        lambda: PlainAddresses(Sink(mailbox), hostname="localhost", enable_SMTPUTF8=True), host, smtp_port
+        lambda: PlainAddresses(
+            Sink(mailbox), hostname="localhost", data_size_limit=MESSAGE_BYTES_MAX, enable_SMTPUTF8=True
+        ),
+        host,
+        smtp_port,
     )
     runner = web.AppRunner(page(mailbox), access_log=None)
     await runner.setup()

@@ -20,6 +20,8 @@ from email.message import EmailMessage
 from itertools import islice
 from pathlib import Path
 
+from chassis import email_address
+
 MESSAGES_MAX = 10_000
 RECIPIENTS_HEADER = "X-Envelope-To"
 _ID = re.compile(r"([1-9]\d{0,8})-(\d{1,9})", re.ASCII)
@@ -62,7 +64,7 @@ class Mailbox:
         found = (
             summary
             for summary in summaries
-            if recipient is None or recipient.lower() in (address.lower() for address in summary.to)
+            if recipient is None or _comparable(recipient) in map(_comparable, summary.to)
         )
         return list(islice(found, count_max))
 
@@ -153,6 +155,14 @@ class _File:
     def remove(self) -> None:
         os.close(self._file)
         self._path.unlink(missing_ok=True)
+
+
+def _comparable(address: str) -> str:
+    """A domain is the same in Unicode and in Punycode; mails come in the latter."""
+    try:
+        return str(email_address.parse(address.lower(), special_use=True))
+    except ValueError:
+        return address.lower()
 
 
 def _summary_of(message_id: str, arrived: time.struct_time, content: bytes) -> Summary:
