@@ -53,6 +53,18 @@ def parse(text: str, *, special_use: bool = False) -> EmailAddress:
     return EmailAddress(below.local, below.domain.removesuffix(_ABOVE), below.domain_ascii.removesuffix(_ABOVE))
 
 
+def same_mailbox(first: str, second: str) -> bool:
+    """Whether two addresses are forms of one: in another case, or with the domain in another form."""
+    return _mailbox(first) == _mailbox(second)
+
+
+def _mailbox(address: str) -> str:
+    try:
+        return str(parse(address.lower(), special_use=True))
+    except ValueError:
+        return address.lower()
+
+
 def _parse(text: str) -> EmailAddress:
     if len(text) > CHARACTERS_MAX:
         raise ValueError(f"An e-mail address has at most {CHARACTERS_MAX} characters.")

@@ -109,6 +109,13 @@ def test_where_a_reserved_domain_may_be_others_are_read_as_ever() -> None:
             parse(text, special_use=True)
 
 
+def test_two_forms_of_one_mailbox_are_known() -> None:
+    assert email_address.same_mailbox("Zoe@BÜCHER.example", "zoe@xn--bcher-kva.example")
+    assert email_address.same_mailbox("ö@printer.local", "Ö@printer.local")
+    assert not email_address.same_mailbox("zoe@bücher.example", "zoe@bucher.example")
+    assert not email_address.same_mailbox("", "zoe@bucher.example")
+
+
 def test_an_address_has_a_form_for_servers_that_take_ascii_alone() -> None:
     assert parse("user@bücher.example").ascii == "user@xn--bcher-kva.example"
     assert parse("ada@example.com").ascii == "ada@example.com"

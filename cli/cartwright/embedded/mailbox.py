@@ -64,7 +64,7 @@ class Mailbox:
         found = (
             summary
             for summary in summaries
-            if recipient is None or _comparable(recipient) in map(_comparable, summary.to)
+            if recipient is None or any(email_address.same_mailbox(recipient, address) for address in summary.to)
         )
         return list(islice(found, count_max))
 
@@ -155,14 +155,6 @@ class _File:
     def remove(self) -> None:
         os.close(self._file)
         self._path.unlink(missing_ok=True)
-
-
-def _comparable(address: str) -> str:
-    """A domain is the same in Unicode and in Punycode; mails come in the latter."""
-    try:
-        return str(email_address.parse(address.lower(), special_use=True))
-    except ValueError:
-        return address.lower()
 
 
 def _summary_of(message_id: str, arrived: time.struct_time, content: bytes) -> Summary:

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import context, envelope
+from chassis import context, email_address, envelope
 from chassis.database import Connection
 from chassis.envelope import Envelope
 from notifications import letters, store_notifications, store_recipients
@@ -143,7 +143,7 @@ def _moves(told: Sequence[tuple[Recipient, Envelope]], before: Replaced | None) 
     for recipient, event in told:
         if before is not None and recipient.version <= before.version:
             continue
-        if address is not None and address != recipient.email:
+        if address is not None and not email_address.same_mailbox(address, recipient.email):
             yield _Move(
                 user_id=recipient.user_id,
                 version=recipient.version,

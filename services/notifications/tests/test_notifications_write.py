@@ -135,6 +135,16 @@ async def test_a_change_of_address_is_told_to_each_address_before_it(
     assert all("@" not in row["body"] and "Ada" not in row["body"] for row in rows)
 
 
+async def test_another_form_of_the_same_address_is_no_change_of_address(
+    write: Write, make_event: Any, query: Any
+) -> None:
+    ada = str(uuid7())
+    await write(make_event("user.registered", person(ada, email="ada@xn--bcher-kva.example")))
+    await write(make_event("user.updated", person(ada, email="ada@bücher.example", version=2)))
+    assert await query("SELECT toaddr FROM notifications WHERE kind = 'address_changed'") == []
+    assert [row["email"] for row in await query("SELECT email FROM recipients")] == ["ada@bücher.example"]
+
+
 async def test_what_was_sent_to_the_address_of_a_deleted_account_is_forgotten(
     write: Write, make_event: Any, query: Any
 ) -> None:
