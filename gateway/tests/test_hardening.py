@@ -1,5 +1,7 @@
 """What every answer says to browsers and caches, whoever has made it."""
 
+import contextlib
+
 import pytest
 
 
@@ -64,3 +66,24 @@ def test_a_connection_without_a_request_is_closed(start_gateway, quick_limits):
         for connection in (fresh, kept):
             connection.settimeout(10)  # One that has had a request is drained for five seconds first.
             assert connection.recv(1) == b"", "the gateway closes it"
+
+
+def test_connections_without_a_request_end_within_seconds_when_they_take_much_memory(start_gateway, quick_limits):
+    # More than half of it is taken at rest.
+    gateway = start_gateway(limits=quick_limits(idle_s=600, heap_mib=8))
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(gateway.connect()) for _ in range(20)]
+        for connection in connections:
+            connection.settimeout(20)
+            assert connection.recv(1) == b"", "the gateway closes it"
+    assert gateway.is_up()
+
+
+def test_as_many_connections_as_there_may_be_keep_others_out_only_until_they_end(
+    start_gateway, quick_limits, eventually
+):
+    gateway = start_gateway(limits=quick_limits(idle_s=1, connections=20))
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(gateway.connect())
+        eventually(gateway.is_up)

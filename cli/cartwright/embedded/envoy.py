@@ -54,6 +54,10 @@ class Limits:
     keys_s: float = 60
     guesses_per_second: int = 10
     upstream_connections: int = 1024
+    connections: int = 10_000
+    """Of all clients together."""
+    heap_mib: int = 120
+    """From a third of it on, connections without a request end sooner."""
 
 
 @dataclass(frozen=True)
