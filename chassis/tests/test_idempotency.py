@@ -1,5 +1,7 @@
 """Which keys are taken, and when two requests are the same."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -11,6 +13,10 @@ class Purchase(msgspec.Struct):
     product: str
     quantity: int
     labels: dict[str, str] = {}
+
+
+class Described(msgspec.Struct):
+    attributes: dict[str, Any]
 
 
 @pytest.mark.parametrize("key", [None, "1", "a" * KEY_LENGTH_MAX, "with space", "clé"])
@@ -41,3 +47,10 @@ def test_the_same_request_written_otherwise_has_the_same_fingerprint() -> None:
 
 def test_another_request_has_another_fingerprint() -> None:
     assert fingerprint(Purchase("a", 1)) != fingerprint(Purchase("a", 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), ([1], [True]), (None, 0), ("", None), ([], {}), ("1", 1), ({"a": 0}, {})]
+)
+def test_another_json_value_has_another_fingerprint_though_python_holds_it_for_the_same(one: Any, other: Any) -> None:
+    assert fingerprint(Described({"of": one})) != fingerprint(Described({"of": other}))

@@ -40,8 +40,9 @@ _STYLE = (Path(__file__).parent / "static" / "style.css").read_bytes()
 # The address changes with the content, so browsers may keep the file for ever.
 _STYLE_URL = f"/static/style.css?{hashlib.sha256(_STYLE).hexdigest()[:12]}"
 
-Text = Annotated[str, QueryParameter(name="q", max_length=200, description="Words to look for.")]
-Category = Annotated[str, QueryParameter(name="category", max_length=200)]
+# As catalog bounds them.
+Text = Annotated[str, QueryParameter(name="q", max_length=800, description="Words to look for.")]
+Category = Annotated[str, QueryParameter(name="category", max_length=320)]
 Cursor = Annotated[str, QueryParameter(name="cursor", max_length=CURSOR_CHARACTERS_MAX)]
 
 

@@ -166,7 +166,7 @@ async def test_the_style_sheet_may_be_kept_for_ever_since_its_address_changes_wi
 
 
 async def test_an_over_long_search_is_a_problem_and_is_not_passed_on(client: Client, peers: Any) -> None:
-    answer = await client.get("/", params={"q": "x" * 201})
+    answer = await client.get("/", params={"q": "x" * 801})
 
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid"
