@@ -5,7 +5,7 @@ import stat
 
 from cartwright.compose.secrets import make_secrets
 from cartwright.elsewhere import read_elsewhere
-from cartwright.embedded.layout import SERVICES
+from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
 
 
 def contents(folder):
@@ -95,3 +95,17 @@ def test_a_gateway_with_a_certificate_is_known_by_it_inside_and_by_its_name_outs
 
     assert (inside.gateway_url, inside.gateway_certificate) == ("https://gateway:8080", "the certificate")
     assert (outside.gateway_url, outside.gateway_certificate) == ("https://shop.example", None)
+
+
+def test_each_service_has_a_login_of_its_own_to_the_broker(tmp_path):
+    (tmp_path / "events-url").write_text("amqp://cartwright:shared@rabbitmq:5672/cartwright")
+    make_secrets(tmp_path)
+    made = contents(tmp_path)
+    definitions = json.loads(made["rabbitmq-definitions.json"])
+
+    assert {user["name"] for user in definitions["users"]} == {*SERVICES_WITH_DATABASE, "cartwright"}
+    assert {user["name"] for user in definitions["users"] if user["tags"]} == {"cartwright"}
+    for service in SERVICES_WITH_DATABASE:
+        assert made[f"{service}/events-url"].startswith(f"amqp://{service}:{made[f'{service}/broker-password']}@")
+        assert made["broker-password"] not in made[f"{service}/events-url"]
+    assert "events-url" not in made, "the shared login is gone"

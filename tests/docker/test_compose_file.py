@@ -130,13 +130,13 @@ def test_a_secret_is_given_to_those_who_need_it_and_to_nobody_else():
 
     expected = {f"{service}-key": {service} for service in SERVICES}
     expected |= {f"{service}-database-url": {service} for service in SERVICES_WITH_DATABASE}
+    expected |= {f"{service}-events-url": {service} for service in SERVICES_WITH_DATABASE}
     expected |= {f"{service}-database-owner-url": {service} for service in SERVICES_WITH_DATABASE}
     for kind in ("superuser-password", "database-logins"):
         expected |= {f"{service}-{kind}": {f"{service}-database"} for service in SERVICES_WITH_DATABASE}
     expected |= {
         "service-keys": set(SERVICES),
-        "events-url": set(SERVICES_WITH_DATABASE),
-        "rabbitmq-login": {"rabbitmq"},
+        "rabbitmq-definitions": {"rabbitmq"},
         "administrator-password": {"users"},
         "key-encryption-keys": {"users"},
         "system": {"tools"},

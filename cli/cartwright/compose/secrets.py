@@ -16,6 +16,7 @@ from cartwright.compose import names
 from cartwright.compose.gateway import CERTIFICATE_NAME
 from cartwright.elsewhere import Elsewhere
 from cartwright.embedded import keys
+from cartwright.embedded.broker_logins import LOGINS, rabbit_definitions
 from cartwright.embedded.credentials import ADMINISTRATOR_EMAIL
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, STREAM
 from cartwright.embedded.postgres_logins import (
@@ -30,11 +31,6 @@ from cartwright.embedded.postgres_logins import (
 from cartwright.embedded.private_files import make_private_folder, write_private
 
 READABLE_BY_ALL = 0o444
-BROKER_LOGIN = "cartwright"
-LOGIN_OF_BROKER = """\
-default_user = {login}
-default_pass = {password}
-"""
 
 
 def make_secrets(folder: Path) -> None:
@@ -50,9 +46,7 @@ def make_secrets(folder: Path) -> None:
     _follows(folder / "service-keys.jwks", keys.public_keys(service_keys))
     readers = {service: _make_database_secrets(folder / service, service) for service in SERVICES_WITH_DATABASE}
     _kept(folder / "users" / "key-encryption-keys", keys.make_encryption_key)
-    broker = _kept(folder / "broker-password", _password)
-    _follows(folder / "rabbitmq-login.conf", LOGIN_OF_BROKER.format(login=BROKER_LOGIN, password=broker))
-    _follows(folder / "events-url", f"amqp://{BROKER_LOGIN}:{broker}@{names.BROKER}/{STREAM}")
+    _make_broker_secrets(folder)
     certificate = _certificate(folder / "tls")
     system = Elsewhere(
         gateway_url=names.gateway_url(with_tls=certificate is not None),
@@ -89,6 +83,18 @@ def _statements(service: str, passwords: Passwords) -> Iterator[str]:
     # By default every login may connect to every database; here each only to its own.
     yield "REVOKE ALL ON DATABASE postgres FROM PUBLIC"
     yield "REVOKE ALL ON DATABASE template1 FROM PUBLIC"
+
+
+def _make_broker_secrets(folder: Path) -> None:
+    """A login for each service, and one for operators, which no part of the system is given."""
+    operator = _kept(folder / "broker-password", _password)
+    passwords = {service: _kept(folder / service / "broker-password", _password) for service in LOGINS}
+    definitions = rabbit_definitions(STREAM, operator, passwords)
+    _follows(folder / "rabbitmq-definitions.json", msgspec.json.format(msgspec.json.encode(definitions)).decode())
+    for service, password in passwords.items():
+        _follows(folder / service / "events-url", f"amqp://{service}:{password}@{names.BROKER}/{STREAM}")
+    for of_the_shared_login in ("events-url", "rabbitmq-login.conf"):
+        (folder / of_the_shared_login).unlink(missing_ok=True)
 
 
 def _certificate(folder: Path) -> str | None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cartwright.embedded.layout import SERVICES_WITH_DATABASE
-from chassis.rabbit_topology import HISTORY_ARGUMENTS
 
 OPERATOR = "cartwright"
 VHOST = "/"
@@ -25,6 +24,13 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 }
 """The first parts of the types of the events that each service owns (contracts/events)."""
 SAID_BY_ALL = "operator.acted"
+HISTORY_ARGUMENTS = {
+    "x-queue-type": "stream",
+    "x-max-length-bytes": 2 * 1024**3,
+    "x-max-age": "3D",
+    "x-stream-max-segment-size-bytes": 64 * 1024**2,
+}
+"""As `chassis.rabbit_topology` makes it: the command is also used where there is no chassis (a test compares)."""
 LOGINS = SERVICES_WITH_DATABASE
 """A service's login has its name, and so has the group by which it takes events."""
 
