@@ -113,6 +113,8 @@ def world() -> World:
     world.keep(pending, "pending")
     refund = world.call("refund", 201, {"id": "refund", "amount": {"amount": "0.01"}}, key="r", subject="once")
     world.refunds.append(KeptRefund("refund", "r", refund.id, 1))
+    world.bought("of a cart", key="first tab", cart="filling")
+    world.buy(409, {"code": "cart_already_bought"}, key="second tab", cart="filling")
     world.few(2)
     for number in range(2):
         world.bought(f"few {number}", key=f"few {number}", product=FEW)
@@ -172,6 +174,11 @@ def cancellation_forgotten(world: World) -> None:
 
 def refund_missing(world: World) -> None:
     world.refunds.clear()
+
+
+def cart_bought_twice(world: World) -> None:
+    for key in ("a tab", "another tab"):
+        world.bought(f"of {key}", key=key, cart="one filling")
 
 
 def two_orders_of_one_key(world: World) -> None:
@@ -243,6 +250,7 @@ LIES: dict[Callable[[World], None], set[int]] = {
     not_found: {ANSWERED},
     cancellation_forgotten: {ANSWERED},
     refund_missing: {ANSWERED},
+    cart_bought_twice: {CHARGED_ONCE},
     two_orders_of_one_key: {CHARGED_ONCE},
     two_orders_of_one_key_where_one_was_never_told: {CHARGED_ONCE},
     one_call_without_a_key_makes_two_orders: {CHARGED_ONCE},

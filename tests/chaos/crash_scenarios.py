@@ -83,6 +83,8 @@ class Shop:
     scarce: str
     """One of which there is one."""
     cards: Mapping[str, str]
+    cart: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The buyer has one cart, and scenarios are run side by side."""
     confirmed: list[str] = field(default_factory=list)
     """Orders of the buyer that are confirmed and paid, for scenarios that begin there."""
     told: dict[str, Truth] = field(default_factory=dict)
@@ -108,6 +110,18 @@ async def purchase(shop: Shop) -> Truth:
     told = await shop.buy(shop.plenty, 2, "good")
     assert (told.status, told.json.get("status")) == (201, "confirmed"), told
     assert told.json["total"] == {"amount": "39.98", "currency": "USD"}, told
+    return Truth(told.json["id"], "confirmed", refunded="0.00")
+
+
+async def purchase_of_cart(shop: Shop) -> Truth:
+    """And again in another tab: the cart is bought once, whatever dies between the two."""
+    async with shop.cart:
+        await shop.buyer.ask("PUT", f"/cart/items/{shop.plenty}", {"quantity": 2})
+        body = {"from_cart": True, "payment_method": shop.cards["good"]}
+        told, again = [await shop.buyer.post("/orders", body) for _ in range(2)]
+    assert (told.status, told.json.get("status")) == (201, "confirmed"), told
+    assert told.json["total"] == {"amount": "39.98", "currency": "USD"}, told
+    assert (again.status, again.json.get("order_id")) == (409, told.json["id"]), again
     return Truth(told.json["id"], "confirmed", refunded="0.00")
 
 
@@ -155,7 +169,15 @@ async def refund(shop: Shop) -> Truth:
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.__name__: scenario
     # Those with the longest way first: they take longest.
-    for scenario in (cancel_while_pending, purchase, declined_card, cancel_when_confirmed, short_stock, refund)
+    for scenario in (
+        cancel_while_pending,
+        purchase,
+        purchase_of_cart,
+        declined_card,
+        cancel_when_confirmed,
+        short_stock,
+        refund,
+    )
 }
 FROM_CONFIRMED = frozenset({cancel_when_confirmed, refund})
 """Those that begin with an order that is confirmed and paid."""

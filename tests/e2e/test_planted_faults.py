@@ -288,6 +288,30 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
             """,
         ),
     ),
+    "a cart whose unique constraint is gone is bought by two orders": (
+        {2},
+        rows(
+            "orders",
+            """
+            ALTER TABLE cart_purchases DROP CONSTRAINT one_order_per_cart;
+            INSERT INTO cart_purchases (order_id, user_id, cart_version)
+            SELECT id, user_id, 1 FROM orders WHERE id IN ('{confirmed}', '{shipped}')
+            """,
+        ),
+    ),
+    "the lines of a cart stay there when it is bought": (
+        {2},
+        rows(
+            "orders",
+            """
+            INSERT INTO cart_items (user_id, product_id, quantity)
+            SELECT user_id, '{product}', 1 FROM orders WHERE id = '{confirmed}';
+            INSERT INTO cart_purchases (order_id, user_id, cart_version)
+            SELECT orders.id, user_id, carts.version FROM orders JOIN carts USING (user_id)
+            WHERE orders.id = '{confirmed}'
+            """,
+        ),
+    ),
     "a second payment is captured for one order": (
         {2, 4},
         all_of(

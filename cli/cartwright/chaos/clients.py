@@ -61,6 +61,7 @@ class Line:
         key: str | None = None,
         meant: list[tuple[str, int]] | None = None,
         subject: str | None = None,
+        cart: str | None = None,
         prefer: str | None = None,
         timeout_s: float = CALL_S_MAX,
     ) -> Call:
@@ -87,6 +88,7 @@ class Line:
             body=NOTHING if content is None else msgspec.Raw(content),
             meant=meant,
             subject=subject,
+            cart=cart,
             status=status,
             answer=_one_line(answer),
             trouble=trouble,

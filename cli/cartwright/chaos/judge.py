@@ -19,7 +19,7 @@ from cartwright.verify.findings import Findings
 ANSWERED, CHARGED_ONCE, SOLD_OUT, REFUSED = 1, 2, 10, 11
 SAYS = {
     ANSWERED: "every order answered 2xx exists, and reads as it was answered",
-    CHARGED_ONCE: "one order per key, one live payment per order",
+    CHARGED_ONCE: "one order per key and per cart, one live payment per order",
     SOLD_OUT: "K units and N > K buyers: K sold, N - K told out of stock",
     REFUSED: "what was answered with a definite 4xx left no effect",
 }
@@ -63,6 +63,8 @@ class _Purchase:
     was_lost: bool = False
     product: str | None = None
     """The one product of which one unit was meant, where that was all."""
+    cart: str | None = None
+    """Which filling of the buyer's cart it was to buy."""
     kept: list[KeptOrder] = field(default_factory=list)
 
 
@@ -115,6 +117,7 @@ class Judge:
         identity = (call.who, call.key or call.id)
         purchase = self._purchases.setdefault(identity, _Purchase(call.who, call.key))
         self._by_call[call.id] = purchase
+        purchase.cart = call.cart
         if call.meant is not None and len(call.meant) == 1 and call.meant[0][1] == 1:
             purchase.product = call.meant[0][0]
         if call.is_unknown:
@@ -227,6 +230,7 @@ class Judge:
             self._violated(ANSWERED, "a refund that was answered does not exist", id_)
         for purchase in self._purchases.values():
             self._judge_purchase(purchase)
+        self._judge_carts()
         self._judge_few()
         self.findings[ANSWERED].checked_so_many("orders answered", len(self._told))
         self.findings[CHARGED_ONCE].checked_so_many("purchases asked for", len(self._purchases))
@@ -245,6 +249,17 @@ class Judge:
             if purchase.refusals and order.was_confirmed and order.id not in self._cancels_asked:
                 detail = ", ".join(sorted(purchase.refusals))
                 self._violated(REFUSED, "a refused purchase was confirmed", order.id, detail)
+
+    def _judge_carts(self) -> None:
+        """An order that came to nothing gives the cart back, and the next one may buy it."""
+        buyers: defaultdict[str, set[str]] = defaultdict(set)
+        for purchase in self._purchases.values():
+            if purchase.cart is not None:
+                buyers[purchase.cart] |= {order.id for order in purchase.kept if order.was_confirmed}
+        for filling, orders in buyers.items():
+            if len(orders) > 1:
+                self._violated(CHARGED_ONCE, "a cart was bought more than once", filling, " ".join(sorted(orders)))
+        self.findings[CHARGED_ONCE].checked_so_many("carts filled", len(buyers))
 
     def _judge_few(self) -> None:
         buyers: defaultdict[str, list[_Purchase]] = defaultdict(list)

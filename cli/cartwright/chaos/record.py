@@ -30,6 +30,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="c
     meant: list[tuple[str, int]] | None = None
     subject: str | None = None
     """The order or product that it is about, where that is not in the body."""
+    cart: str | None = None
+    """Which filling of the cart it buys, where it is certain what was in it."""
     status: int
     answer: msgspec.Raw = NOTHING
     trouble: str = ""

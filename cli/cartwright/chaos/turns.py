@@ -63,7 +63,8 @@ class Client:
             (12, self.buy_the_hot_product),
             (6, self.buy_and_ask_again),
             (3, self.use_a_key_for_something_else),
-            (4, self.buy_the_cart),
+            (3, self.buy_the_cart),
+            (3, self.buy_the_cart_twice_at_once),
             (3, self.buy_without_waiting),
             (2, self.buy_without_a_key),
             (3, self.be_declined),
@@ -128,19 +129,35 @@ class Client:
         await self.buy([nonsense])
 
     async def buy_the_cart(self) -> None:
-        """Until it is known: a request given up could still take what somebody puts into this cart later."""
+        await self._buy_the_cart(1)
+
+    async def buy_the_cart_twice_at_once(self) -> None:
+        """In two tabs, each with a key of its own."""
+        await self._buy_the_cart(2)
+
+    async def _buy_the_cart(self, times: int) -> None:
+        """Until it is known: a request given up could still take what is put into this cart later."""
         if self._account.cart.locked():
             return
         async with self._account.cart:
-            meant, key = self._some_products(), new_key()
+            meant, filling = self._some_products(), new_key()
             emptied = await self._change_cart("DELETE", "/cart")
             filled = [
                 await self._change_cart("PUT", f"/cart/items/{product}", body={"quantity": quantity})
                 for product, quantity in meant
             ]
             if all(200 <= call.status < 300 for call in [emptied, *filled]):
-                known = meant if time.monotonic() > self._account.cart_is_doubtful_until else None
-                await self._until_known(lambda: self._purchase({"from_cart": True}, known, key))
+                is_known = time.monotonic() > self._account.cart_is_doubtful_until
+                prefer = self._draw.choice((None, "respond-async"))
+                await asyncio.gather(
+                    *(self._buy_filling(meant if is_known else None, filling, prefer) for _ in range(times))
+                )
+
+    async def _buy_filling(self, known: list[tuple[str, int]] | None, filling: str, prefer: str | None) -> Call:
+        key = new_key()
+        return await self._until_known(
+            lambda: self._purchase({"from_cart": True}, known, key, prefer, filling if known is not None else None)
+        )
 
     async def _change_cart(self, method: str, path: str, **more: Any) -> Call:
         async def ask() -> Call:
@@ -171,10 +188,15 @@ class Client:
         return bought
 
     async def _purchase(
-        self, body: dict[str, Any], meant: list[tuple[str, int]] | None, key: str | None, prefer: str | None = None
+        self,
+        body: dict[str, Any],
+        meant: list[tuple[str, int]] | None,
+        key: str | None,
+        prefer: str | None = None,
+        cart: str | None = None,
     ) -> Call:
         return await self._shop.line.call(
-            self._account, "buy", "POST", "/orders", body=body, key=key, meant=meant, prefer=prefer
+            self._account, "buy", "POST", "/orders", body=body, key=key, meant=meant, prefer=prefer, cart=cart
         )
 
     async def buy_once(self) -> Call:

@@ -15,6 +15,32 @@ ONE_ORDER_PER_KEY = Rule(
         HAVING count(*) > 1
     """,
 )
+ONE_ORDER_PER_CART = Rule(
+    service="orders",
+    says="several orders have bought one cart",
+    things="carts bought",
+    total="SELECT count(*) FROM cart_purchases",
+    broken="""
+        SELECT min(order_id::text), format('user %s, version %s: %s', user_id, cart_version,
+                                           string_agg(order_id::text, ' '))
+        FROM cart_purchases
+        GROUP BY user_id, cart_version
+        HAVING count(*) > 1
+    """,
+)
+# Else the same lines would be bought again with the next version.
+BOUGHT_CART_IS_EMPTY = Rule(
+    service="orders",
+    says="what an order has bought is still in the cart",
+    things="carts bought",
+    total="SELECT count(*) FROM cart_purchases",
+    broken="""
+        SELECT bought.order_id, format('user %s, %s products', carts.user_id, carts.products)
+        FROM carts
+        JOIN cart_purchases AS bought ON bought.user_id = carts.user_id AND bought.cart_version = carts.version
+        WHERE carts.products > 0
+    """,
+)
 ONE_LIVE_PAYMENT = Rule(
     service="payments",
     says="an order has several live payments",
@@ -54,5 +80,7 @@ PROVIDER_AGREES = Rule(
 )
 
 PROMISE = Promise(
-    2, "one order per key, one live payment per order", rules=(ONE_ORDER_PER_KEY, ONE_LIVE_PAYMENT, PROVIDER_AGREES)
+    2,
+    "one order per key and per cart, one live payment per order",
+    rules=(ONE_ORDER_PER_KEY, ONE_ORDER_PER_CART, BOUGHT_CART_IS_EMPTY, ONE_LIVE_PAYMENT, PROVIDER_AGREES),
 )

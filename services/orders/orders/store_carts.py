@@ -1,8 +1,8 @@
 """Every SQL statement about carts: their items, their versions, and which order has bought which version.
 
 A version counts the customer's changes. An order takes the items of a cart in the transaction that places it, and is
-recorded with the version that it took; a unique constraint admits one order for a version. Whoever changes or buys a
-cart holds its row in `carts` until the commit.
+recorded with the version that it took; a unique constraint admits one order for a version. A transaction that changes
+or buys a cart holds its row in `carts` until the commit. A trigger counts what an older replica puts in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -131,7 +131,6 @@ async def give_back(connection: Connection, orders: Sequence[Order]) -> None:
     if not taken_by:
         return
     await lock(connection, [order.customer.id for order in orders if order.from_cart])
-    # A line that an older replica has put in meanwhile, which counts no version, is the customer's later word.
     await connection.execute(
         """
         WITH unchanged AS (

@@ -362,3 +362,17 @@ async def test_an_order_that_an_older_replica_has_placed_empties_the_cart_at_its
     await buyer.wait_for_status(str(order_id), "confirmed")
 
     assert await in_cart(buyer) == [(str(later), 1)]
+
+
+async def test_what_an_older_replica_puts_into_a_bought_cart_can_be_bought(
+    buyer: Buyer, catalog: FakeCatalog, rows: Any
+) -> None:
+    """It counts no version."""
+    product = catalog.add(5)
+    await fill(buyer, (product, 1))
+    assert (await buy_cart(buyer))[0] == 201
+    await rows("INSERT INTO cart_items (user_id, product_id, quantity) VALUES ($1, $2, 2)", buyer.id, product)
+
+    assert (await buy_cart(buyer))[0] == 201
+
+    assert catalog.stock[product] == 2
