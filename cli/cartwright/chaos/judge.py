@@ -301,8 +301,9 @@ def _essence(view: dict[str, Any]) -> bytes:
 
 
 def _whole(view: dict[str, Any]) -> bytes:
-    """All but its status and the reason: what does not change once it is confirmed."""
-    return _digest({name: value for name, value in view.items() if name not in {"status", "reason"}})
+    """What does not change once it is confirmed: neither its status nor what was paid."""
+    changing = {"status", "reason", "charged", "refunded"}
+    return _digest({name: value for name, value in view.items() if name not in changing})
 
 
 def _digest(value: Any) -> bytes:

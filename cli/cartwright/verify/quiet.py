@@ -16,7 +16,14 @@ RECENT_EVENTS = 2_000
 """So many of a journal's latest events are looked for in the inboxes. What is older and was lost shows elsewhere."""
 
 HEARD_BY = {
-    "orders": ("user.registered", "user.updated", "user.deleted"),
+    "orders": (
+        "user.registered",
+        "user.updated",
+        "user.deleted",
+        "payment.captured",
+        "payment.voided",
+        "payment.refunded",
+    ),
     "catalog": ("order.confirmed", "order.cancelled"),
     "payments": ("order.confirmed", "order.cancelled", "user.deleted"),
     "notifications": (

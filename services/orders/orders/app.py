@@ -68,7 +68,7 @@ def build(settings: Settings) -> Litestar:
     )
     sweeper = Sweeper(database, runner, lease_s=settings.lease_s, sweep_s=settings.sweep_s)
     listener = Consumer(
-        group="orders", types=consumer.TYPES, broker=broker, database=database, handle=consumer.remember_users
+        group="orders", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle_events
     )
     use_cases = {
         "database": database,

@@ -1,4 +1,5 @@
-"""What orders does about events of users: keeps the copy of names and addresses, and follows a deletion."""
+"""What orders does about events of users and payments: keeps copies of names, addresses and what was paid, and follows
+a deletion."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,11 +7,20 @@ from uuid import UUID
 from chassis import envelope
 from chassis.database import Connection
 from chassis.envelope import Envelope
-from orders import store, store_carts, store_customers
-from orders.messages import UserChanged, UserDeleted
+from orders import store, store_carts, store_customers, store_payment_events
+from orders.messages import PaymentEvent, UserChanged, UserDeleted
 from orders.order import ACCOUNT_DELETED
 
-TYPES = ("user.registered", "user.updated", "user.deleted")
+USERS = ("user.registered", "user.updated", "user.deleted")
+PAYMENTS = (store_payment_events.CAPTURED, store_payment_events.VOIDED, store_payment_events.REFUNDED)
+TYPES = (*USERS, *PAYMENTS)
+
+
+async def handle_events(connection: Connection, events: Sequence[Envelope]) -> None:
+    if of_users := [event for event in events if event.type in USERS]:
+        await remember_users(connection, of_users)
+    if of_payments := [(event, envelope.read(event, PaymentEvent)) for event in events if event.type in PAYMENTS]:
+        await store_payment_events.remember(connection, of_payments)
 
 
 async def remember_users(connection: Connection, events: Sequence[Envelope]) -> None:

@@ -19,7 +19,7 @@ from chassis.idempotency import IdempotencyKey, accepted_key
 from chassis.pages import Cursor, Limit, Page
 from chassis.relay import Relay
 from chassis.tokens import Caller
-from orders import store
+from orders import store, store_payment_events
 from orders.cancel_order import OrderCanceller
 from orders.errors import OrderNotFound
 from orders.follow_order import Changes, OrderFollower
@@ -76,34 +76,42 @@ async def list_orders(
     )
     more = len(orders) > limit
     shown = orders[:limit]
-    return Page([view_of(order) for order in shown], pages.cursor_of(shown[-1].id) if more else None)
+    paid = await database.read(
+        lambda connection: store_payment_events.amounts(connection, [order.id for order in shown])
+    )
+    views = [view_of(order, paid=paid.get(order.id)) for order in shown]
+    return Page(views, pages.cursor_of(shown[-1].id) if more else None)
 
 
 @get("/orders/{order_id:uuid}", guards=[access.signed_in])
 async def read_order(
     request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
 ) -> OrderView:
-    return view_of(await _visible_order(request, order_id, database))
+    """One order, with what was charged and refunded."""
+    order = await _visible_order(request, order_id, database)
+    paid = await database.read(lambda connection: store_payment_events.amounts(connection, [order_id]))
+    return view_of(order, paid=paid.get(order_id))
 
 
 @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
 async def read_timeline(
     request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
 ) -> Timeline:
-    """What happened to the order, oldest first."""
+    """What happened to the order and to its payment, oldest first."""
     await _visible_order(request, order_id, database)
-    entries = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
-    return Timeline(
-        [
-            TimelineEntry(
-                entry.time,
-                entry.type,
-                entry.actor if request.user.is_administrator else without_operator_id(entry.actor),
-                msgspec.json.decode(entry.data, type=dict[str, Any]),
-            )
-            for entry in entries
-        ]
-    )
+    of_order = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
+    of_payment = await database.read(lambda connection: store_payment_events.history(connection, order_id))
+    told: list[journal.Entry | store_payment_events.Entry] = [*of_order, *of_payment]
+    entries = [
+        TimelineEntry(
+            entry.time,
+            entry.type,
+            entry.actor if request.user.is_administrator else without_operator_id(entry.actor),
+            msgspec.json.decode(entry.data, type=dict[str, Any]),
+        )
+        for entry in told
+    ]
+    return Timeline(sorted(entries, key=lambda entry: entry.at))
 
 
 @post("/orders/{order_id:uuid}/cancel", guards=[access.signed_in], status_code=200)

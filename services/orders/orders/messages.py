@@ -61,7 +61,11 @@ class ReasonView(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as its buyer sees it. `reason` is there when it was refused or cancelled."""
+    """An order as its buyer sees it. `reason` is there when it was refused or cancelled.
+
+    `charged` is there once the payment was taken, and `refunded` once something of it was given back: the sum. Both
+    follow payments by moments, and are read with the order; the answer to a purchase never has them.
+    """
 
     id: UUID
     user: UserView
@@ -70,6 +74,15 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     created_at: datetime
     reason: ReasonView | UnsetType = UNSET
+    charged: Money | UnsetType = UNSET
+    refunded: Money | UnsetType = UNSET
+
+
+class PaidAmounts(msgspec.Struct, frozen=True):
+    """What was taken for an order, and the sum of what was given back; None where nothing was."""
+
+    charged: Money | None
+    refunded: Money | None
 
 
 class StuckOrder(msgspec.Struct, frozen=True):
@@ -118,7 +131,7 @@ class CartView(msgspec.Struct, frozen=True):
     prices: Literal["current", "unavailable"]
 
 
-def view_of(order: Order, status: Status | None = None) -> OrderView:
+def view_of(order: Order, status: Status | None = None, paid: PaidAmounts | None = None) -> OrderView:
     """The order as JSON shows it; `status` shows it as it was answered before."""
     shown = status or order.status
     return OrderView(
@@ -131,6 +144,8 @@ def view_of(order: Order, status: Status | None = None) -> OrderView:
         reason=ReasonView(order.reason.code, order.reason.detail)
         if order.reason is not None and shown is not Status.CONFIRMED
         else UNSET,
+        charged=UNSET if paid is None or paid.charged is None else paid.charged,
+        refunded=UNSET if paid is None or paid.refunded is None else paid.refunded,
     )
 
 
@@ -224,6 +239,16 @@ class KnownUser(msgspec.Struct, frozen=True):
 
 class KnownUsers(msgspec.Struct, frozen=True):
     items: list[KnownUser]
+
+
+# --- What payments tells
+
+
+class PaymentEvent(msgspec.Struct, frozen=True):
+    """As much as is needed of payment.captured, payment.voided and payment.refunded."""
+
+    order_id: UUID
+    amount: Money
 
 
 # --- What is asked of catalog
