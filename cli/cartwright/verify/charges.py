@@ -35,10 +35,10 @@ BOUGHT_CART_IS_EMPTY = Rule(
     things="carts bought",
     total="SELECT count(*) FROM cart_purchases",
     broken="""
-        SELECT bought.order_id, format('user %s, %s products', carts.user_id, carts.products)
+        SELECT bought.order_id, format('user %s, version %s', carts.user_id, carts.version)
         FROM carts
         JOIN cart_purchases AS bought ON bought.user_id = carts.user_id AND bought.cart_version = carts.version
-        WHERE carts.products > 0
+        WHERE EXISTS (SELECT FROM cart_items WHERE cart_items.user_id = carts.user_id)
     """,
 )
 ONE_LIVE_PAYMENT = Rule(

@@ -40,7 +40,7 @@ READABLE = {
         "ended_at",
     ],
     "cart_purchases": ["order_id", "user_id", "cart_version"],
-    "carts": ["user_id", "version", "products"],
+    "carts": ["user_id", "version"],
 }
 
 

@@ -1,5 +1,5 @@
 -- What payments has said of each order: for the amounts charged and refunded, and for the timeline
--- depends: 0007_cart_changes
+-- depends: 0008_cart_changes
 
 -- migrate: apply
 CREATE TABLE payment_events (
