@@ -37,6 +37,8 @@ class World:
     refunds: tuple[int, ...] = ()
     """Pending ones."""
     cancelled: bool = False
+    """The order is, of which notifications has heard."""
+    payments_heard: bool = False
     mail: str | None = None
     steps: tuple[str, ...] = ()
 
@@ -84,12 +86,16 @@ def hear_of_capture(world: World) -> World | None:
 
 
 def cancel(world: World) -> World | None:
-    if world.cancelled:
+    return None if world.cancelled else replace(world, cancelled=True)
+
+
+def hear_of_cancellation(world: World) -> World | None:
+    if not world.cancelled or world.payments_heard:
         return None
     if world.payment is None:
         tombstone = replace(intent(State.VOIDED), user_id=None, amount_minor=0, currency=NO_CURRENCY, method_token="")
-        return replace(world, payment=tombstone, cancelled=True)
-    return world.changed(payments.cancelled(world.payment), cancelled=True)
+        return replace(world, payment=tombstone, payments_heard=True)
+    return world.changed(payments.cancelled(world.payment), payments_heard=True)
 
 
 def void(world: World) -> World | None:
@@ -118,6 +124,13 @@ def give_back(world: World) -> World | None:
     return replace(world, payment=given, refunds=tuple(others), given_back=world.given_back + amount)
 
 
+def refuse_refund(world: World) -> World | None:
+    if world.payment is None or not world.refunds:
+        return None
+    amount, *others = world.refunds
+    return replace(world, payment=payments.refund_refused(world.payment, amount), refunds=tuple(others))
+
+
 def send_mail(world: World) -> World | None:
     text = mail_of(world) if world.cancelled and world.mail is None else None
     return None if text is None else replace(world, mail=text)
@@ -125,8 +138,9 @@ def send_mail(world: World) -> World | None:
 
 def mail_of(world: World) -> str | None:
     """Over the wire, as it is in the system. None while the mail has to wait."""
-    assert world.payment is not None, "a cancellation leaves at least a tombstone"
-    found = msgspec.json.decode(msgspec.json.encode(payment_now(world.payment)), type=PaymentFound)
+    found = None
+    if world.payment is not None:
+        found = msgspec.json.decode(msgspec.json.encode(payment_now(world.payment)), type=PaymentFound)
     settlement = settlement_of(found)
     if settlement is None:
         return None
@@ -137,8 +151,8 @@ def mail_of(world: World) -> str | None:
 STEPS: Mapping[str, Callable[[World], World | None]] = {
     step.__name__: step
     for step in (
-        authorize, authorize_and_lose_the_answer, decline, confirm, take, hear_of_capture, cancel, void, refund_part,
-        refund_rest, give_back, send_mail,
+        authorize, authorize_and_lose_the_answer, decline, confirm, take, hear_of_capture, cancel, hear_of_cancellation,
+        void, refund_part, refund_rest, give_back, refuse_refund, send_mail,
     )
 }  # fmt: skip
 
@@ -185,5 +199,5 @@ def test_a_mail_about_a_cancelled_order_is_true_whatever_happens_before_and_afte
             ends += 1
             assert world.mail is not None, f"never told: {world.steps}"
             assert world.given_back == world.charged, world.steps
-    assert len(mails) == 5
+    assert len(mails) == 7
     assert ends > 5, ends
