@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.params import JSONBody
 
+from cartwright.embedded.scratch_service import NothingRevoked
 from chassis import access
 from chassis.application import BODY_BYTES_MAX, application
 from chassis.problems import DETAIL_CHARACTERS_MAX, Invalid
@@ -47,7 +48,13 @@ def verifier(service_jwks: str) -> CountingVerifier:
     async def fetch() -> dict[str, Any]:
         return {"keys": []}
 
-    return CountingVerifier(service="things", issuer="cartwright", user_keys=UserKeys(fetch), service_keys=service_jwks)
+    return CountingVerifier(
+        service="things",
+        issuer="cartwright",
+        user_keys=UserKeys(fetch),
+        rights=NothingRevoked(),
+        service_keys=service_jwks,
+    )
 
 
 @pytest.fixture
