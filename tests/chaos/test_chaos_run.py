@@ -10,11 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cartwright.chaos.judge import SAYS
 from cartwright.embedded.processes import MARK
+from cartwright.verify import looks
 
 RUN_SECONDS_MAX = 420
 STOP_SECONDS_MAX = 60
-PROMISES = [*range(1, 12), 14]
+PROMISES = sorted({*SAYS, *(promise.number for promise in looks.PROMISES)})
 
 
 def command(*arguments: str) -> list[str]:
