@@ -29,7 +29,7 @@ from orders.settings import Settings
 from orders.users import Users
 from orders.waiting import Waiting
 
-OWNERS = {"user": "users"}
+OWNERS = {"user": "users", "payment": "payments"}
 """The service that each event comes from, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 VERSION = "0.1.0"
