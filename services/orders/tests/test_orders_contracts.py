@@ -16,6 +16,7 @@ from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers
 
 from orders import consumer, messages
+from orders.app import OWNERS
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 CALLS = {
@@ -146,6 +147,11 @@ def test_what_others_promise_to_answer_is_understood(name: str) -> None:
 
 def test_every_event_that_orders_hears_is_known_here() -> None:
     assert consumed("events") == set(consumer.TYPES)
+
+
+def test_every_event_that_orders_hears_is_taken_from_its_producer() -> None:
+    """Or the broker would drop it as one that is not of its owner."""
+    assert {type_.split(".")[0]: contract("events", type_)["producer"] for type_ in consumer.TYPES} == OWNERS
 
 
 @pytest.mark.parametrize("type_", consumer.TYPES)
