@@ -23,13 +23,14 @@ PORTS_FROM, PORTS_TO = 20_000, 30_000
 class ScratchSystem:
     """`data` is its folder, `port` its base port, `replicas` how many of each service run.
 
-    `events_url` is that of a broker which is no part of it.
+    `events_url` is that of a broker which is no part of it; `options` are further ones of `cartwright up`.
     """
 
     data: Path
     port: int
     replicas: int = 1
     events_url: str | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def gateway(self) -> str:
@@ -48,6 +49,7 @@ class ScratchSystem:
         self.run(
             *("up", "--detach", "--port", str(self.port), "--rate-limit", "off", "--replicas", str(self.replicas)),
             *broker,
+            *self.options,
         )
 
     def stop(self) -> None:
@@ -81,11 +83,15 @@ class ScratchSystem:
 
 @contextlib.contextmanager
 def running_system(
-    data: Path, last_will: LastWill, replicas: int = 1, events_url: str | None = None
+    data: Path,
+    last_will: LastWill,
+    replicas: int = 1,
+    events_url: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> Iterator[ScratchSystem]:
     """A started system without rate limits, erased afterwards however this ends."""
     start = random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS)  # noqa: S311
-    system = ScratchSystem(data, listening.free_base(start, replicas), replicas, events_url)
+    system = ScratchSystem(data, listening.free_base(start, replicas), replicas, events_url, options)
     last_will.run_command(system.command_line("down", "--erase"), while_exists=data)
     try:
         system.start()
