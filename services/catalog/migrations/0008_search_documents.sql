@@ -135,7 +135,7 @@ BEGIN
 END
 $$;
 -- Triggers, since replicas of the version before this one write products, too, for as long as an upgrade takes. The
--- products that are there already get their documents in batches (index_products.py): all at once takes a minute.
+-- products that are there already get their documents in batches (keep_search_documents.py): all at once takes a minute.
 CREATE TRIGGER keep_search_documents_of_new_products AFTER INSERT ON products
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_search_documents();
 CREATE TRIGGER keep_search_documents_of_changed_products AFTER UPDATE ON products
