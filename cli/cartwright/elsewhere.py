@@ -21,6 +21,8 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     gateway_url: str
     services: Mapping[str, str]
     readers: Mapping[str, str]
+    head_keys: str = ""
+    """The JWKS by which the signed heads of audit's chain are verified."""
     administrator_email: str
     administrator_password: str
     gateway_certificate: str | None = None

@@ -3,18 +3,23 @@
 That each promise is checked is shown in tests/e2e/test_planted_faults.py.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
+from audit import store
+from audit.app import MIGRATIONS
 from audit.chain import Entry, Head, entry_after
 from cartwright.__main__ import app
+from cartwright.embedded import scratch
+from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.verify import command, looks
 from cartwright.verify.books import side_by_side
 from cartwright.verify.findings import KEPT_MAX, Findings
@@ -67,6 +72,9 @@ def test_violations_without_end_take_no_memory_without_end() -> None:
     assert findings.are_more
 
 
+Faults = Callable[[Sequence[Entry], Entry], Awaitable[list[str]]]
+
+
 def _chain(length: int) -> list[Entry]:
     """As audit writes it."""
     head, entries = Head(), []
@@ -86,48 +94,45 @@ def _chain(length: int) -> list[Entry]:
     return entries
 
 
-async def _faults(entries: Sequence[Entry], head: Entry) -> list[str]:
-    findings = Findings(0.0)
-    rows = [
-        {
-            "position": entry.position,
-            "event_id": entry.indexed.event_id,
-            "type": entry.indexed.type,
-            "source": entry.indexed.source,
-            "subject": entry.indexed.subject,
-            "correlation_id": entry.indexed.correlation_id,
-            "envelope": entry.envelope,
-            "previous_hash": entry.previous_hash,
-            "hash": entry.hash,
-        }
-        for entry in entries
-    ]
-    await follow_chain(stream(rows), (head.position, head.hash), findings)
-    return [violation.detail for violation in findings.violations.values()]
+@pytest.fixture
+def faults(migrated: MigratedDatabases) -> Iterator[Faults]:
+    """`await faults(entries, head)`: what is found wrong with these entries, as the reader of audit sees them."""
+    with migrated(MIGRATIONS) as url:
+
+        async def find(entries: Sequence[Entry], head: Entry) -> list[str]:
+            connection = await asyncpg.connect(scratch.owner_url(url), timeout=5)
+            await store.insert_entries(connection, entries)  # type: ignore[arg-type]
+            rows = await connection.fetch("SELECT * FROM verification.entries ORDER BY position")
+            await connection.close(timeout=5)
+            findings = Findings(0.0)
+            await follow_chain(stream(rows), (head.position, head.hash), findings)
+            return [violation.detail for violation in findings.violations.values()]
+
+        yield find
 
 
-async def test_the_chain_that_audit_writes_holds_by_the_rule_that_is_written_here() -> None:
+async def test_the_chain_that_audit_writes_holds_by_the_rule_that_is_written_here(faults: Faults) -> None:
     entries = _chain(5)
-    assert await _faults(entries, entries[-1]) == []
+    assert await faults(entries, entries[-1]) == []
 
 
 @pytest.mark.parametrize("position", range(5))
-async def test_a_change_of_any_entry_breaks_the_chain_there(position: int) -> None:
+async def test_a_change_of_any_entry_breaks_the_chain_there(faults: Faults, position: int) -> None:
     entries = _chain(5)
     changed = msgspec.structs.replace(entries[position], envelope=entries[position].envelope.replace("Zoë", "Eve"))
-    faults = await _faults([*entries[:position], changed, *entries[position + 1 :]], entries[-1])
-    assert faults == [f"at position {position + 1}: its content is not what was written"]
+    found = await faults([*entries[:position], changed, *entries[position + 1 :]], entries[-1])
+    assert found == [f"at position {position + 1}: its content is not what was written"]
 
 
-async def test_an_entry_that_is_found_by_something_else_breaks_the_chain() -> None:
+async def test_an_entry_that_is_found_by_something_else_breaks_the_chain(faults: Faults) -> None:
     (entry,) = _chain(1)
     other = msgspec.structs.replace(entry, indexed=msgspec.structs.replace(entry.indexed, subject=str(UUID(int=1))))
-    assert await _faults([other], entry) == ["at position 1: what it is found by is not what its envelope says"]
+    assert await faults([other], entry) == ["at position 1: what it is found by is not what its envelope says"]
 
 
-async def test_an_end_that_was_cut_off_is_missed() -> None:
+async def test_an_end_that_was_cut_off_is_missed(faults: Faults) -> None:
     entries = _chain(3)
-    assert await _faults(entries[:2], entries[-1]) == ["it ends there, and its head is at 3"]
+    assert await faults(entries[:2], entries[-1]) == ["it ends there, and its head is at 3"]
 
 
 def test_who_is_waited_for_is_who_listens() -> None:

@@ -54,6 +54,8 @@ ROUTED = [
     ("POST", "/api/send", "notifications", "/send"),
     ("GET", "/api/audit/events?type=order.placed", "audit", "/audit/events?type=order.placed"),
     ("GET", "/api/audit/verify", "audit", "/audit/verify"),
+    ("GET", "/api/audit/heads?limit=5", "audit", "/audit/heads?limit=5"),
+    ("GET", "/api/audit/keys", "audit", "/audit/keys"),
     ("GET", "/", "storefront", "/"),
     ("GET", "/docs", "storefront", "/docs"),
     ("GET", "/docs/openapi/orders.json", "storefront", "/docs/openapi/orders.json"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 
+from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.layout import SERVICES
 from chassis.settings import read_settings
 
@@ -24,6 +25,7 @@ def built(service_keys: dict[str, str], service_jwks: str, tmp_path: Path) -> Ca
             "SERVICE_KEYS": service_jwks,
             "ADMIN_EMAIL": "admin@example.com",
             "ADMIN_PASSWORD": "not a real password",
+            "KEY_ENCRYPTION_KEYS": make_encryption_key(),
             "DATA_DIR": str(tmp_path),
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": "1",

@@ -17,10 +17,14 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
+from audit import store
 from audit.record_events import record_events
+from audit.signed_heads import HeadSigner
 from cartwright.api import Answer, Api
+from cartwright.embedded.keys import make_key
 from cartwright.embedded.layout import SERVICES_WITH_DATABASE
 from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.embedded.system import System
 from cartwright.verify.books import Books
 from cartwright.verify.looks import PROMISES, judge
 from chassis import envelope, journal
@@ -112,8 +116,9 @@ def _refund(administrator: Api, order_id: str) -> None:
 class Databases:
     """Where faults are planted: by the owners' logins, in transactions that are rolled back."""
 
-    def __init__(self, connections: Mapping[str, Any], world: World) -> None:
+    def __init__(self, connections: Mapping[str, Any], world: World, opened: System) -> None:
         self._connections = connections
+        self._opened = opened
         self._world = world
 
     async def execute(self, service: str, statements: str) -> None:
@@ -162,6 +167,13 @@ class Databases:
         )
         await record_events(self._connections["audit"], [envelope.decode(text.encode())])
 
+    async def sign_head(self, key: str | None = None) -> None:
+        """What audit does every minute."""
+        key = key or self._opened.credentials.service_keys["audit"]
+        head = await store.read_head(self._connections["audit"])
+        statement = HeadSigner(key, self._opened.head_keys).sign(head)
+        await store.insert_statement(self._connections["audit"], head.position, statement)
+
     async def rewrite_chain(self) -> None:
         """What somebody does who may write to audit's database, knows the formula, and changes what was said."""
         await self.execute("audit", REWRITTEN)
@@ -169,7 +181,7 @@ class Databases:
     async def broken_promises(self) -> dict[int, list[Any]]:
         for connection in self._connections.values():
             await connection.execute("SET LOCAL search_path = verification")  # As the reader's.
-        verdicts = await judge(Books(self._connections), grace_s=0)
+        verdicts = await judge(Books(self._connections, self._opened.head_keys), grace_s=0)
         for connection in self._connections.values():
             await connection.execute("SET LOCAL search_path = public")
         return {verdict.promise: verdict.violations for verdict in verdicts if not verdict.holds}
@@ -187,7 +199,7 @@ async def databases(system: ScratchSystem, world: World) -> AsyncIterator[Databa
             await transaction.start()
             open_until_the_end.push_async_callback(transaction.rollback)
             connections[service] = connection
-        yield Databases(connections, world)
+        yield Databases(connections, world, opened)
 
 
 Plant = Callable[[Databases], Awaitable[None]]
@@ -651,3 +663,21 @@ async def test_a_fault_is_named_under_the_promise_that_it_breaks(fault: str, dat
 
 def test_every_promise_has_a_fault_that_breaks_it() -> None:
     assert {number for breaks, _ in FAULTS.values() for number in breaks} == {promise.number for promise in PROMISES}
+
+
+async def test_a_chain_that_was_rewritten_with_its_head_does_not_hold_against_the_head_that_was_signed(
+    databases: Databases,
+) -> None:
+    await databases.sign_head()
+    assert await databases.broken_promises() == {}
+    await databases.rewrite_chain()
+    rules = {violation.rule for violation in (await databases.broken_promises())[8]}
+    assert "the hash chain is broken" not in rules, "the chain alone cannot tell"
+    assert "the chain is another than the one that was signed" in rules
+
+
+async def test_a_rewritten_chain_whose_head_was_signed_by_another_key_is_found(databases: Databases) -> None:
+    await databases.rewrite_chain()
+    await databases.sign_head(make_key("audit"))
+    rules = {violation.rule for violation in (await databases.broken_promises())[8]}
+    assert "a signed head is forged" in rules

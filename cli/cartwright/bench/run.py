@@ -90,7 +90,7 @@ async def _measure(plan: Plan, system: System, yardstick: Yardstick | None, say:
         loads, yards = await _all_loads(plan, measurer, yardstick, say)
     held = memory.read(Meters(system))
     say("Checking every promise on the data.")
-    verification = await verify(reader_urls(system), wait_s=VERIFY_WAIT_S)
+    verification = await verify(reader_urls(system), head_keys=system.head_keys, wait_s=VERIFY_WAIT_S)
     return _Found(await _durability(system), idle_cpu_ms, loads, yards, held, verification)
 
 

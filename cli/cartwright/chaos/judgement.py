@@ -48,7 +48,7 @@ async def judge_record(
     async with open_books(urls) as books:
         late = await wait_until_quiet(books, wait_s)
     late.pop(LETTERS, None)
-    report = await verify(urls, wait_s=0.0 if late else LETTERS_S_MAX)
+    report = await verify(urls, head_keys=system.head_keys, wait_s=0.0 if late else LETTERS_S_MAX)
     judge = Judge()
     await asyncio.to_thread(_hear, judge, path)
     for account in shop.accounts:

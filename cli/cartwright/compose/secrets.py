@@ -53,6 +53,7 @@ def make_secrets(folder: Path) -> None:
         gateway_certificate=certificate,
         services={service: names.service_url(service) for service in SERVICES},
         readers=readers,
+        head_keys=keys.public_keys([key for key in service_keys if msgspec.json.decode(key)["kid"] == "audit"]),
         administrator_email=ADMINISTRATOR_EMAIL,
         administrator_password=_kept(folder / "administrator-password", _password),
     )

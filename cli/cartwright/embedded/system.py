@@ -146,6 +146,11 @@ class System:
         """The login that owns the service's database: migrations are applied by it."""
         return self._login_url(service, service, self.credentials.databases[service])
 
+    @property
+    def head_keys(self) -> str:
+        """The JWKS by which the signed heads of audit's chain are verified: audit signs with its service key."""
+        return keys.public_keys([self.credentials.service_keys["audit"]])
+
     def reader_url(self, service: str) -> str:
         """A login that reads what the service shows to `verify`, and changes nothing."""
         login = postgres_logins.reader_login(service)

@@ -16,8 +16,10 @@ COMMAND_S_MAX = 600.0
 class Books:
     """One connection to each service's database. `async with books.snapshot()` stops time on all of them."""
 
-    def __init__(self, connections: Mapping[str, "asyncpg.Connection[Row]"]) -> None:
+    def __init__(self, connections: Mapping[str, "asyncpg.Connection[Row]"], head_keys: str = "") -> None:
         self._connections = connections
+        self.head_keys = head_keys
+        """The JWKS by which audit's signed heads are verified; empty: their signatures are not looked at."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Books:
 
 
 @contextlib.asynccontextmanager
-async def open_books(urls: Mapping[str, str]) -> AsyncIterator[Books]:
+async def open_books(urls: Mapping[str, str], head_keys: str = "") -> AsyncIterator[Books]:
     """`urls` are those of the read-only logins, by service."""
     async with contextlib.AsyncExitStack() as opened:
         connections: dict[str, asyncpg.Connection[Row]] = {}
@@ -56,7 +58,7 @@ async def open_books(urls: Mapping[str, str]) -> AsyncIterator[Books]:
             connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX, command_timeout=COMMAND_S_MAX)
             opened.push_async_callback(connection.close, timeout=CONNECT_S_MAX)
             connections[service] = connection
-        yield Books(connections)
+        yield Books(connections, head_keys)
 
 
 async def side_by_side(streams: Mapping[str, AsyncIterator[Row]]) -> AsyncIterator[tuple[Any, dict[str, list[Row]]]]:

@@ -21,7 +21,7 @@ def verify_system(data: Path, wait_s: float, *, as_json: bool) -> bool:
     system = api.open_running(data)
     urls = {service: system.reader_url(service) for service in SERVICES_WITH_DATABASE}
     try:
-        report = asyncio.run(verify(urls, wait_s=wait_s))
+        report = asyncio.run(verify(urls, head_keys=system.head_keys, wait_s=wait_s))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotGoOn(
             f"The data could not be read: {error or type(error).__name__}. See: cartwright status"

@@ -54,12 +54,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[Verdict]
 
 
-async def verify(urls: Mapping[str, str], *, wait_s: float = 30.0) -> Report:
+async def verify(urls: Mapping[str, str], *, head_keys: str = "", wait_s: float = 30.0) -> Report:
     """Check all promises on the databases at `urls`, by service: read-only logins suffice.
 
     Raises OSError and asyncpg's errors when a database cannot be read.
     """
-    async with open_books(urls) as books:
+    async with open_books(urls, head_keys) as books:
         in_flight = await wait_until_quiet(books, wait_s)
         grace_s = GRACE_S if in_flight else 0.0
         verdicts = await judge(books, grace_s, PAUSES_S)

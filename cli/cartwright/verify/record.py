@@ -1,5 +1,5 @@
 """Promise 8: every change of state is in the audit journal once, in a legal order, with its actor,
-and the hash chain holds.
+and the hash chain holds against the heads that audit has signed.
 
 What is compared: each order's and payment's state with the story that the service's own journal tells of it; each
 row of every journal with audit's entry of the same event; audit's entries with their chain.
@@ -7,6 +7,11 @@ row of every journal with audit's entry of the same event; audit's entries with 
 
 from collections.abc import AsyncIterator
 from uuid import UUID
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 
 from cartwright.verify.books import Books, Row, side_by_side
 from cartwright.verify.ends import PUBLISHERS
@@ -110,13 +115,47 @@ _CHAIN = """
     FROM entries
     ORDER BY position
 """
+_HEADS = """
+    SELECT signed_heads.position, signed_heads.statement, encode(entries.hash, 'hex') AS hash
+    FROM signed_heads
+    LEFT JOIN entries ON entries.position = signed_heads.position
+    ORDER BY signed_heads.id
+"""
 GENESIS = bytes(32)
+
+
+class _SignedHead(msgspec.Struct):
+    position: int
+    hash: str
 
 
 async def walk(books: Books, findings: Findings) -> None:
     await compare_journals(books, findings)
     (head,) = await books.rows("audit", "SELECT position, hash FROM chain_head")
+    await compare_heads(books, findings)
     await follow_chain(books.stream("audit", _CHAIN), (head["position"], head["hash"]), findings)
+
+
+async def compare_heads(books: Books, findings: Findings) -> None:
+    """The chain with each head that was signed: who rewrites the chain cannot sign another one."""
+    public = None if not books.head_keys else KeySet.import_key_set(msgspec.json.decode(books.head_keys))
+    heads = 0
+    async for row in books.stream("audit", _HEADS):
+        heads += 1
+        try:
+            if public is None:
+                signed = jws.extract_compact(row["statement"].encode())
+            else:
+                signed = jws.deserialize_compact(row["statement"], public, algorithms=["ES256"])
+            said = msgspec.json.decode(signed.payload, type=_SignedHead)
+        except (JoseError, msgspec.MsgspecError, ValueError):
+            findings.violated("a signed head is forged", row["position"])
+            continue
+        if signed.headers().get("typ") != "audit-head":
+            findings.violated("a signed head is forged", row["position"])
+        elif (said.position, said.hash) != (row["position"], row["hash"]):
+            findings.violated("the chain is another than the one that was signed", row["position"])
+    findings.checked_so_many("signed heads", heads)
 
 
 async def compare_journals(books: Books, findings: Findings) -> None:
@@ -188,7 +227,7 @@ def _fault_of(entry: Row, position: int, previous: bytes) -> str | None:
 
 PROMISE = Promise(
     8,
-    "every change is in the audit journal once, in a legal order, with its actor; its hash chain holds",
+    "every change is in the audit journal once, in a legal order, with its actor; its chain holds against signed heads",
     rules=(ORDERS_TELL_THEIR_STORY, PAYMENTS_TELL_THEIR_STORY, EVENTS_HAVE_ACTORS),
     walk=walk,
 )

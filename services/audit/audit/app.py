@@ -8,6 +8,7 @@ from audit.http import routes
 from audit.lines_file import LinesFile
 from audit.record_events import record_events, record_own
 from audit.settings import Settings
+from audit.signed_heads import HeadsFile, HeadSigner, SignedHeads
 from chassis import operations
 from chassis.application import application
 from chassis.client import ServiceClient
@@ -42,6 +43,8 @@ def build(settings: Settings) -> Litestar:
     broker = signed_broker(
         settings.events_url, "audit", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
+    signer = HeadSigner(settings.service_key, settings.service_keys)
+    heads = HeadsFile(Path(settings.data_dir) / settings.heads_name)
     lines = LinesFile(Path(settings.data_dir) / settings.lines_name, database)
     consumer = Consumer(
         group="audit", types=["*"], broker=broker, database=database, handle=record_events, after_commit=lines.wake
@@ -51,8 +54,8 @@ def build(settings: Settings) -> Litestar:
         name="audit",
         description="The journal of every event, and whether it is intact. For administrators.",
         version="1.0.0",
-        routes=[*routes(database), *operations.routes(database, consumer=consumer, tell=record_own)],
-        parts=[users, revocations, database, lines, broker, consumer],
+        routes=[*routes(database, signer, heads), *operations.routes(database, consumer=consumer, tell=record_own)],
+        parts=[users, revocations, database, lines, SignedHeads(database, signer, heads), broker, consumer],
         verifier=TokenVerifier(
             service="audit",
             issuer=settings.token_issuer,

@@ -11,8 +11,9 @@ from litestar.types import ControllerRouterHandler
 
 from audit import store
 from audit.chain import Entry
+from audit.signed_heads import HeadsFile, HeadSigner, SignedHead
 from audit.store import Search
-from audit.verify_chain import Verification, verify_chain
+from audit.verify_chain import Verification, verify_record
 from chassis import access, envelope
 from chassis.database import Database
 from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
@@ -47,7 +48,20 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: Any
 
 
-def routes(database: Database) -> list[ControllerRouterHandler]:
+class KeptHead(msgspec.Struct, frozen=True):
+    """`statement` is the JWS (RFC 7515) that signs `head`: store it where the operators of audit cannot change it."""
+
+    head: SignedHead
+    statement: str
+
+
+class HeadKeys(msgspec.Struct, frozen=True):
+    """A JWKS (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
+def routes(database: Database, signer: HeadSigner, heads: HeadsFile) -> list[ControllerRouterHandler]:
     @get("/audit/events", guards=[access.administrator], summary="Search the journal, oldest first")
     async def search_events(
         correlation_id: CorrelationId = None,
@@ -74,9 +88,21 @@ def routes(database: Database) -> list[ControllerRouterHandler]:
 
     @get("/audit/verify", guards=[access.administrator], summary="Walk the hash chain")
     async def verify(from_position: FromPosition = 1) -> Verification:
-        return await verify_chain(database, from_position)
+        return await verify_record(database, signer, heads, from_position)
 
-    return [search_events, verify]
+    @get("/audit/heads", guards=[access.administrator], summary="The signed heads of the chain, oldest first")
+    async def list_heads(limit: Limit = 20, cursor: Cursor = None) -> Page[KeptHead]:
+        after = key_of(cursor, Position) or 0
+        kept = await database.read(lambda c: store.read_statements(c, after, limit + 1))
+        page = kept[:limit]
+        items = [KeptHead(head=signer.read(each.statement), statement=each.statement) for each in page]
+        return Page(items, cursor_of(page[-1].id) if kept[limit:] else None)
+
+    @get("/audit/keys", guards=[access.administrator], summary="The public keys by which signed heads are verified")
+    async def show_keys() -> HeadKeys:
+        return HeadKeys(keys=signer.public_keys["keys"])
+
+    return [search_events, verify, list_heads, show_keys]
 
 
 def _recorded(entry: Entry) -> RecordedEvent:

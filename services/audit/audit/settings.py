@@ -9,3 +9,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """The folder of the JSON-lines file; made when missing."""
     lines_name: str = "audit.jsonl"
     """The name of the file. Replicas that share a folder share the file: one of them writes it."""
+    heads_name: str = "audit-heads.jws"
+    """The name of the file of signed heads, beside it."""

@@ -124,3 +124,36 @@ def _entry(row: Row) -> Entry:
         hash=row["hash"],
         recorded_at=row["recorded_at"],
     )
+
+
+async def insert_statement(connection: Connection, position: int, statement: str) -> None:
+    await connection.execute("INSERT INTO signed_heads (position, statement) VALUES ($1, $2)", position, statement)
+
+
+async def read_latest_statement(connection: Connection) -> str | None:
+    statement: str | None = await connection.fetchval("SELECT statement FROM signed_heads ORDER BY id DESC LIMIT 1")
+    return statement
+
+
+class KeptStatement(msgspec.Struct, frozen=True):
+    """A signed head as it is kept; `statement` is the JWS."""
+
+    id: int
+    position: int
+    statement: str
+
+
+async def read_statements(connection: Connection, after: int, limit: int) -> list[KeptStatement]:
+    """The signed heads behind the id `after`, oldest first."""
+    rows = await connection.fetch(
+        "SELECT id, position, statement FROM signed_heads WHERE id > $1 ORDER BY id LIMIT $2", after, limit
+    )
+    return [KeptStatement(*row) for row in rows]
+
+
+async def read_hashes_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
+    """The hash of each of these entries that is there, hexadecimal."""
+    rows = await connection.fetch(
+        "SELECT position, encode(hash, 'hex') FROM entries WHERE position = ANY($1::bigint[])", positions
+    )
+    return {row[0]: row[1] for row in rows}

@@ -26,6 +26,7 @@ READABLE = {
         "data_md5",
         "roles",
     ],
+    "signed_heads": ["id", "position", "statement"],
     "chain_head": ["position", "hash"],
 }
 
