@@ -4,6 +4,7 @@ That each promise is checked is shown in tests/e2e/test_planted_faults.py.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -84,7 +85,7 @@ def _chain(length: int) -> list[Entry]:
             source="/orders",
             type="order.placed",
             subject=str(uuid7()),
-            time=msgspec.json.decode('"2026-01-31T12:00:00.123456Z"', type=Any),
+            time=datetime.fromisoformat("2026-01-31T12:00:00.123456+00:00"),
             sequence=str(number),
             correlationid="c",
             data=msgspec.Raw('{"name": "Zoë"}'.encode()),
