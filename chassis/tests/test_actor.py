@@ -12,6 +12,7 @@ from chassis.tests.test_journal_and_relay import Record
 from litestar import Litestar, get
 from litestar.testing import AsyncTestClient
 
+from cartwright.embedded.scratch_service import NothingRevoked
 from chassis import access, actor, context, journal
 from chassis.application import application
 from chassis.batching import Batcher
@@ -97,7 +98,11 @@ async def client(worker: Worker, user_jwks: str, service_jwks: str) -> AsyncIter
         routes=[as_oneself, as_administrator, as_operator, as_service, as_anybody],
         parts=[worker],
         verifier=TokenVerifier(
-            service="things", issuer="cartwright", user_keys=UserKeys(fetch), service_keys=service_jwks
+            service="things",
+            issuer="cartwright",
+            user_keys=UserKeys(fetch),
+            rights=NothingRevoked(),
+            service_keys=service_jwks,
         ),
         is_healthy=is_healthy,
     )
