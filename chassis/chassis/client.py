@@ -9,6 +9,7 @@ asked again.
 
 import asyncio
 import time
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeVar
 
 import aiohttp
@@ -77,6 +78,8 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """On this process's monotonic clock."""
     may_ask_another: bool
     """When no answer comes in time."""
+    by_breaker: bool
+    """Whether the breaker may hold it back, and counts its failures."""
 
     def seconds_left(self) -> float:
         return self.deadline - time.monotonic()
@@ -132,11 +135,13 @@ class ServiceClient:
         attempts: int = 3,
         authorization: str | None = None,
         route: str | None = None,
+        by_breaker: bool = True,
     ) -> ResultT:
         """Call the peer and decode its answer as `result`.
 
         `timeout_s` bounds all attempts together, and so does the deadline of the current work. `authorization` speaks
         for a person instead of for this service. `route` is the path's template, for metrics, where the path has ids.
+        A poll that has pauses of its own goes without the breaker (`by_breaker=False`).
         Raises `RefusedByPeer`, `PeerUnavailable` or `OutcomeUnknown`.
         """
         left = context.seconds_left()
@@ -149,6 +154,7 @@ class ServiceClient:
             authorization=authorization,
             deadline=time.monotonic() + limit_s,
             may_ask_another=idempotent and len(self._addresses.all) > 1,
+            by_breaker=by_breaker,
         )
         label = (self._target, route or path)
         changes = method != "GET"
@@ -196,7 +202,7 @@ class ServiceClient:
         if request.seconds_left() <= 0:
             raise PeerUnavailable(f"No time was left to call {self._target}.")
         address = self._addresses.next()
-        breaker = await self._breakers.get_breaker(address)
+        breaker = await self._breakers.get_breaker(address) if request.by_breaker else nullcontext()
         try:
             async with breaker:
                 return self._decoded(await self._once(request, address), result)

@@ -76,7 +76,7 @@ class Parts:
 
 
 class Loop:
-    """A `Part` that does one thing over and over, and goes on after errors with growing pauses.
+    """A `Part` that does one thing over and over, and goes on after errors with pauses that grow up to `pause_s_max`.
 
     An `Unavailable` is told in one line: what is away will come back. Any other error is told with its traceback.
     `turn` does one round and says whether there is likely more to do at once. Without more, the loop rests for
@@ -88,11 +88,20 @@ class Loop:
     PAUSE_S_MAX = 2.0
     GATHER_FACTOR_MAX = 4
 
-    def __init__(self, name: str, turn: Callable[[], Awaitable[bool]], *, rest_s: float, gather_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], Awaitable[bool]],
+        *,
+        rest_s: float,
+        gather_s: float = 0.0,
+        pause_s_max: float = PAUSE_S_MAX,
+    ) -> None:
         self._name = name
         self._turn = turn
         self._rest_s = rest_s
         self._gather_s = gather_s
+        self._pause_s_max = pause_s_max
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -132,7 +141,7 @@ class Loop:
                 self._tell(error)
                 # Not until woken: new work does not mend what failed.
                 await _rest(pause_s, until=self._stopping)
-                pause_s = min(pause_s * 2, self.PAUSE_S_MAX)
+                pause_s = min(pause_s * 2, self._pause_s_max)
                 continue
             if not more:
                 await _rest(self._gather_s * gather_factor, until=self._stopping)

@@ -24,6 +24,8 @@ PATH = "/revocations"
 REVOCATIONS_MAX = 50_000
 """In one answer. In memory there are up to twice as many: 20 MB."""
 POLL_S = 1.0
+PAUSE_S_MAX = 0.5
+"""After failed polls. A service that starts before users has an answer within that time of users' start."""
 REREAD_S = 60.0
 """After so long everything is read anew, which drops what has expired."""
 FIRST_ANSWER_S_MAX = 3.0
@@ -65,7 +67,7 @@ class RevocationFollower:
     def __init__(self, users: ServiceClient) -> None:
         self.keys = UserKeys(self._fetch_keys)
         self._users = users
-        self._loop = Loop("revocations", self._turn, rest_s=POLL_S)
+        self._loop = Loop("revocations", self._turn, rest_s=POLL_S, pause_s_max=PAUSE_S_MAX)
         self._known = asyncio.Event()
         self._read_at = time.monotonic()
         self._reread_at = float("-inf")
@@ -110,7 +112,11 @@ class RevocationFollower:
         anew = asked_at >= self._reread_at or self._kept > 2 * REVOCATIONS_MAX
         query = None if anew else {"after": self._cursor}
         try:
-            answer = await self._users.call("GET", PATH, Revocations, query=query, idempotent=True)
+            # The breaker is for calls that requests wait for: these polls, which fail until users has started, would
+            # open it for them.
+            answer = await self._users.call(
+                "GET", PATH, Revocations, query=query, idempotent=True, attempts=1, by_breaker=False
+            )
             if anew:
                 await self.keys.refresh()
         except Exception:
