@@ -1,5 +1,5 @@
 -- The few accounts whose address may have more than one spelling, for users.canonicalise_addresses.
--- depends: 0007_verification
+-- depends: 0009_erasure_views
 
 -- migrate: apply
 CREATE INDEX accounts_international_addresses ON accounts (id) WHERE email ~ '[^\x01-\x7e]' OR email ~ '[@.]xn--';

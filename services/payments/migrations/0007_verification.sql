@@ -1,5 +1,5 @@
 -- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.privileges)
--- depends: 0005_signed_events
+-- depends: 0006_deleted_users
 
 -- migrate: apply
 CREATE SCHEMA verification;

@@ -1,5 +1,5 @@
 -- What `cartwright verify` reads to see that a deleted account is erased: that something is there, and not what
--- depends: 0007_verification
+-- depends: 0008_encrypted_signing_keys
 
 -- migrate: apply
 CREATE VIEW verification.accounts AS

@@ -1,5 +1,5 @@
 -- What `cartwright verify` reads to see that a deleted account is erased: that something is there, and not what
--- depends: 0006_verification 0006_deleted_users
+-- depends: 0007_verification
 
 -- migrate: apply
 CREATE VIEW verification.deleted_users AS
