@@ -123,6 +123,11 @@ class Lane:
     async def _take(self, message: DeliveredMessage) -> None:
         delivery = RabbitDelivery(message, self, self._put_off)
         self.unanswered[delivery.tag] = delivery
+        if not delivery.body:
+            # A mark in the history, which a group that listens to everything gets too. It is no event that waits.
+            if self.is_open:
+                self.acknowledge(delivery)
+            return
         self.fresh.append(delivery)
         self._arrived.set()
 
@@ -276,10 +281,7 @@ class RabbitSubscription:
         return batch
 
     def _is_wanted(self, delivery: RabbitDelivery) -> bool:
-        """Bindings stay: what an earlier version of the service listened to comes still. And a group that listens to
-        everything gets the marks in the history, which are empty. Neither is of any concern."""
-        if not delivery.body:
-            return False
+        """Bindings stay: what an earlier version of the service listened to comes still, and is of no concern."""
         return delivery.type is None or is_among(delivery.type, self._types)
 
     def _take_up_again(self) -> None:

@@ -301,8 +301,8 @@ def _essence(view: dict[str, Any]) -> bytes:
 
 
 def _whole(view: dict[str, Any]) -> bytes:
-    """What does not change once it is confirmed: neither its status nor what was paid."""
-    changing = {"status", "reason", "charged", "refunded"}
+    """What does not change once it is confirmed: neither its status nor what was refunded."""
+    changing = {"status", "reason", "refunded"}
     return _digest({name: value for name, value in view.items() if name not in changing})
 
 

@@ -20,7 +20,6 @@ HEARD_BY = {
         "user.registered",
         "user.updated",
         "user.deleted",
-        "payment.captured",
         "payment.voided",
         "payment.refunded",
     ),

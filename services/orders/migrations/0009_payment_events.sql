@@ -1,4 +1,4 @@
--- What payments has said of each order: for the amounts charged and refunded, and for the timeline
+-- What payments has said of each order: for the amounts refunded, and for the timeline
 -- depends: 0008_cart_changes
 
 -- migrate: apply

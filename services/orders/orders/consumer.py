@@ -1,5 +1,5 @@
-"""What orders does about events of users and payments: keeps copies of names, addresses and what was paid, and follows
-a deletion."""
+"""What orders does about events of users and payments: keeps copies of names, addresses and refunds, and follows a
+deletion."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,7 +12,8 @@ from orders.messages import PaymentEvent, UserChanged, UserDeleted
 from orders.order import ACCOUNT_DELETED
 
 USERS = ("user.registered", "user.updated", "user.deleted")
-PAYMENTS = (store_payment_events.CAPTURED, store_payment_events.VOIDED, store_payment_events.REFUNDED)
+PAYMENTS = (store_payment_events.VOIDED, store_payment_events.REFUNDED)
+"""No captures: every purchase would pay for them, and an order that was confirmed reads as it was answered."""
 TYPES = (*USERS, *PAYMENTS)
 
 

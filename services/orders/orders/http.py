@@ -76,10 +76,10 @@ async def list_orders(
     )
     more = len(orders) > limit
     shown = orders[:limit]
-    paid = await database.read(
-        lambda connection: store_payment_events.amounts(connection, [order.id for order in shown])
+    refunded = await database.read(
+        lambda connection: store_payment_events.refunded(connection, [order.id for order in shown])
     )
-    views = [view_of(order, paid=paid.get(order.id)) for order in shown]
+    views = [view_of(order, refunded=refunded.get(order.id)) for order in shown]
     return Page(views, pages.cursor_of(shown[-1].id) if more else None)
 
 
@@ -87,10 +87,10 @@ async def list_orders(
 async def read_order(
     request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
 ) -> OrderView:
-    """One order, with what was charged and refunded."""
+    """One order, with what was refunded."""
     order = await _visible_order(request, order_id, database)
-    paid = await database.read(lambda connection: store_payment_events.amounts(connection, [order_id]))
-    return view_of(order, paid=paid.get(order_id))
+    refunded = await database.read(lambda connection: store_payment_events.refunded(connection, [order_id]))
+    return view_of(order, refunded=refunded.get(order_id))
 
 
 @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])

@@ -63,8 +63,8 @@ class ReasonView(msgspec.Struct, frozen=True):
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order as its buyer sees it. `reason` is there when it was refused or cancelled.
 
-    `charged` is there once the payment was taken, and `refunded` once something of it was given back: the sum. Both
-    follow payments by moments, and are read with the order; the answer to a purchase never has them.
+    `refunded` is there once something was refunded: the sum. It follows payments by moments, and is read with the
+    order; the answer to a purchase never has it.
     """
 
     id: UUID
@@ -74,15 +74,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     created_at: datetime
     reason: ReasonView | UnsetType = UNSET
-    charged: Money | UnsetType = UNSET
     refunded: Money | UnsetType = UNSET
-
-
-class PaidAmounts(msgspec.Struct, frozen=True):
-    """What was taken for an order, and the sum of what was given back; None where nothing was."""
-
-    charged: Money | None
-    refunded: Money | None
 
 
 class StuckOrder(msgspec.Struct, frozen=True):
@@ -131,7 +123,7 @@ class CartView(msgspec.Struct, frozen=True):
     prices: Literal["current", "unavailable"]
 
 
-def view_of(order: Order, status: Status | None = None, paid: PaidAmounts | None = None) -> OrderView:
+def view_of(order: Order, status: Status | None = None, refunded: Money | None = None) -> OrderView:
     """The order as JSON shows it; `status` shows it as it was answered before."""
     shown = status or order.status
     return OrderView(
@@ -144,8 +136,7 @@ def view_of(order: Order, status: Status | None = None, paid: PaidAmounts | None
         reason=ReasonView(order.reason.code, order.reason.detail)
         if order.reason is not None and shown is not Status.CONFIRMED
         else UNSET,
-        charged=UNSET if paid is None or paid.charged is None else paid.charged,
-        refunded=UNSET if paid is None or paid.refunded is None else paid.refunded,
+        refunded=UNSET if refunded is None else refunded,
     )
 
 
@@ -245,7 +236,7 @@ class KnownUsers(msgspec.Struct, frozen=True):
 
 
 class PaymentEvent(msgspec.Struct, frozen=True):
-    """As much as is needed of payment.captured, payment.voided and payment.refunded."""
+    """As much as is needed of payment.voided and payment.refunded."""
 
     order_id: UUID
     amount: Money

@@ -8,10 +8,10 @@ import msgspec
 
 from chassis.database import Connection
 from chassis.envelope import Envelope
-from chassis.money import money
-from orders.messages import PaidAmounts, PaymentEvent
+from chassis.money import Money, money
+from orders.messages import PaymentEvent
 
-CAPTURED, VOIDED, REFUNDED = "payment.captured", "payment.voided", "payment.refunded"
+VOIDED, REFUNDED = "payment.voided", "payment.refunded"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -45,28 +45,19 @@ async def remember(connection: Connection, events: Sequence[tuple[Envelope, Paym
     )
 
 
-async def amounts(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, PaidAmounts]:
-    """What was charged and given back for each order, by id. An order of which nothing was charged is left out."""
+async def refunded(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Money]:
+    """The sum of the refunds of each order, by id. An order without any is left out."""
     rows = await connection.fetch(
         """
-        SELECT order_id, currency,
-               sum(amount_minor) FILTER (WHERE type = $2)::bigint AS charged_minor,
-               sum(amount_minor) FILTER (WHERE type = $3)::bigint AS refunded_minor
+        SELECT order_id, currency, sum(amount_minor)::bigint AS refunded_minor
         FROM payment_events
-        WHERE order_id = ANY($1::uuid[]) AND type IN ($2, $3)
+        WHERE order_id = ANY($1::uuid[]) AND type = $2
         GROUP BY order_id, currency
         """,
         order_ids,
-        CAPTURED,
         REFUNDED,
     )
-    return {
-        row["order_id"]: PaidAmounts(
-            charged=None if row["charged_minor"] is None else money(row["charged_minor"], row["currency"]),
-            refunded=None if row["refunded_minor"] is None else money(row["refunded_minor"], row["currency"]),
-        )
-        for row in rows
-    }
+    return {row["order_id"]: money(row["refunded_minor"], row["currency"]) for row in rows}
 
 
 async def history(connection: Connection, order_id: UUID, limit: int = 200) -> list[Entry]:

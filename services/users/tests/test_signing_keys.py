@@ -207,6 +207,8 @@ async def test_an_administrator_rotates_and_a_second_time_changes_nothing(start:
         assert first.status_code == 202
         again = await service.call("POST", "/auth/keys/rotate", token=token)
         assert (again.status_code, again.json()) == (202, first.json())
+        said = await service.rows("SELECT subject, actor FROM journal WHERE type = 'operator.acted'")
+        assert [row["actor"].partition(":")[0] for row in said] == ["operator"]
 
         answer = await jwks(service)
         assert answer.headers["cache-control"] == "public, max-age=60"
