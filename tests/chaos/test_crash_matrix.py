@@ -40,6 +40,9 @@ ANSWER_S_MAX = 60.0
 QUIET_S_MAX = 90.0
 """An event that was handed to a process that died is handed out again after half a minute."""
 
+BY_THE_CLOCK = "SignedHeads._sign: "
+"""Audit signs its head once a minute: a run passes that place or does not."""
+
 WHERE_MOST_CAN_GO_WRONG = (
     Place("orders", "OrderPlacer._insert: after commit"),  # Accepted, and nobody was told.
     Place("orders", "payments /payments: after call"),  # The money is held, and orders does not know.
@@ -101,7 +104,8 @@ class Course:
         await self.drill.places_until_nothing_moves(RELAY_RESTS_S)
         await self._run("nowhere")
         await self.quiet()
-        return await self.drill.places_until_nothing_moves(1.0)
+        passed = await self.drill.places_until_nothing_moves(1.0)
+        return [place for place in passed if not place.name.startswith(BY_THE_CLOCK)]
 
     async def _run(self, place: str) -> None:
         truth = await self.scenario(self.shop)
