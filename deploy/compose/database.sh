@@ -6,7 +6,8 @@ set -euo pipefail
 
 logins=${LOGINS:-/docker-entrypoint-initdb.d/10-logins.sql}
 if [ -s "$PGDATA/PG_VERSION" ]; then
-    output=$(grep -v '^CREATE DATABASE' "$logins" | gosu postgres postgres --single -D "$PGDATA" "$SERVICE" 2>&1) ||
+    output=$(grep -vE '^(CREATE DATABASE|\\connect)' "$logins" |
+        setpriv --reuid=postgres --regid=postgres --init-groups postgres --single -D "$PGDATA" "$SERVICE" 2>&1) ||
         { echo "$output" >&2; exit 1; }
     # Single-user mode goes on after an error.
     if grep 'ERROR:' <<<"$output" >&2; then exit 1; fi

@@ -1,6 +1,7 @@
 """What a database's container does at its start, by the programs of the embedded PostgreSQL in place of the image's."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from cartwright.embedded.scratch import ScratchPostgres
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "compose" / "database.sh"
 # As the image's: the first becomes another user, the second starts the server.
-GOSU = """#!/bin/bash
-shift
+SETPRIV = """#!/bin/bash
+shift 3
 exec {become} {programs}/"$@"
 """
 ENTRYPOINT = """#!/bin/bash
@@ -32,9 +33,13 @@ def start(server: ScratchPostgres, logins: Path) -> "subprocess.CompletedProcess
     programs = logins.parent / "programs"
     programs.mkdir(exist_ok=True)
     user = postgres.server_user()
-    become = "" if user is None else f"setpriv --reuid {user} --regid {postgres.server_group(user)} --clear-groups"
+    become = (
+        ""
+        if user is None
+        else f"{shutil.which('setpriv')} --reuid {user} --regid {postgres.server_group(user)} --clear-groups"
+    )
     for name, text in (
-        ("gosu", GOSU.format(become=become, programs=postgres.server_programs().folder)),
+        ("setpriv", SETPRIV.format(become=become, programs=postgres.server_programs().folder)),
         ("docker-entrypoint.sh", ENTRYPOINT),
     ):
         (programs / name).write_text(text)
@@ -57,8 +62,9 @@ def start(server: ScratchPostgres, logins: Path) -> "subprocess.CompletedProcess
 
 def initialise(server: ScratchPostgres, logins: Path) -> None:
     """As the image does on an empty volume."""
-    statements = [line.removesuffix(";") for line in logins.read_text().splitlines()]
-    server.execute(*statements, database="template1")
+    of_server, _, of_database = logins.read_text().partition("\\connect orders\n")
+    for statements, database in ((of_server, "postgres"), (of_database, "orders")):
+        server.execute(*(line.removesuffix(";") for line in statements.splitlines()), database=database)
 
 
 async def connect(server: ScratchPostgres, url: str) -> "asyncpg.Connection[asyncpg.Record]":

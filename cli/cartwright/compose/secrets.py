@@ -71,19 +71,31 @@ def _make_database_secrets(folder: Path, service: str) -> str:
     database = f"{names.database(service)}/{service}"
     _follows(folder / "database-url", f"postgresql://{service_login(service)}:{passwords.service}@{database}")
     _follows(folder / "database-owner-url", f"postgresql://{service}:{passwords.owner}@{database}")
-    _follows(folder / "logins.sql", "".join(f"{statement};\n" for statement in _statements(service, passwords)))
+    _follows(folder / "logins.sql", "".join(f"{line}\n" for line in _logins_file(service, passwords)))
     return f"postgresql://{reader_login(service)}:{passwords.reader}@{database}"
 
 
-def _statements(service: str, passwords: Passwords) -> Iterator[str]:
-    """What makes a service's database and its logins. deploy/compose/database.sh runs them at each start."""
-    yield REVOKE_LARGE_OBJECTS
-    yield from login_statements(service, passwords)
-    yield database_statement(service)
-    yield from access_statements(service)
-    # By default every login may connect to every database; here each only to its own.
-    yield "REVOKE ALL ON DATABASE postgres FROM PUBLIC"
-    yield "REVOKE ALL ON DATABASE template1 FROM PUBLIC"
+_LOCALE = (
+    "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'"
+)
+"""The built-in locale sorts and folds the same on every machine and for ever."""
+
+
+def _logins_file(service: str, passwords: Passwords) -> Iterator[str]:
+    """The lines, for psql, that make a service's database and its logins. deploy/compose/database.sh runs them at each
+    start, but for those on which only an empty volume depends.
+    """
+    for statement in (
+        *login_statements(service, passwords),
+        database_statement(service, _LOCALE),
+        *access_statements(service),
+        # By default every login may connect to every database; here each only to its own.
+        "REVOKE ALL ON DATABASE postgres FROM PUBLIC",
+        "REVOKE ALL ON DATABASE template1 FROM PUBLIC",
+    ):
+        yield f"{statement};"
+    yield f"\\connect {service}"
+    yield f"{REVOKE_LARGE_OBJECTS};"
 
 
 def _make_broker_secrets(folder: Path) -> None:
