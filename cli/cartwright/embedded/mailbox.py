@@ -8,6 +8,7 @@ one, an empty line; lines end with LF. (The library's module `mailbox` keeps in 
 and quotes so that the text cannot be had back.)
 """
 
+import contextlib
 import email.parser
 import email.policy
 import errno
@@ -20,8 +21,6 @@ from email.message import EmailMessage
 from itertools import islice
 from pathlib import Path
 
-from chassis import email_address
-
 MESSAGES_MAX = 10_000
 RECIPIENTS_HEADER = "X-Envelope-To"
 _ID = re.compile(r"([1-9]\d{0,8})-(\d{1,9})", re.ASCII)
@@ -29,6 +28,18 @@ _FIRST_LINE = re.compile(rb"^From \S+ (\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})
 _LIKE_A_FIRST_LINE = re.compile(rb"^(?=>*From )", re.MULTILINE)
 _QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 _END = b"\n\n"
+
+
+ADDRESS_CHARACTERS_MAX = 254
+
+
+def _comparable(address: str) -> str:
+    """In lower case, with the domain in Punycode. What is too long for an address is compared as it is."""
+    local, at, domain = address.lower().rpartition("@")
+    if len(address) <= ADDRESS_CHARACTERS_MAX:
+        with contextlib.suppress(UnicodeError):
+            domain = domain.encode("idna").decode()
+    return f"{local}{at}{domain}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Mailbox:
         found = (
             summary
             for summary in summaries
-            if recipient is None or any(email_address.same_mailbox(recipient, address) for address in summary.to)
+            if recipient is None or _comparable(recipient) in map(_comparable, summary.to)
         )
         return list(islice(found, count_max))
 
