@@ -77,6 +77,32 @@ async def test_a_full_queue_of_short_lines_refuses_the_newcomer() -> None:
     assert crowd.served == ["first", "second", "third"]
 
 
+async def test_a_full_queue_of_single_requests_gives_one_place_to_a_newcomer_and_goes_on() -> None:
+    crowd = Crowd(queue(waiting_max=2))
+    await crowd.come("first")
+    (second,) = await crowd.come("second")
+    await crowd.come("third")
+    await crowd.come("fourth")
+    with pytest.raises(Overloaded):
+        await second
+    await crowd.serve(3)
+    await crowd.come("fifth")
+    assert crowd.served == ["first", "third", "fourth", "fifth"]
+
+
+async def test_a_request_that_gives_up_as_a_place_comes_free_does_not_lose_the_place() -> None:
+    crowd = Crowd(queue())
+    await crowd.come("first")
+    (second,) = await crowd.come("second")
+    crowd.next.release()
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await crowd.serve(1)
+    await crowd.come("third")
+    assert crowd.served == ["first", "third"]
+
+
 @pytest.mark.parametrize("leave", [lambda task: task.cancel(), lambda _: None])
 async def test_a_request_that_gives_up_leaves_its_place_to_the_others(
     leave: Callable[[asyncio.Task[None]], object],

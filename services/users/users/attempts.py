@@ -4,6 +4,7 @@ A person is told to wait, for a moment that the answer names, and is not locked 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -35,12 +36,17 @@ class Attempt(msgspec.Struct, frozen=True):
         return self.keys[0].hex()
 
 
-async def take(database: Database, *, email: str, source: str, device_token: str | None) -> Attempt:
-    """Raises `TooManyAttempts`. `email` is as it is kept, or whatever was given when it cannot be an address."""
+async def take(
+    database: Database, *, given: str, spellings: Sequence[str], source: str, device_token: str | None
+) -> Attempt:
+    """Raises `TooManyAttempts`. `spellings` are those by which an account may be kept, the present form last; none when
+    what was `given` cannot be an address.
+    """
+    email = spellings[-1] if spellings else given
     device_hash = None if device_token is None else hash_of(device_token)
 
     async def work(connection: Connection) -> Attempt | float:
-        if device_hash is not None and await store_devices.is_known(connection, device_hash, email):
+        if device_hash is not None and await store_devices.is_known(connection, device_hash, spellings):
             attempt = await _take_of_device(connection, device_hash)
             if attempt is not None:
                 return attempt

@@ -60,8 +60,10 @@ class FairQueue:
         longest = max(self._lines, key=lambda name: len(self._lines[name]))
         if len(self._lines[longest]) <= len(self._lines.get(source, ())):
             raise Overloaded
-        displaced = self._lines[longest].pop()
-        displaced.set_exception(Overloaded())
+        displaced = self._lines[longest][-1]
+        self._remove(longest, displaced)
+        if not displaced.done():  # Else it has given up already, and leaves.
+            displaced.set_exception(Overloaded())
 
     def _leave(self, source: str, turn: "asyncio.Future[None]") -> None:
         if turn.done() and not turn.cancelled():
@@ -69,18 +71,25 @@ class FairQueue:
             if turn.exception() is None:
                 self._pass_on()
             return
-        line = self._lines[source]
-        line.remove(turn)
-        if not line:
-            del self._lines[source]
+        self._remove(source, turn)
+
+    def _remove(self, source: str, turn: "asyncio.Future[None]") -> None:
+        """Take a request out of its line, unless it has left the line already."""
+        line = self._lines.get(source)
+        if line is not None and turn in line:
+            line.remove(turn)
+            if not line:
+                del self._lines[source]
 
     def _pass_on(self) -> None:
         """Give the place to the next line, which then goes to the end."""
-        if not self._lines:
-            self._free += 1
-            return
-        source = next(iter(self._lines))
-        line = self._lines.pop(source)
-        line.popleft().set_result(None)
-        if line:
-            self._lines[source] = line
+        while self._lines:
+            source = next(iter(self._lines))
+            line = self._lines.pop(source)
+            turn = line.popleft()
+            if line:
+                self._lines[source] = line
+            if not turn.done():  # Else it gave up in this round of the event loop, and has not left yet.
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -44,7 +44,8 @@ async def sign_in(database: Database, passwords: Passwords, settings: Settings, 
     known_as = spellings(credentials.email)
     attempt = await attempts.take(
         database,
-        email=known_as[-1] if known_as else credentials.email,
+        given=credentials.email,
+        spellings=known_as,
         source=credentials.source,
         device_token=credentials.device_token,
     )

@@ -182,7 +182,7 @@ async def page(connection: Connection, after: UUID | None, limit: int) -> list[A
 async def international_addresses(connection: Connection, after: UUID | None, limit: int) -> list[tuple[UUID, str]]:
     """Accounts whose address earlier releases may have kept in another form, in the order of their ids."""
     rows = await connection.fetch(
-        """
+        r"""
         SELECT id, email
         FROM accounts
         WHERE (email ~ '[^\x01-\x7e]' OR email ~ '[@.]xn--') AND ($1::uuid IS NULL OR id > $1)

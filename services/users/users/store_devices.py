@@ -1,23 +1,24 @@
 """Every SQL statement about known devices: those that have signed in to an account."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.database import Connection, rows_affected
 
 
-async def is_known(connection: Connection, device_hash: bytes, email: str) -> bool:
-    """Whether the account with this address knows the device."""
+async def is_known(connection: Connection, device_hash: bytes, spellings: Sequence[str]) -> bool:
+    """Whether the account that has this address, in one of its spellings, knows the device."""
     return bool(
         await connection.fetchval(
             """
             SELECT EXISTS (
                 SELECT FROM known_devices
                 JOIN accounts ON accounts.id = known_devices.account_id
-                WHERE known_devices.hash = $1 AND known_devices.expires_at > now() AND accounts.email = $2
+                WHERE known_devices.hash = $1 AND known_devices.expires_at > now() AND accounts.email = ANY($2::text[])
             )
             """,
             device_hash,
-            email,
+            spellings,
         )
     )
 
