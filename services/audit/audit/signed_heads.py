@@ -7,6 +7,7 @@ a file beside the JSON lines, and wherever an operator stores what `GET /audit/h
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -30,6 +31,8 @@ SIGN_AGAIN_AFTER = timedelta(days=1)
 TYPE = "audit-head"
 """In the header, so that no token and no event that the same key signs can be taken for a head."""
 ALGORITHM = "ES256"
+_WHOLE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{86}", re.ASCII)
+"""A statement: header, payload, and the 64 bytes of an ES256 signature (RFC 7518, 3.4), each in base64url."""
 
 
 class HeadForged(Exception):
@@ -80,18 +83,20 @@ class HeadsFile:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            # A line that a crash cut off ends here.
-            os.write(file, f"\n{statement}\n".encode())
+            # A line that a crash or a full disk cut off ends here.
+            remaining = memoryview(f"\n{statement}\n".encode())
+            while remaining:
+                remaining = remaining[os.write(file, remaining) :]
             os.fsync(file)
         finally:
             os.close(file)
 
     def pages(self, size: int) -> Iterator[list[str]]:
-        """The statements, so many at a time."""
+        """The statements, so many at a time. A line that was cut off is none: another one follows it."""
         if not self._path.exists():
             return
         with self._path.open() as lines:
-            statements = filter(None, map(str.strip, lines))
+            statements = filter(_WHOLE.fullmatch, map(str.strip, lines))
             while page := list(islice(statements, size)):
                 yield page
 

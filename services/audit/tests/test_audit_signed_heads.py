@@ -72,6 +72,18 @@ async def test_a_chain_that_holds_is_compared_with_each_head(
     assert (verification.intact, verification.entries, verification.signed_heads) == (True, 4, 4)
 
 
+async def test_a_line_that_was_cut_off_is_no_forgery_and_hides_none_that_follows(
+    signed: Database, signer: HeadSigner, file: HeadsFile, tmp_path: Path
+) -> None:
+    path = tmp_path / "heads" / "audit-heads.jws"
+    whole = path.read_text().strip()
+    path.write_text(f"{whole[:-20]}\n{whole}\n")
+    verification = await verify_record(signed, signer, file)
+    assert (verification.intact, verification.signed_heads) == (True, 2)
+    await tamper(signed, REWRITTEN + "DELETE FROM signed_heads;")
+    assert not (await verify_record(signed, signer, file)).intact
+
+
 async def test_a_chain_that_was_rewritten_with_its_head_is_found(
     signed: Database, signer: HeadSigner, file: HeadsFile
 ) -> None:
