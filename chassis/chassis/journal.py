@@ -64,19 +64,28 @@ event of this version without an actor is NULL, and `cartwright verify` finds it
 
 SIGNED = """
 INSERT INTO journal_relay (name, transaction_id, position)
-SELECT 'signed', coalesce(earlier.transaction_id, '0'), coalesce(earlier.position, 0)
-FROM (VALUES (true)) AS always
-LEFT JOIN (
+SELECT 'signed', transaction_id, position
+FROM (
     SELECT transaction_id, position
-    FROM journal
-    WHERE time < now() - interval '1 day'
-    ORDER BY position DESC
-    LIMIT 1
-) AS earlier ON true;
+    FROM journal_relay
+    WHERE name = 'broker'
+    UNION ALL
+    SELECT coalesce(earlier.transaction_id, '0'), coalesce(earlier.position, 0)
+    FROM (VALUES (true)) AS always
+    LEFT JOIN (
+        SELECT transaction_id, position
+        FROM journal
+        WHERE time < (SELECT time FROM journal ORDER BY position DESC LIMIT 1) - interval '1 day'
+        ORDER BY position DESC
+        LIMIT 1
+    ) AS earlier ON true
+) AS cursors
+ORDER BY transaction_id, position
+LIMIT 1;
 """
 """What a fourth migration holds: the cursor of the relays that sign (`signed_broker.py`). Those of the version before
-go by the row `broker`, and what they publish is refused; so the last day is said again, signed. Consumers know by its
-id what they had."""
+go by the row `broker`, and what they publish is refused. So what they have not published yet, and the last day of the
+journal before that, are published again, signed. Consumers know by the ids what they had."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
