@@ -112,13 +112,18 @@ async def take(connection: Connection, orders: Sequence[Order]) -> None:
 
 
 async def bought_by(connection: Connection, user_id: UUID) -> UUID | None:
-    """The order that has bought the cart as it is now; None when the cart has changed since, or was never bought."""
+    """The order that has bought the cart as it is now; None when the cart has changed since, or was never bought.
+
+    An order that came to nothing has bought nothing: a replica of an earlier version ends it without giving back.
+    """
     order_id: UUID | None = await connection.fetchval(
         """
         SELECT bought.order_id
         FROM carts
         JOIN cart_purchases AS bought ON bought.user_id = carts.user_id AND bought.cart_version = carts.version
+        JOIN orders ON orders.id = bought.order_id
         WHERE carts.user_id = $1
+          AND (orders.status NOT IN ('refused', 'cancelled') OR orders.confirmed_at IS NOT NULL)
         """,
         user_id,
     )
