@@ -100,6 +100,9 @@ def _logins_file(service: str, passwords: Passwords) -> Iterator[str]:
 
 def _make_broker_secrets(folder: Path) -> None:
     """A login for each service, and one for operators, which no part of the system is given."""
+    if (folder / "events-url").exists():
+        # Of a version whose services shared that login: each of them knew the password.
+        (folder / "broker-password").unlink(missing_ok=True)
     operator = _kept(folder / "broker-password", _password)
     passwords = {service: _kept(folder / service / "broker-password", _password) for service in LOGINS}
     definitions = rabbit_definitions(STREAM, operator, passwords)
