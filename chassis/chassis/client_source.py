@@ -1,4 +1,4 @@
-"""Which network a request comes from: for limits by source, never to tell who somebody is.
+"""The source network of a request. It is for limits by source, and never identifies a person.
 
 The gateway sets `x-client-address`, whatever the client has sent. A request that did not come through the gateway has
 the address of its connection.
@@ -11,7 +11,7 @@ from chassis.access import Connection
 HEADER = "x-client-address"
 UNKNOWN = "unknown"
 IPV6_PREFIX = 64
-"""What a household is given: all addresses in it count as one source."""
+"""A household gets one such network: all addresses in it count as one source."""
 
 
 def source_of(connection: Connection) -> str:

@@ -1,4 +1,4 @@
-"""`ETag` and `If-Match`: a client that changes what was changed since it was read gets 412, and overwrites nothing.
+"""`ETag` and `If-Match`: a client that writes over a newer version than it has read gets 412, and changes nothing.
 
 The tag is the version of the row, a strong tag. It is compared under the row's lock, in the transaction of the change
 (RFC 9110, section 13.1.1). `If-Match` is optional: without it the last writer wins, as for clients that do not know it.

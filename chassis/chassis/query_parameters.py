@@ -1,4 +1,4 @@
-"""Query parameters: what an operation does not declare is refused, as an unknown member of a body is.
+"""Query parameters: an undeclared parameter is refused, as an unknown member of a body is.
 
 A misspelt filter would otherwise answer everything. A repeated parameter has no defined meaning: readers differ in
 which value they take. The declaration is the handler's own signature, so there is no second list. Routes outside the

@@ -30,7 +30,7 @@ REREAD_S = 60.0
 """After so long everything is read anew, which drops what has expired."""
 FIRST_ANSWER_S_MAX = 3.0
 ADMINISTRATORS_S_MAX = 10.0
-"""With older knowledge than that, nobody acts as an administrator. Customers go on to buy."""
+"""When the last answer of users is older, requests of administrators get 503. Customers go on to buy."""
 _log = structlog.get_logger()
 
 
@@ -120,7 +120,7 @@ class RevocationFollower:
             if anew:
                 await self.keys.refresh()
         except Exception:
-            # What fails may be a database that is being replaced by one with less in it.
+            # The database of users may be failing over to one that lacks the latest revocations.
             self._reread_at = float("-inf")
             raise
         if anew:

@@ -108,6 +108,6 @@ def _normalised(text: str, member: str, characters_max: int, refusal: type[Inval
 def _is_seen(char: str) -> bool:
     category = unicodedata.category(char)
     if category in {"Cn", "Co"}:
-        # Newer than this Python's tables, as an emoji of this year; or somebody's own.
+        # A character that this Python's tables lack, such as an emoji of this year, or one of a private-use area.
         return _UNASSIGNED_AND_UNSEEN.match(char) is None
     return category[0] not in "MZC" and char not in _BLANK

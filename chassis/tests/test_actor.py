@@ -1,4 +1,4 @@
-"""The actor of an act reaches its event: a person, an operator or a service, and none where nobody has set one."""
+"""The actor of an act reaches its event: a person, an operator or a service. Without one in the context: none."""
 
 import asyncio
 import json
