@@ -44,7 +44,7 @@ async def bring_to(
         await buyer.call("POST", f"/orders/{order_id}/cancel")
     if status == "shipped":
         await administrator.call("POST", f"/orders/{order_id}/ship")
-    assert (await buyer.call("GET", f"/orders/{order_id}"))[1]["status"] == status
+    await buyer.wait_for_status(order_id, status)
     return order_id
 
 

@@ -33,18 +33,21 @@ class RequestRefund:
         reason = visible_text.line(wish.reason, member="reason", characters_max=TEXT_CHARACTERS_MAX)
         wish = msgspec.structs.replace(wish, reason=reason)
         new_id = uuid7()
-        refund_id = await self._database.run(lambda connection: _add(connection, new_id, payment_id, wish, key))
+        refund_id, added = await self._database.run(lambda connection: _add(connection, new_id, payment_id, wish, key))
         try:
-            await self._settlement.settle_now(refund_id)
+            await self._settlement.settle(added)
         except Unavailable as refusal:
-            # The refund is written, and the loop goes on with it.
-            _log.warning("a refund could not be ended at once", refund_id=str(refund_id), reason=str(refusal))
+            # The refund is written. The loop takes it when the lease ends.
+            _log.warning("a refund could not be settled at once", refund_id=str(refund_id), reason=str(refusal))
         row = await self._database.read(lambda connection: store_refunds.read_refund(connection, refund_id))
         assert row is not None, "refunds are never deleted"
         return row
 
 
-async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: RefundKey) -> UUID:
+async def _add(
+    connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: RefundKey
+) -> tuple[UUID, list[Refund]]:
+    """The refund's id, and the refund itself if it is new: on the caller's lease, so that the loop leaves it alone."""
     payment = (await store.lock(connection, [payment_id])).get(payment_id)
     if payment is None or payment.user_id is None:
         raise PaymentNotFound
@@ -54,7 +57,7 @@ async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: New
         asked_id, asked_fingerprint = asked
         if asked_fingerprint != fingerprint:
             raise KeyUsedAgain
-        return asked_id
+        return asked_id, []
     change = refund_requested(payment, _amount_minor(payment, wish))
     await store.update(connection, [change.payment])
     refund = Refund(
@@ -68,9 +71,10 @@ async def _add(connection: Connection, new_id: UUID, payment_id: UUID, wish: New
         actor=context.actor(),
         key=key,
         fingerprint=fingerprint,
+        attempts=1,
     )
-    await store_refunds.add(connection, [refund])
-    return new_id
+    await store_refunds.add(connection, [refund], attempt_in_s=store.LEASE_S)
+    return new_id, [refund]
 
 
 def _amount_minor(payment: Payment, wish: NewRefund) -> int:

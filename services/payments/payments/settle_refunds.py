@@ -29,16 +29,11 @@ class SettleRefunds:
     async def turn(self) -> bool:
         """Settle what is due. True when there is likely more."""
         due = await self._database.run_statement(lambda connection: store_refunds.take_due(connection, BATCH_MAX))
-        await self._settle(due)
+        await self.settle(due)
         return len(due) == BATCH_MAX
 
-    async def settle_now(self, refund_id: UUID) -> None:
-        """Settle this refund, unless somebody else has it in hand."""
-        await self._settle(
-            await self._database.run_statement(lambda connection: store_refunds.take_due(connection, 1, refund_id))
-        )
-
-    async def _settle(self, refunds: Sequence[Refund]) -> None:
+    async def settle(self, refunds: Sequence[Refund]) -> None:
+        """Ask the provider for refunds whose lease the caller has, and write what it answers."""
         if not refunds:
             return
         with tracing.together("internal", (("settle refund", refund.traceparent) for refund in refunds)):

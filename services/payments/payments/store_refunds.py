@@ -35,21 +35,22 @@ class Refund:
     fingerprint: bytes | None = None
 
 
-async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
+async def add(connection: Connection, refunds: Sequence[Refund], *, attempt_in_s: float = 0) -> None:
+    """Write new refunds. The loop takes them after `attempt_in_s`: until then the caller has the lease."""
     await connection.execute(
         """
         INSERT INTO refunds (
             id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
-            requested_by, idempotency_key, fingerprint
+            requested_by, idempotency_key, fingerprint, attempts, next_attempt_at
         )
         SELECT id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
-               requested_by, idempotency_key, fingerprint
+               requested_by, idempotency_key, fingerprint, attempts, now() + make_interval(secs => $13)
         FROM unnest(
             $1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],
-            $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bytea[]
+            $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[], $11::bytea[], $12::int[]
         ) AS refund (
             id, payment_id, amount_minor, currency, reason, correlation_id, traceparent, actor,
-            requested_by, idempotency_key, fingerprint
+            requested_by, idempotency_key, fingerprint, attempts
         )
         """,
         [refund.id for refund in refunds],
@@ -63,6 +64,8 @@ async def add(connection: Connection, refunds: Sequence[Refund]) -> None:
         [refund.key and refund.key.requested_by for refund in refunds],
         [refund.key and refund.key.idempotency_key for refund in refunds],
         [refund.fingerprint for refund in refunds],
+        [refund.attempts for refund in refunds],
+        attempt_in_s,
     )
 
 
@@ -88,14 +91,14 @@ async def find_asked(
     return None if row is None else (row["id"], row["fingerprint"])
 
 
-async def take_due(connection: Connection, limit: int, only: UUID | None = None) -> list[Refund]:
-    """Take pending refunds on a lease that replicas respect; with `only`, at most that one."""
+async def take_due(connection: Connection, limit: int) -> list[Refund]:
+    """Take pending refunds on a lease that replicas respect."""
     rows = await connection.fetch(
         """
         WITH due AS (
             SELECT id
             FROM refunds
-            WHERE state = 'pending' AND next_attempt_at <= now() AND ($3::uuid IS NULL OR id = $3)
+            WHERE state = 'pending' AND next_attempt_at <= now()
             ORDER BY next_attempt_at
             LIMIT $1
             FOR UPDATE SKIP LOCKED
@@ -110,7 +113,6 @@ async def take_due(connection: Connection, limit: int, only: UUID | None = None)
         """,
         limit,
         LEASE_S,
-        only,
     )
     return [Refund(**dict(row)) for row in rows]
 
