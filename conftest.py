@@ -27,9 +27,9 @@ from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import SERVICES
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
 from cartwright.embedded.scratch_databases import MigratedDatabases
-from chassis.broker import Message
-from chassis.envelope import Envelope
-from chassis.signed_broker import Signer
+from chassis.messaging.broker import Message
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.signed_broker import Signer
 
 # `HYPOTHESIS_PROFILE=thorough pytest ...` tries six times as much of what hypothesis thinks of.
 settings.register_profile("ordinary")
@@ -43,7 +43,7 @@ EACH_WITH_OWN_SYSTEM = {"tests/chaos/test_crash_matrix.py"}
 OF_THE_BROKERS = {
     "chassis/tests/test_broker_conformance.py",
     "chassis/tests/test_broker_conformance_events.py",
-    "chassis/tests/test_rabbit_broker.py",
+    "chassis/tests/test_rabbitmq_broker.py",
 }
 """Together, since a start of RabbitMQ takes five seconds of a processor."""
 

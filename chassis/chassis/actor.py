@@ -5,8 +5,8 @@
     service:<name>  a service by itself: a consumer, a worker, a call to another service
     unknown         written before actors were kept, or by a replica of that version
 
-The guards of `chassis.access` set it for requests, the application sets it for background work, and a new event takes
-it from `context.actor()`.
+The guards of `chassis.security.access` set it for requests, the application sets it for background work, and a new
+event takes it from `context.actor()`.
 """
 
 from uuid import UUID

@@ -11,8 +11,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from chassis import context, metrics, tracing
+from chassis import context
 from chassis.problems import Overloaded
+from chassis.telemetry import metrics, tracing
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")

@@ -36,7 +36,7 @@ class StatelessSettings(msgspec.Struct, frozen=True, kw_only=True):
     otel_traces_sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     """The share of requests that are traced, unless whoever sends one has decided it already."""
     crash_folder: str = ""
-    """Where tests say at which place the process dies (`chassis.crash`); empty: nowhere."""
+    """Where tests say at which place the process dies (`chassis.failpoint`); empty: nowhere."""
 
     def __post_init__(self) -> None:
         if self.crash_folder and self.environment != "development":

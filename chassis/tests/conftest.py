@@ -17,11 +17,11 @@ from cartwright.chaos.proxy import Proxy
 from cartwright.embedded import rabbitmq, scratch
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
-from chassis import inbox, journal
-from chassis.broker import Broker, broker_for
-from chassis.database import Connection, Database
-from chassis.rabbit_broker import RabbitBroker
-from chassis.rabbit_link import exchange_and_address
+from chassis.messaging import inbox, journal
+from chassis.messaging.broker import Broker, broker_for
+from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
+from chassis.messaging.brokers.rabbitmq.connection import exchange_and_address
+from chassis.persistence.database import Connection, Database
 
 SERVERS: dict[str, Callable[[LastWill], AbstractContextManager[ScratchNats | ScratchRabbit]]] = {
     "nats": running_nats,

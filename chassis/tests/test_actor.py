@@ -13,15 +13,17 @@ from litestar import Litestar, get
 from litestar.testing import AsyncTestClient
 
 from cartwright.embedded.scratch_service import NothingRevoked
-from chassis import access, actor, context, journal
-from chassis.application import application
+from chassis import actor, context
 from chassis.batching import Batcher
-from chassis.database import Connection, Database
-from chassis.envelope import decode, split
-from chassis.journal import Event
 from chassis.lifecycle import Loop
-from chassis.relay import Relay
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.messaging import journal
+from chassis.messaging.envelope import decode, split
+from chassis.messaging.journal import Event
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database
+from chassis.security import access
+from chassis.security.tokens import TokenVerifier, UserKeys
+from chassis.web.application import application
 
 PERSON = UUID("0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01")
 Client = AsyncTestClient[Litestar]

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
-from chassis import addresses as module
-from chassis.addresses import Addresses
+from chassis.web import addresses as module
+from chassis.web.addresses import Addresses
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 

@@ -15,12 +15,13 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 
 from cartwright.embedded.scratch_service import NothingRevoked
-from chassis import access, context, problems
-from chassis.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
-from chassis.idempotency import IdempotencyKey, accepted_key
+from chassis import context, problems
 from chassis.problems import Refusal
-from chassis.query_parameters import Instant, instant_of
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.security import access
+from chassis.security.tokens import TokenVerifier, UserKeys
+from chassis.web.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
+from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.query_parameters import Instant, instant_of
 
 # One application for all of them: none leaves anything behind.
 pytestmark = pytest.mark.asyncio(loop_scope="module")

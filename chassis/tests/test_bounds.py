@@ -11,10 +11,10 @@ from litestar import Litestar, get, post
 from litestar.params import JSONBody
 
 from cartwright.embedded.scratch_service import NothingRevoked
-from chassis import access
-from chassis.application import BODY_BYTES_MAX, application
 from chassis.problems import DETAIL_CHARACTERS_MAX, Invalid
-from chassis.tokens import Caller, TokenVerifier, UserKeys
+from chassis.security import access
+from chassis.security.tokens import Caller, TokenVerifier, UserKeys
+from chassis.web.application import BODY_BYTES_MAX, application
 
 Serve = Callable[[Litestar], Awaitable[httpx.AsyncClient]]
 

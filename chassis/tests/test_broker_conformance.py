@@ -15,24 +15,25 @@ from structlog.testing import capture_logs
 
 from cartwright.chaos.proxy import Proxy
 from cartwright.embedded.scratch import ScratchNats, ScratchRabbit, free_port
-from chassis import nats_broker, rabbit_broker, rabbit_link, rabbit_queue, rabbit_topology
-from chassis.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.brokers import nats
+from chassis.messaging.brokers.rabbitmq import broker, connection, queue, topology
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 Server = ScratchNats | ScratchRabbit
 """A real broker, to kill and to start again on the same address. Each test leaves it running."""
 Way = tuple[Proxy, str]
 
-ACK_WAITS = {ScratchNats: (nats_broker, "ACK_WAIT_S"), ScratchRabbit: (rabbit_queue, "ACK_WAIT_S")}
+ACK_WAITS = {ScratchNats: (nats, "ACK_WAIT_S"), ScratchRabbit: (queue, "ACK_WAIT_S")}
 IMPATIENCE: dict[type[Server], list[tuple[ModuleType, str, float]]] = {
     ScratchNats: [
-        (nats_broker, "PING_INTERVAL_S", 0.2),
-        (nats_broker, "AWAY_S_MAX", 0.5),
-        (nats_broker, "PUBLISH_S_MAX", 1.0),
+        (nats, "PING_INTERVAL_S", 0.2),
+        (nats, "AWAY_S_MAX", 0.5),
+        (nats, "PUBLISH_S_MAX", 1.0),
     ],
-    ScratchRabbit: [(rabbit_link, "HEARTBEAT_S", 1), (rabbit_broker, "PUBLISH_S_MAX", 1.0)],
+    ScratchRabbit: [(connection, "HEARTBEAT_S", 1), (broker, "PUBLISH_S_MAX", 1.0)],
 }
-BOUNDS = {ScratchNats: (nats_broker, "STREAM_BYTES_MAX"), ScratchRabbit: (rabbit_topology, "QUEUE_BYTES_MAX")}
+BOUNDS = {ScratchNats: (nats, "STREAM_BYTES_MAX"), ScratchRabbit: (topology, "QUEUE_BYTES_MAX")}
 
 
 @pytest.fixture

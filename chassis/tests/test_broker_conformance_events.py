@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from cartwright.embedded.scratch import ScratchNats, ScratchRabbit
-from chassis import consumer as consumer_module
-from chassis import envelope, inbox, journal
-from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
-from chassis.consumer import ATTEMPTS_MAX, Consumer
-from chassis.database import Connection, Database
-from chassis.envelope import Envelope
-from chassis.journal import Event
-from chassis.relay import Relay
+from chassis.messaging import consumer as consumer_module
+from chassis.messaging import envelope, inbox, journal
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.messaging.consumer import ATTEMPTS_MAX, Consumer
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.journal import Event
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 Start = Callable[[Any], Awaitable[None]]

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from chassis import addresses, context
-from chassis import client as module
-from chassis.client import PeerUnavailable, RefusedByPeer, ServiceClient, refusal_from
+from chassis import context
 from chassis.problems import OutcomeUnknown
-from chassis.tokens import ServiceTokens
+from chassis.security.tokens import ServiceTokens
+from chassis.web import addresses
+from chassis.web import client as module
+from chassis.web.client import PeerUnavailable, RefusedByPeer, ServiceClient, refusal_from
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

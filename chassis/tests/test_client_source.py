@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from chassis.client_source import source_of
+from chassis.security.client_source import source_of
 
 
 def source(header: str | None, peer: str | None = "10.0.0.5") -> str:

@@ -14,17 +14,19 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
-from chassis import consumer as module
-from chassis import context, envelope, inbox, lifecycle, nats_broker
-from chassis import database as database_module
-from chassis.broker import BrokerUnavailable, Message
-from chassis.consumer import ATTEMPTS_MAX, Consumer, Handle
-from chassis.database import Connection, Database
-from chassis.envelope import Envelope
+from chassis import context, lifecycle
 from chassis.lifecycle import Parts
-from chassis.nats_broker import NatsBroker
+from chassis.messaging import consumer as module
+from chassis.messaging import envelope, inbox
+from chassis.messaging.broker import BrokerUnavailable, Message
+from chassis.messaging.brokers import nats
+from chassis.messaging.brokers.nats import NatsBroker
+from chassis.messaging.consumer import ATTEMPTS_MAX, Consumer, Handle
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.relay import Relay
+from chassis.persistence import database as database_module
+from chassis.persistence.database import Connection, Database
 from chassis.problems import OutcomeUnknown, Unavailable
-from chassis.relay import Relay
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
@@ -368,7 +370,7 @@ async def test_what_the_absence_of_another_made_fail_is_handed_back_and_never_bu
 async def test_how_much_waits_and_how_much_is_dead_is_told_in_the_metrics_until_it_is_mended(
     database: Database, queue: Queue, effects: Effects, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.consumer.WATCH_S", 0.02)
+    monkeypatch.setattr("chassis.messaging.consumer.WATCH_S", 0.02)
     consumer = Consumer(group="watched", types=["*"], broker=queue, database=database, handle=effects)
 
     async def told() -> tuple[float | None, ...]:
@@ -493,7 +495,7 @@ async def test_a_consumer_that_was_frozen_past_its_ack_wait_does_no_harm_when_it
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(nats_broker, "ACK_WAIT_S", 0.5)
+    monkeypatch.setattr(nats, "ACK_WAIT_S", 0.5)
     monkeypatch.setattr(database_module, "IDLE_IN_TRANSACTION_S_MAX", 0.3)
     frozen, wake = asyncio.Event(), asyncio.Event()
 

@@ -14,8 +14,8 @@ import pytest
 
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchPostgres, running_postgres
-from chassis import database as module
-from chassis.database import ChangeUnknown, Connection, Database, DatabaseUnavailable, rows_affected
+from chassis.persistence import database as module
+from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable, rows_affected
 from chassis.problems import Invalid
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]

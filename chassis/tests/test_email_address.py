@@ -8,8 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, given
 from hypothesis import strategies as some
 
-from chassis import email_address
-from chassis.email_address import EmailAddress, parse
+from chassis.values import email_address
+from chassis.values.email_address import EmailAddress, parse
 
 LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
 LOCAL_PARTS = some.text(LETTERS | some.sampled_from(".+-_'"), min_size=1, max_size=30)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.entity_tags import Precondition, PreconditionFailed, entity_tag
 from chassis.problems import Malformed
+from chassis.web.entity_tags import Precondition, PreconditionFailed, entity_tag
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cartwright.chaos.proxy import Proxy
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchPostgres, running_postgres
 from cartwright.embedded.scratch_standby import ScratchStandby, demote, running_pair
-from chassis.database import ChangeUnknown, Connection, Database, DatabaseUnavailable
+from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable
 
 WRITES_BACK_S_MAX = 30.0
 WRITERS = 4

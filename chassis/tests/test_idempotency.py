@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chassis.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint, required_key
 from chassis.problems import KeyRequired, Malformed
+from chassis.web.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint, required_key
 
 
 class Purchase(msgspec.Struct):

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from chassis import context, envelope, inbox, journal
-from chassis.broker import BrokerUnavailable, Message
-from chassis.database import Connection, Database
-from chassis.envelope import Envelope
-from chassis.journal import Entry, Event
-from chassis.nats_broker import NatsBroker
-from chassis.relay import MESSAGE_CHARACTERS_MAX, Relay, together
+from chassis import context
+from chassis.messaging import envelope, inbox, journal
+from chassis.messaging.broker import BrokerUnavailable, Message
+from chassis.messaging.brokers.nats import NatsBroker
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.journal import Entry, Event
+from chassis.messaging.relay import MESSAGE_CHARACTERS_MAX, Relay, together
+from chassis.persistence.database import Connection, Database
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -164,7 +165,7 @@ _ROWS_READ = """
 async def test_what_operators_ask_reads_a_part_of_the_journal_that_does_not_grow_with_it(
     database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.journal.LATEST_MAX", 1_000)
+    monkeypatch.setattr("chassis.messaging.journal.LATEST_MAX", 1_000)
     await database.run(lambda connection: connection.execute(_FILL, 20_000))
     await database.run(
         lambda connection: connection.execute("UPDATE journal_relay SET transaction_id = '2100', position = 20000")
@@ -257,7 +258,7 @@ async def test_events_leave_in_commit_order_and_once(database: Database, record:
 async def test_more_than_a_batch_leaves_batch_by_batch(
     database: Database, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.relay.BATCH_MAX", 4)
+    monkeypatch.setattr("chassis.messaging.relay.BATCH_MAX", 4)
     await _place(database, *map(str, range(10)))
     relay = Relay("orders", database, record)
     assert [await relay._turn() for _ in range(4)] == [True, True, False, False]

@@ -12,7 +12,8 @@ import pytest
 PROGRAM = """
 import logging, uuid
 import structlog
-from chassis import context, logs
+from chassis import context
+from chassis.telemetry import logs
 
 logs.configure("orders", "info")
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ def test_what_is_below_the_level_is_left_out(lines: dict[str, dict[str, Any]]) -
 KILLED = """
 import asyncio, os, signal
 import structlog
-from chassis import logs
+from chassis.telemetry import logs
 
 logs.configure("orders", "info")
 log = structlog.get_logger()
@@ -97,7 +98,7 @@ def test_what_was_told_before_the_last_round_of_the_loop_outlives_a_kill() -> No
 UNHEARD = """
 import asyncio, os
 import structlog
-from chassis import logs
+from chassis.telemetry import logs
 
 logs.configure("orders", "info")
 log = structlog.get_logger()

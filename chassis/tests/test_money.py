@@ -10,8 +10,8 @@ from babel.numbers import get_currency_precision
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.money import MINOR_MAX, Money, digits_of, money
 from chassis.problems import Invalid
+from chassis.values.money import MINOR_MAX, Money, digits_of, money
 
 _CURRENCIES = sorted(c.code for c in iso4217.Currency if c.exponent is not None)
 _currencies = st.sampled_from(_CURRENCIES)

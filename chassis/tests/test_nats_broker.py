@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from cartwright.embedded.scratch import ScratchNats
-from chassis import nats_broker
-from chassis.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.brokers import nats
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 
@@ -26,7 +26,7 @@ async def broker(running_server: Callable[[str], object]) -> AsyncIterator[Broke
 async def test_a_client_that_the_server_has_dismissed_is_replaced(
     broker: Broker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nats_broker, "PUBLISH_S_MAX", 2.0)
+    monkeypatch.setattr(nats, "PUBLISH_S_MAX", 2.0)
     await eventually(lambda: _is_confirmed(broker, _message("before")), "it is connected")
     subscription = await broker.subscribe("group", ["*"])
     # Longer than any line may be, to which the server answers `-ERR`, and hangs up.

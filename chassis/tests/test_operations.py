@@ -17,14 +17,15 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from cartwright.embedded.scratch_service import NothingRevoked
-from chassis import inbox, journal, operations
-from chassis.application import application
-from chassis.consumer import Consumer
-from chassis.database import Connection, Database, Row
-from chassis.envelope import Envelope, decode, encode, split
-from chassis.journal import Event
-from chassis.relay import Relay
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.messaging import inbox, journal
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.envelope import Envelope, decode, encode, split
+from chassis.messaging.journal import Event
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database, Row
+from chassis.security.tokens import TokenVerifier, UserKeys
+from chassis.web import operations
+from chassis.web.application import application
 
 CONTRACT = Path(__file__).parents[2] / "contracts" / "events" / "operator.acted.json"
 UNKNOWN = "0198c2a7-5d10-7e21-b2c3-4d5e6f708191"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.pages import cursor_of, key_of
 from chassis.problems import Invalid
+from chassis.web.pages import cursor_of, key_of
 
 Key = tuple[datetime, UUID]
 

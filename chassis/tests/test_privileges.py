@@ -10,7 +10,7 @@ import pytest
 
 from cartwright.embedded import scratch
 from cartwright.embedded.scratch import ScratchPostgres
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 FIRST = """-- The first tables
 -- depends:

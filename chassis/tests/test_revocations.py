@@ -13,12 +13,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from cartwright.embedded import keys
-from chassis import revocations
-from chassis.client import BREAKER_FAILURES, ServiceClient
-from chassis.metrics import REVOCATIONS_AGE
 from chassis.problems import TokenRevoked
-from chassis.revocations import RevocationFollower, RightsUnknown
-from chassis.tokens import Caller, keys_by_id
+from chassis.security import revocations
+from chassis.security.revocations import RevocationFollower, RightsUnknown
+from chassis.security.tokens import Caller, keys_by_id
+from chassis.telemetry.metrics import REVOCATIONS_AGE
+from chassis.web.client import BREAKER_FAILURES, ServiceClient
 
 Until = Callable[..., Awaitable[None]]
 USER = UUID("0197f0c8-0000-7000-8000-000000000001")

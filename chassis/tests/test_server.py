@@ -17,11 +17,11 @@ PROGRAM = """
 import asyncio
 import structlog
 from litestar import get
-from chassis import access
-from chassis.application import application
-from chassis.server import run
+from chassis.security import access
+from chassis.web.application import application
+from chassis.web.server import run
 from chassis.settings import StatelessSettings
-from chassis.tokens import TokenVerifier, UserKeys
+from chassis.security.tokens import TokenVerifier, UserKeys
 from cartwright.embedded.scratch_service import NothingRevoked
 
 @get("/slow", guards=[access.anyone])

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from chassis.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
-from chassis.envelope import Envelope, encode_batch
-from chassis.signed_broker import SignedBroker, Signer, signed_broker
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.envelope import Envelope, encode_batch
+from chassis.messaging.signed_broker import SignedBroker, Signer, signed_broker
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 SignAs = Callable[..., Message]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import strict_json
 from chassis.problems import Invalid, Malformed, Refusal
-from chassis.strict_json import DEPTH_MAX
+from chassis.web import strict_json
+from chassis.web.strict_json import DEPTH_MAX
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from joserfc.jws import JWSRegistry
 from cartwright.embedded import keys
 from cartwright.embedded.scratch_service import NothingRevoked
 from chassis.problems import Unauthenticated, Unavailable
-from chassis.tokens import AUDIENCE, Caller, ServiceTokens, TokenVerifier, UserKeys, access_claims
+from chassis.security.tokens import AUDIENCE, Caller, ServiceTokens, TokenVerifier, UserKeys, access_claims
 
 ES256 = JWSRegistry.algorithms["ES256"]
 USER = UUID("0197f0c8-0000-7000-8000-000000000001")
@@ -241,7 +241,7 @@ async def test_a_remembered_token_is_not_checked_again(
 async def test_only_so_many_tokens_are_remembered(
     verifier: TokenVerifier, sign: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.tokens._REMEMBERED_MAX", 3)
+    monkeypatch.setattr("chassis.security.tokens._REMEMBERED_MAX", 3)
     for _ in range(5):
         await verifier.verify(sign())
     assert len(verifier._remembered) == 3

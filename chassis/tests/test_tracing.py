@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from cartwright.embedded.scratch_collector import SeenSpan, running_collector
-from chassis import context, tracing
+from chassis import context
 from chassis.batching import Batcher
+from chassis.telemetry import tracing
 
 OURS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 THEIRS = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chassis import visible_text
-from chassis.visible_text import InvalidName, InvalidText
+from chassis.values import visible_text
+from chassis.values.visible_text import InvalidName, InvalidText
 
 TEXT = some.text(some.characters(codec="utf-8"), max_size=250)
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

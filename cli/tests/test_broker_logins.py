@@ -19,9 +19,9 @@ from cartwright.embedded.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import STREAM
 from cartwright.embedded.scratch import ScratchNats, running_nats
-from chassis import nats_broker
-from chassis.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
-from chassis.nats_broker import NatsBroker
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.brokers import nats
+from chassis.messaging.brokers.nats import NatsBroker
 
 EVENTS = Path(__file__).parents[2] / "contracts" / "events"
 Connect = Callable[[str], Awaitable[Broker]]
@@ -125,7 +125,7 @@ async def test_a_service_publishes_its_own_events_and_takes_from_its_own_queue(s
 async def test_a_service_cannot_publish_the_events_of_another(
     type_: str, connect: Connect, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nats_broker, "PUBLISH_S_MAX", 1.0)
+    monkeypatch.setattr(nats, "PUBLISH_S_MAX", 1.0)
     catalog = await connect("catalog")
     before = (await operator.jetstream().stream_info(STREAM)).state.last_seq
     with pytest.raises(BrokerUnavailable):

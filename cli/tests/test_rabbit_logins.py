@@ -15,9 +15,10 @@ from cartwright.embedded.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.layout import STREAM
 from cartwright.embedded.scratch import ScratchRabbit, running_rabbit
-from chassis import rabbit_broker, rabbit_topology
-from chassis.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
-from chassis.rabbit_link import exchange_and_address
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.brokers.rabbitmq import broker as rabbit_broker
+from chassis.messaging.brokers.rabbitmq import topology
+from chassis.messaging.brokers.rabbitmq.connection import exchange_and_address
 
 Connect = Callable[[str], Awaitable[Broker]]
 
@@ -169,7 +170,7 @@ async def test_a_login_does_not_serve(abuse: str, intruder: AbstractChannel, con
 
 
 def test_the_history_is_that_which_a_service_would_make() -> None:
-    assert broker_logins.HISTORY_ARGUMENTS == rabbit_topology.HISTORY_ARGUMENTS
+    assert broker_logins.HISTORY_ARGUMENTS == topology.HISTORY_ARGUMENTS
 
 
 def test_the_logins_differ(server: ScratchRabbit) -> None:

@@ -26,7 +26,7 @@ from cartwright.verify.books import side_by_side
 from cartwright.verify.findings import KEPT_MAX, Findings
 from cartwright.verify.quiet import HEARD_BY
 from cartwright.verify.record import follow_chain
-from chassis.envelope import Envelope
+from chassis.messaging.envelope import Envelope
 
 CONTRACTS = Path(__file__).parents[2] / "contracts" / "events"
 

@@ -1,4 +1,4 @@
-"""Crashes the services of a running system at places of their code (`chassis.crash`), and waits until they are back."""
+"""Crashes the services of a running system at their failpoints (`chassis.failpoint`), and waits until they are back."""
 
 import asyncio
 import contextlib

@@ -16,9 +16,9 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
-from chassis import envelope
-from chassis.consumer import Consumer
-from chassis.signed_broker import SAID_BY_ALL
+from chassis.messaging import envelope
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.signed_broker import SAID_BY_ALL
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 EVENTS = {path.stem: path for path in sorted((CONTRACTS / "events").glob("*.json"))}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.money import money
+from chassis.values.money import money
 from notifications.messages import OrderCancelled, PaymentFound, Reason
 from notifications.notification import Kind
 from notifications.settlement import settlement_of

@@ -123,7 +123,7 @@ def answering():
 
 
 def checked(port, path):
-    command = [sys.executable, "-P", "-m", "chassis.healthcheck", path]
+    command = [sys.executable, "-P", "-m", "chassis.web.healthcheck", path]
     return subprocess.run(command, env={"PORT": str(port)}, timeout=20, check=False).returncode
 
 

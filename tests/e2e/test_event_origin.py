@@ -16,9 +16,9 @@ from uuid_utils.compat import uuid7
 from cartwright.api import Answer, Api
 from cartwright.embedded.layout import STREAM
 from cartwright.embedded.scratch_system import ScratchSystem
-from chassis.broker import SIGNATURE_HEADER
-from chassis.envelope import Envelope, encode_batch
-from chassis.signed_broker import Signer
+from chassis.messaging.broker import SIGNATURE_HEADER
+from chassis.messaging.envelope import Envelope, encode_batch
+from chassis.messaging.signed_broker import Signer
 
 SEEN_S_MAX = 30
 GROUPS = ("catalog", "payments", "notifications", "audit")

@@ -27,7 +27,7 @@ from cartwright.embedded.scratch_system import ScratchSystem
 from cartwright.embedded.system import System
 from cartwright.verify.books import Books
 from cartwright.verify.looks import PROMISES, judge
-from chassis import envelope, journal
+from chassis.messaging import envelope, journal
 
 CAPTURE_S_MAX = 30
 

@@ -25,7 +25,7 @@ from cartwright.chaos.proxy import Proxy
 from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import ready_client, until
-from chassis import revocations
+from chassis.security import revocations
 
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
 ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}

@@ -18,7 +18,7 @@ from cartwright.bench.own_system import folder
 from cartwright.embedded import rabbitmq
 from cartwright.embedded.last_will import LastWill
 from cartwright.embedded.scratch import ScratchNats, ScratchRabbit
-from chassis.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
 
 EVENT_BYTES = 500
 FETCHED_AT_ONCE = 64

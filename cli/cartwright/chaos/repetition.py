@@ -16,8 +16,8 @@ from nats.js.errors import Error as JetStreamError
 
 from cartwright.embedded.layout import STREAM
 from cartwright.embedded.system import System
-from chassis.broker import SIGNATURE_HEADER
-from chassis.signed_broker import Signer
+from chassis.messaging.broker import SIGNATURE_HEADER
+from chassis.messaging.signed_broker import Signer
 
 EVENTS_MAX = 200
 CONNECT_S_MAX = 3.0

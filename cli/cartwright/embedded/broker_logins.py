@@ -1,7 +1,7 @@
 """What the login of each service may do at the broker: publish its own events, and take from its own queue.
 
-Signatures show where an event comes from (`chassis.signed_broker`). These logins keep a service that was broken into
-from filling, reading or removing what is not its own; the operator's login may do everything.
+Signatures show where an event comes from (`chassis.messaging.signed_broker`). These logins keep a service that was
+broken into from filling, reading or removing what is not its own; the operator's login may do everything.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ HISTORY_ARGUMENTS = {
     "x-max-age": "3D",
     "x-stream-max-segment-size-bytes": 64 * 1024**2,
 }
-"""As `chassis.rabbit_topology` makes it: the command is also used where there is no chassis (a test compares)."""
+"""As `chassis.messaging.brokers.rabbitmq.topology` makes it. The command also runs without it; a test compares."""
 LOGINS = SERVICES_WITH_DATABASE
 """A service's login has its name, and so has the group by which it takes events."""
 
 
 def nats_subjects(service: str, stream: str) -> tuple[list[str], list[str]]:
-    """What the login may publish to, and subscribe to: of JetStream's API, what `chassis.nats_broker` calls.
+    """What the login may publish to, and subscribe to: of JetStream's API, what `chassis.messaging.brokers.nats` calls.
 
     A service may make the stream, when the server has none, and make room in it when it is full; it may not change or
     delete it, nor read a message but by its own consumer.
@@ -61,8 +61,9 @@ def nats_subjects(service: str, stream: str) -> tuple[list[str], list[str]]:
 def rabbit_definitions(exchange: str, operator_password: str, passwords: Mapping[str, str]) -> dict[str, Any]:
     """What a RabbitMQ node imports at each start: the logins, their permissions, and what no service may make itself.
 
-    That is the exchange, the exchange of dead letters and the history (`chassis.rabbit_topology`). A service makes its
-    own queue, its ward and what belongs to them. It may read the history, which a group that comes late is filled from.
+    That is the exchange, the exchange of dead letters and the history (`chassis.messaging.brokers.rabbitmq.topology`).
+    A service makes its own queue, its quarantine and what belongs to them. It may read the history, which
+    fills the queue of a group that comes late.
     """
     users = {OPERATOR: operator_password, **passwords}
     return {

@@ -6,8 +6,8 @@
 | `orders_service` | the service: reads and writes rows |
 | `orders_reader` | `cartwright verify`: reads the views of schema `verification` |
 
-The service grants the last two what they may do, after its migrations (`chassis.privileges`). Each statement is one
-line, since PostgreSQL's single-user mode takes no others.
+The service grants the last two what they may do, after its migrations (`chassis.persistence.privileges`). Each
+statement is one line, since PostgreSQL's single-user mode takes no others.
 """
 
 from collections.abc import Iterator

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cartwright.embedded.scratch import ScratchPostgres, service_url
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 
 class MigratedDatabases:

@@ -9,7 +9,7 @@ import httpx
 import uvicorn
 from litestar import Litestar
 
-from chassis.tokens import Caller
+from chassis.security.tokens import Caller
 
 WAIT_S_MAX = 15.0
 NO_REVOCATIONS: dict[str, Any] = {"items": [], "cursor": "3:3:", "issued_before": None}

@@ -2,7 +2,7 @@
 
 from audit.app import build
 from audit.settings import Settings
-from chassis.server import run
+from chassis.web.server import run
 
 if __name__ == "__main__":
     run("audit", Settings, build)

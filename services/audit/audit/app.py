@@ -9,14 +9,14 @@ from audit.lines_file import LinesFile
 from audit.record_events import record_events, record_own
 from audit.settings import Settings
 from audit.signed_heads import HeadsFile, HeadSigner, SignedHeads
-from chassis import operations
-from chassis.application import application
-from chassis.client import ServiceClient
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.revocations import RevocationFollower
-from chassis.signed_broker import signed_broker
-from chassis.tokens import ServiceTokens, TokenVerifier
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.signed_broker import signed_broker
+from chassis.persistence.database import Database
+from chassis.security.revocations import RevocationFollower
+from chassis.security.tokens import ServiceTokens, TokenVerifier
+from chassis.web import operations
+from chassis.web.application import application
+from chassis.web.client import ServiceClient
 
 OWNERS = {
     "user": "users",

@@ -14,9 +14,9 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import envelope
 from chassis.actor import UNKNOWN
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
 
 GENESIS = bytes(32)
 

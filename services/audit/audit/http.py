@@ -14,10 +14,11 @@ from audit.chain import Entry
 from audit.signed_heads import HeadsFile, HeadSigner, SignedHead
 from audit.store import Search
 from audit.verify_chain import Verification, verify_record
-from chassis import access, envelope
-from chassis.database import Database
-from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
-from chassis.query_parameters import Instant, instant_of
+from chassis.messaging import envelope
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.query_parameters import Instant, instant_of
 
 POSITION_MAX = 2**63 - 1
 CorrelationId = Annotated[str | None, QueryParameter(name="correlation_id", max_length=128)]

@@ -16,9 +16,9 @@ import structlog
 
 from audit import store
 from audit.chain import GENESIS, Entry, Head
-from chassis import crash
-from chassis.database import Database
+from chassis import failpoint
 from chassis.lifecycle import Loop
+from chassis.persistence.database import Database
 
 BATCH_MAX = 500
 POLL_S = 1.0
@@ -70,9 +70,9 @@ class LinesFile:
         entries = await self._database.read(lambda c: store.read_entries_after(c, self._written.position, BATCH_MAX))
         if not entries:
             return False
-        crash.point("lines file", "before write")
+        failpoint.hit("lines file", "before write")
         await asyncio.to_thread(self._append, entries)
-        crash.point("lines file", "after write")
+        failpoint.hit("lines file", "after write")
         self._written = Head(entries[-1].position, entries[-1].hash)
         return len(entries) == BATCH_MAX
 

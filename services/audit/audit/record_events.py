@@ -8,9 +8,9 @@ import structlog
 
 from audit import store
 from audit.chain import Entry, Head, entry_after
-from chassis.database import Connection
-from chassis.envelope import Envelope
-from chassis.journal import Event
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection
 
 _log = structlog.get_logger()
 

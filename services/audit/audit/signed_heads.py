@@ -21,8 +21,8 @@ from joserfc.jwk import ECKey, KeySet
 
 from audit import store
 from audit.chain import Head
-from chassis.database import Connection, Database
 from chassis.lifecycle import Loop
+from chassis.persistence.database import Connection, Database
 
 SIGN_S = 60.0
 """How often a head is signed while the chain grows: what was recorded since the last one is not protected yet."""

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from audit.chain import Entry, Head, Indexed
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 from audit import store
 from audit.chain import Broken, Head, follow
 from audit.signed_heads import HeadForged, HeadsFile, HeadSigner
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 PAGE_ENTRIES = 1_000
 

@@ -13,7 +13,7 @@ from audit.settings import Settings
 from cartwright.embedded import scratch
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import NO_REVOCATIONS
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 
 @pytest.fixture

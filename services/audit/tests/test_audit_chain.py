@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from audit.chain import GENESIS, Broken, Entry, Head, entry_after, follow
-from chassis import envelope
+from chassis.messaging import envelope
 
 
 def chain_of(*events: envelope.Envelope) -> list[Entry]:

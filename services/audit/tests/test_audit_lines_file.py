@@ -12,8 +12,8 @@ from audit import store
 from audit.chain import Head
 from audit.lines_file import LinesFile
 from audit.record_events import record_events
-from chassis import envelope
-from chassis.database import Connection, Database, DatabaseUnavailable
+from chassis.messaging import envelope
+from chassis.persistence.database import Connection, Database, DatabaseUnavailable
 
 FollowUntil = Callable[[int], Awaitable[None]]
 

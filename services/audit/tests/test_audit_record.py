@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
-from chassis import envelope
-from chassis.database import Connection, Database
+from chassis.messaging import envelope
+from chassis.persistence.database import Connection, Database
 
 
 async def record(database: Database, events: list[Any]) -> None:

@@ -16,9 +16,9 @@ from uuid_utils.compat import uuid7
 
 from audit.app import build
 from audit.settings import Settings
-from chassis import consumer, envelope
-from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
-from chassis.database import Database
+from chassis.messaging import consumer, envelope
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.persistence.database import Database
 
 Client = httpx.AsyncClient
 Publish = Callable[..., Awaitable[None]]

@@ -2,7 +2,7 @@
 
 from catalog.app import build
 from catalog.settings import Settings
-from chassis.server import run
+from chassis.web.server import run
 
 if __name__ == "__main__":
     run("catalog", Settings, build)

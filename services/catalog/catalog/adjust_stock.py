@@ -8,9 +8,10 @@ from catalog import store_reservations, store_stock
 from catalog.creation import Creation
 from catalog.errors import StockTooLow, UnknownProduct
 from catalog.messages import REASON_CHARACTERS_MAX, AdjustStock, StockAdjusted, StockAdjustment
-from chassis import journal, visible_text
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
+from chassis.values import visible_text
 
 
 class _Adjustment(msgspec.Struct, frozen=True):

@@ -10,15 +10,15 @@ from catalog.keep_search_documents import SearchDocuments
 from catalog.load_demo_shop import DemoShop
 from catalog.reservation_desk import ReservationDesk
 from catalog.settings import Settings
-from chassis import operations
-from chassis.application import application
-from chassis.client import ServiceClient
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.relay import Relay
-from chassis.revocations import RevocationFollower
-from chassis.signed_broker import signed_broker
-from chassis.tokens import ServiceTokens, TokenVerifier
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.relay import Relay
+from chassis.messaging.signed_broker import signed_broker
+from chassis.persistence.database import Database
+from chassis.security.revocations import RevocationFollower
+from chassis.security.tokens import ServiceTokens, TokenVerifier
+from chassis.web import operations
+from chassis.web.application import application
+from chassis.web.client import ServiceClient
 
 OWNERS = {"order": "orders"}
 """The service that each event comes from, by the first part of its type."""

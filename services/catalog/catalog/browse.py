@@ -9,8 +9,8 @@ from catalog.errors import UnknownProduct
 from catalog.messages import Category, Product, ProductNow, StockAdjustment
 from catalog.product_search import ProductSearch, cursor_at
 from catalog.store_search import Found, SearchQuery
-from chassis.database import Connection, Database
-from chassis.pages import Page, cursor_of, key_of
+from chassis.persistence.database import Connection, Database
+from chassis.web.pages import Page, cursor_of, key_of
 
 
 async def search_products(

@@ -10,10 +10,11 @@ from catalog.create_product import find_category
 from catalog.errors import UnknownProduct
 from catalog.messages import ChangeProduct, Product
 from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
-from chassis import journal, strict_json
-from chassis.database import Connection, Database
-from chassis.entity_tags import ANY, Precondition
-from chassis.money import money
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
+from chassis.values.money import money
+from chassis.web import strict_json
+from chassis.web.entity_tags import ANY, Precondition
 
 
 async def change_product(

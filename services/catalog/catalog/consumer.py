@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from catalog.messages import OrderSettled
 from catalog.reservation import Settlement
 from catalog.settle_reservations import Settled, settle
-from chassis import envelope
-from chassis.database import Connection
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Connection
 
 _SETTLEMENTS = {"order.confirmed": Settlement.CONFIRMATION, "order.cancelled": Settlement.CANCELLATION}
 TYPES = tuple(_SETTLEMENTS)

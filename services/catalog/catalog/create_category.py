@@ -9,7 +9,7 @@ from catalog.creation import Creation
 from catalog.errors import CategoryExists
 from catalog.messages import Category, CreateCategory
 from catalog.product import category_name
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 
 
 async def create_category(

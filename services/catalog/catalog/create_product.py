@@ -10,8 +10,8 @@ from catalog.creation import Creation
 from catalog.errors import SkuTaken, UnknownCategory
 from catalog.messages import Category, CreateProduct, Product, StockAdjusted
 from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
-from chassis import journal
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 
 CreateProductT = TypeVar("CreateProductT", bound=CreateProduct)
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis.idempotency import accepted_key, fingerprint
 from chassis.problems import KeyUsedAgain
+from chassis.web.idempotency import accepted_key, fingerprint
 
 
 class Creation(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from uuid import UUID
 from catalog import store_products
 from catalog.errors import UnknownProduct
 from catalog.messages import ProductDeleted
-from chassis import journal
-from chassis.database import Connection, Database
-from chassis.entity_tags import ANY, Precondition
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
+from chassis.web.entity_tags import ANY, Precondition
 
 
 async def delete_product(database: Database, product_id: UUID, precondition: Precondition = ANY) -> None:

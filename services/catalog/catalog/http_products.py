@@ -24,15 +24,15 @@ from catalog.messages import (
     StockAdjustment,
 )
 from catalog.product_search import ProductSearch, Sort, going_on, words_in
-from chassis import access
-from chassis.database import Database
-from chassis.entity_tags import ETAG, IfMatch, Precondition, entity_tag
-from chassis.idempotency import IdempotencyKey
-from chassis.money import Money, is_currency
-from chassis.pages import Cursor, Limit, Page
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
 from chassis.problems import Invalid
-from chassis.relay import Relay
-from chassis.tokens import Caller
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.values.money import Money, is_currency
+from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
+from chassis.web.idempotency import IdempotencyKey
+from chassis.web.pages import Cursor, Limit, Page
 
 AdministratorRequest = Request[Caller, Any, Any]
 QUERY_CHARACTERS_MAX = 800

@@ -38,13 +38,15 @@ from catalog.messages import (
 from catalog.reservation import Outcome, RefusalCode, Refused, Reservation, Settlement, Wanted, WantedLine
 from catalog.reservation_desk import ReservationDesk
 from catalog.settle_reservations import Settled
-from chassis import access, context, tracing
-from chassis.application import INTERNAL_BODY_BYTES_MAX
-from chassis.database import Database
-from chassis.money import Money, money
-from chassis.openapi import InternalOperation
+from chassis import context
+from chassis.persistence.database import Database
 from chassis.problems import Forbidden, Invalid, Refusal, Unauthenticated
-from chassis.tokens import ANONYMOUS, Caller
+from chassis.security import access
+from chassis.security.tokens import ANONYMOUS, Caller
+from chassis.telemetry import tracing
+from chassis.values.money import Money, money
+from chassis.web.application import INTERNAL_BODY_BYTES_MAX
+from chassis.web.openapi import InternalOperation
 
 _log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 
 from catalog import store_search
-from chassis.database import Database
 from chassis.lifecycle import keep_trying
+from chassis.persistence.database import Database
 from chassis.problems import OutcomeUnknown, Unavailable
 
 BATCH = 500

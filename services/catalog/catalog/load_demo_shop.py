@@ -16,8 +16,8 @@ from catalog import store_products
 from catalog.create_product import acceptable, add_product
 from catalog.creation import Creation
 from catalog.messages import CreateProduct
-from chassis.database import Connection, Database
 from chassis.lifecycle import keep_trying
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
 
 _log = structlog.get_logger()

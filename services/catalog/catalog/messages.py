@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from catalog.reservation import RefusalCode
-from chassis.money import Money
-from chassis.visible_text import NAME_CHARACTERS_MAX
+from chassis.values.money import Money
+from chassis.values.visible_text import NAME_CHARACTERS_MAX
 
 QUANTITY_MAX = 2**31 - 1
 DESCRIPTION_CHARACTERS_MAX = 10_000

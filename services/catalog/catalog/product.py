@@ -12,9 +12,9 @@ from catalog.messages import (
     Product,
     ProductChanged,
 )
-from chassis import visible_text
-from chassis.money import Money
 from chassis.problems import Invalid
+from chassis.values import visible_text
+from chassis.values.money import Money
 
 ATTRIBUTES_BYTES_MAX = 8 * 1024
 ATTRIBUTES_DEPTH_MAX = 5

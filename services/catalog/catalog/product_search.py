@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from chassis.pages import cursor_of, key_of
 from chassis.problems import Invalid
+from chassis.web.pages import cursor_of, key_of
 
 
 class Sort(StrEnum):

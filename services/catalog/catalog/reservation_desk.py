@@ -10,7 +10,7 @@ from catalog.reservation import Outcome, Reservation, Wanted
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
 from chassis.batching import Batcher
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 CALLS_MAX = 4
 """How many calls, of up to 256 orders each, go into one transaction."""

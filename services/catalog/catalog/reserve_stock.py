@@ -10,7 +10,7 @@ from uuid import UUID
 
 from catalog import store_reservations as store
 from catalog.reservation import Outcome, Refused, Reservation, Wanted, allot
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 
 
 async def reserve_stock(database: Database, wishes: Sequence[Wanted]) -> list[Outcome]:

@@ -13,7 +13,7 @@ import structlog
 from catalog import store_reservations as store
 from catalog.reservation import Reservation, Settlement, given_back, is_oversold, settled
 from chassis import context
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 
 _log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ import msgspec
 from catalog.creation import Creation
 from catalog.errors import SkuTaken
 from catalog.messages import Category, Product, ProductNow
-from chassis.database import Connection, Row
-from chassis.money import Money, is_currency, money
+from chassis.persistence.database import Connection, Row
+from chassis.values.money import Money, is_currency, money
 
 PRODUCT = """
     products.id, products.sku, products.name, products.description, categories.name AS category, products.price_minor,

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 
 from catalog.reservation import Goods, Reservation, ReservedLine, Settlement
-from chassis.database import Connection, Row, rows_affected
-from chassis.money import is_currency
+from chassis.persistence.database import Connection, Row, rows_affected
+from chassis.values.money import is_currency
 
 _lines = msgspec.json.Decoder(list[ReservedLine])
 

@@ -12,7 +12,7 @@ import msgspec
 from catalog.messages import Product
 from catalog.product_search import ProductSearch, Sort, taken_apart
 from catalog.store_products import FROM_PRODUCTS, PRODUCT, found_category, product_of
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 
 Found: TypeAlias = list[tuple[Product, tuple[Any, ...]]]
 """Products, each with its place in the order."""

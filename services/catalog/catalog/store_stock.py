@@ -4,7 +4,7 @@ from uuid import UUID
 
 from catalog.creation import Creation
 from catalog.messages import StockAdjustment
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 
 
 async def find_adjustment(

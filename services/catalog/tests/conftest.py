@@ -30,9 +30,9 @@ from catalog.create_product import create_product
 from catalog.messages import CreateProduct, Product
 from catalog.reservation import Wanted, WantedLine
 from catalog.settings import Settings
-from chassis.database import Database
-from chassis.envelope import Envelope
-from chassis.money import Money
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Database
+from chassis.values.money import Money
 
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
 """Nobody listens there: the journal buffers, and the tests read it."""

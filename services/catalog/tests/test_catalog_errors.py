@@ -7,8 +7,8 @@ import pytest
 from catalog import errors
 from catalog.http_reservations import REFUSALS
 from catalog.reservation import TOTAL_MINOR_MAX, RefusalCode
-from chassis.money import MINOR_MAX
 from chassis.problems import Refusal, refusal_to_problem
+from chassis.values.money import MINOR_MAX
 
 TREE = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
 

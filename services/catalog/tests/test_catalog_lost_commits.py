@@ -16,9 +16,9 @@ from catalog.messages import AdjustStock, ChangeProduct, CreateCategory, CreateP
 from catalog.reservation import Settlement
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
-from chassis.database import Connection, Database
-from chassis.entity_tags import Precondition
-from chassis.money import Money
+from chassis.persistence.database import Connection, Database
+from chassis.values.money import Money
+from chassis.web.entity_tags import Precondition
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ResultT = TypeVar("ResultT")

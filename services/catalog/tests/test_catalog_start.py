@@ -15,8 +15,8 @@ from services.catalog.tests.conftest import (
 from uuid_utils.compat import uuid7
 
 from catalog.load_demo_shop import load_demo_shop, read_demo_shop
-from chassis.broker import BrokerUnavailable, Message, broker_for
-from chassis.envelope import Envelope
+from chassis.messaging.broker import BrokerUnavailable, Message, broker_for
+from chassis.messaging.envelope import Envelope
 
 
 async def test_two_replicas_load_one_demo_shop_and_a_restart_loads_none(database_url: str) -> None:

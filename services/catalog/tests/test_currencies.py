@@ -9,7 +9,7 @@ from services.catalog.tests.conftest import Service, found, opened
 from uuid_utils.compat import uuid7
 
 from catalog.app import MIGRATIONS
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 INSERT_AS_BEFORE = """

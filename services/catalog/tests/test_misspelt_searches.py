@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from catalog.app import MIGRATIONS
 from catalog.product_search import Sort
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 INSERT_AS_BEFORE = """

@@ -15,7 +15,7 @@ from catalog import keep_search_documents, store_products
 from catalog.app import MIGRATIONS
 from catalog.creation import Creation
 from catalog.keep_search_documents import SearchDocuments
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 INSERT = """

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from catalog.reservation import Refused, Reservation, Settlement
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
-from chassis.database import Database
+from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

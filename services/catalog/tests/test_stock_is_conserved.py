@@ -13,7 +13,7 @@ from catalog.messages import AdjustStock
 from catalog.reservation import Reservation, Settlement, Wanted
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock, settle
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,6 +1,6 @@
 """Starts the notifications service."""
 
-from chassis.server import run
+from chassis.web.server import run
 from notifications.app import build
 from notifications.settings import Settings
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis.client import RefusedByPeer
-from chassis.database import Database
+from chassis.persistence.database import Database
 from chassis.problems import OutcomeUnknown, Unavailable
+from chassis.web.client import RefusedByPeer
 from notifications import store_notifications
 from notifications.messages import OrderCancelled, PaymentFound
 from notifications.notification import Notification

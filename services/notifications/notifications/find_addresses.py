@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from notifications import store_notifications, store_recipients
 from notifications.messages import UserFound
 from notifications.notification import Recipient, reason_not_to_send

@@ -9,11 +9,11 @@ from litestar.params import FromQuery, JSONBody
 from litestar.status_codes import HTTP_202_ACCEPTED
 from litestar.types import ControllerRouterHandler
 
-from chassis import access
-from chassis.database import Database
-from chassis.idempotency import IdempotencyKey, accepted_key
-from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
-from chassis.tokens import Caller
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from notifications import store_notifications
 from notifications.messages import EmailAccepted, EmailRequest, MessageToMe
 from notifications.notification import Notification

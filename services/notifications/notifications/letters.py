@@ -5,8 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import envelope
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
 from notifications.messages import (
     EmailRequested,
     OrderCancelled,

@@ -7,8 +7,8 @@ from email.header import Header
 from email.utils import format_datetime, parseaddr, quote
 from uuid import UUID
 
-from chassis import email_address
-from chassis.visible_text import in_one_line
+from chassis.values import email_address
+from chassis.values.visible_text import in_one_line
 
 NAME_LENGTH_MAX = 60
 _LINE_END = "\r\n"

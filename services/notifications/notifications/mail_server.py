@@ -23,7 +23,7 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from chassis import crash
+from chassis import failpoint
 from notifications.mail import Sender, wire_address
 from notifications.notification import Notification
 from notifications.settings import Settings
@@ -122,7 +122,7 @@ class MailServer:
             message = self._sender.compose(
                 notification.id, notification.created_at, toaddr, notification.subject, notification.body
             )
-            crash.point("mail", "before call")
+            failpoint.hit("mail", "before call")
             beyond_ascii = not (toaddr + self._sender.address).isascii()
             await client.sendmail(
                 self._sender.address,
@@ -131,7 +131,7 @@ class MailServer:
                 mail_options=["SMTPUTF8", "BODY=8BITMIME"] if beyond_ascii else None,
                 timeout=ANSWER_S_MAX,
             )
-            crash.point("mail", "after call")
+            failpoint.hit("mail", "after call")
         except SMTPRecipientsRefused as refusal:
             return _by_reply(refusal.recipients[0].code, "recipient_refused")
         except SMTPSenderRefused as refusal:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.money import Money
+from chassis.values.money import Money
 
 SUBJECT_LENGTH_MAX = 998
 BODY_BYTES_MAX = 32 * 1024

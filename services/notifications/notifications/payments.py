@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.client import ServiceClient
+from chassis.web.client import ServiceClient
 from notifications.messages import PaymentFound, PaymentsAsked, PaymentsFound
 
 LOOK_UP_S_MAX = 2.0

@@ -6,10 +6,12 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import email_address, idempotency, journal, visible_text
-from chassis.database import Connection, Database
-from chassis.journal import Event
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection, Database
 from chassis.problems import KeyUsedAgain
+from chassis.values import email_address, visible_text
+from chassis.web import idempotency
 from notifications import store_requests
 from notifications.errors import BlankSubject, BodyTooLong, UndeliverableAddress
 from notifications.messages import BODY_BYTES_MAX, SUBJECT_LENGTH_MAX, EmailRequest, EmailRequested

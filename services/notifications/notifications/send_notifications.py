@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 import structlog
 
-from chassis import context, journal, tracing
-from chassis.database import Connection, Database
-from chassis.journal import Event
+from chassis import context
 from chassis.lifecycle import Loop
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection, Database
+from chassis.telemetry import tracing
 from notifications import metrics, store_notifications
 from notifications.complete_cancellations import CompleteCancellations
 from notifications.mail_server import Delayed, MailServer, Outcome, Refused, Taken, Untried

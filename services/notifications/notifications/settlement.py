@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chassis.money import Money
+from chassis.values.money import Money
 from notifications.messages import PaymentFound, TakenAmounts
 from notifications.notification import Amounts
 

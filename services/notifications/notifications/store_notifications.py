@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 from notifications.notification import Amounts, Kind, Notification, State
 
 _COLUMNS = """id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code, correlation_id, traceparent,

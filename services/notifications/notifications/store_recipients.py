@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from notifications.notification import Recipient
 
 

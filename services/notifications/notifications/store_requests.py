@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 
 
 class EmailRequestKept(msgspec.Struct, frozen=True):

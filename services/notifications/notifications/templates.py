@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 
-from chassis.money import Money
-from chassis.visible_text import in_one_line, may_be_link
+from chassis.values.money import Money
+from chassis.values.visible_text import in_one_line, may_be_link
 from notifications.notification import Kind
 
 FOLDER = Path(__file__).parent / "templates"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.client import ServiceClient
+from chassis.web.client import ServiceClient
 from notifications.messages import UserFound, UsersAsked, UsersFound
 
 

@@ -1,6 +1,6 @@
 """Looks how many mails wait, and for how long: for the metrics, by which somebody learns that none get through."""
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from notifications import metrics, store_notifications
 
 

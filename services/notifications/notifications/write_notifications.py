@@ -10,9 +10,11 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import context, email_address, envelope
-from chassis.database import Connection
-from chassis.envelope import Envelope
+from chassis import context
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Connection
+from chassis.values import email_address
 from notifications import letters, store_notifications, store_recipients
 from notifications.letters import Letter, letter_for
 from notifications.messages import EmailRequested, OrderCancelled, UserChanged, UserDeleted

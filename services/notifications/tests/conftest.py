@@ -15,9 +15,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import NO_REVOCATIONS
-from chassis.client import ServiceClient
-from chassis.database import Connection, Database
-from chassis.tokens import ServiceTokens
+from chassis.persistence.database import Connection, Database
+from chassis.security.tokens import ServiceTokens
+from chassis.web.client import ServiceClient
 from notifications.app import MIGRATIONS, build
 from notifications.complete_cancellations import CompleteCancellations
 from notifications.payments import Payments

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from uuid_utils.compat import uuid7
 
-from chassis.money import Money
+from chassis.values.money import Money
 from notifications import notification
 from notifications.letters import letter_for
 from notifications.mail import Sender, wire_address

@@ -13,8 +13,8 @@ import stamina
 from hypothesis import given
 from uuid_utils.compat import uuid7
 
-from chassis import envelope
-from chassis.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.messaging import envelope
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
 from notifications.app import build
 
 Client = httpx.AsyncClient

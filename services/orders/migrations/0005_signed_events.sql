@@ -1,4 +1,4 @@
--- The cursor of the relays that sign what they publish (chassis.signed_broker): the last day of the journal is published again, and what was never published.
+-- The cursor of the relays that sign what they publish (chassis.messaging.signed_broker): the last day of the journal is published again, and what was never published.
 -- depends: 0004_journal_actors
 
 -- migrate: apply

@@ -1,4 +1,4 @@
--- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.privileges)
+-- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.persistence.privileges)
 -- depends: 0005_signed_events
 
 -- migrate: apply

@@ -1,6 +1,6 @@
 """Starts the orders service."""
 
-from chassis.server import run
+from chassis.web.server import run
 from orders.app import build
 from orders.settings import Settings
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.di import Provide
 
-from chassis import operations
-from chassis.application import application
-from chassis.client import ServiceClient
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.relay import Relay
-from chassis.revocations import RevocationFollower
-from chassis.signed_broker import signed_broker
-from chassis.tokens import ServiceTokens, TokenVerifier
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.relay import Relay
+from chassis.messaging.signed_broker import signed_broker
+from chassis.persistence.database import Database
+from chassis.security.revocations import RevocationFollower
+from chassis.security.tokens import ServiceTokens, TokenVerifier
+from chassis.web import operations
+from chassis.web.application import application
+from chassis.web.client import ServiceClient
 from orders import consumer, http, http_cart, http_operations
 from orders.cancel_order import OrderCanceller
 from orders.catalog import Catalog

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from chassis.problems import KeyUsedAgain, Refusal
 from orders import store, store_carts
 from orders.errors import CartAlreadyBought, NothingToBuy

@@ -5,12 +5,13 @@ from uuid import UUID
 
 import structlog
 
-from chassis import context, journal
-from chassis.database import Connection, Database
-from chassis.journal import Event
-from chassis.operations import operator_acted
-from chassis.relay import Relay
-from chassis.tokens import Caller
+from chassis import context
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database
+from chassis.security.tokens import Caller
+from chassis.web.operations import operator_acted
 from orders import store
 from orders.checkout import CheckoutRunner
 from orders.errors import OrderNotFound, OrderRefused, OrderShipped

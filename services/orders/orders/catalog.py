@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.client import ServiceClient
-from chassis.money import Money, money
+from chassis.values.money import Money, money
+from chassis.web.client import ServiceClient
 from orders import messages
 from orders.errors import AnotherCurrency
 from orders.order import Line, Order, Reason

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from orders import store
 from orders.catalog import Catalog
 from orders.order import ACCOUNT_DELETED, Order, Reason, Status

@@ -4,9 +4,9 @@ deletion."""
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis import envelope
-from chassis.database import Connection
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Connection
 from orders import store, store_carts, store_customers, store_payment_events
 from orders.messages import PaymentEvent, UserChanged, UserDeleted
 from orders.order import ACCOUNT_DELETED

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from chassis.client import PeerUnavailable
-from chassis.database import Connection, Database
-from chassis.money import MINOR_MAX, money
+from chassis.persistence.database import Connection, Database
 from chassis.problems import OutcomeUnknown
+from chassis.values.money import MINOR_MAX, money
+from chassis.web.client import PeerUnavailable
 from orders import store_carts, store_customers
 from orders.catalog import Catalog
 from orders.errors import AccountDeleted, CartFull, UnknownProduct

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis import journal
-from chassis.database import Connection, Database
-from chassis.journal import Entry
+from chassis.messaging import journal
+from chassis.messaging.journal import Entry
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded, Unauthenticated, Unavailable
-from chassis.tokens import Caller, Rights
+from chassis.security.tokens import Caller, Rights
 from orders import store
 from orders.errors import TooManyStreams, UnknownEventId
 from orders.order import Order, Status

@@ -12,13 +12,15 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
-from chassis import access, journal, pages
 from chassis.actor import without_operator_id
-from chassis.database import Database
-from chassis.idempotency import IdempotencyKey, accepted_key
-from chassis.pages import Cursor, Limit, Page
-from chassis.relay import Relay
-from chassis.tokens import Caller
+from chassis.messaging import journal
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.web import pages
+from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.pages import Cursor, Limit, Page
 from orders import store, store_payment_events
 from orders.cancel_order import OrderCanceller
 from orders.errors import OrderNotFound

@@ -6,8 +6,8 @@ from litestar import delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from chassis import access
-from chassis.database import Database
+from chassis.persistence.database import Database
+from chassis.security import access
 from orders.catalog import Catalog
 from orders.fill_cart import drop_from_cart, put_in_cart, read_cart
 from orders.http import CallerRequest, user_id_of

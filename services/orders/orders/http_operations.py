@@ -7,12 +7,12 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from chassis import access
-from chassis.database import Database
-from chassis.operations import TAGS, Reason
-from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
-from chassis.relay import Relay
-from chassis.tokens import Caller
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.web.operations import TAGS, Reason
+from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from orders import store_stuck
 from orders.cancel_order import OrderCanceller
 from orders.messages import OrderView, StuckOrder, view_of

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from chassis.money import Money, money
+from chassis.values.money import Money, money
 from orders.order import Line, Order, Status
 
 QUANTITY_MAX = 1_000_000

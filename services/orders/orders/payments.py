@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from chassis.client import ServiceClient
-from chassis.money import money
+from chassis.values.money import money
+from chassis.web.client import ServiceClient
 from orders import messages
 from orders.catalog import released, undos
 from orders.errors import PaymentDeclined

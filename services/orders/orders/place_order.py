@@ -11,11 +11,12 @@ import structlog
 from msgspec import UNSET
 from uuid_utils.compat import uuid7
 
-from chassis import context, idempotency
+from chassis import context
 from chassis.batching import Batcher
-from chassis.database import Database
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
 from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Refusal, Unavailable
-from chassis.relay import Relay
+from chassis.web import idempotency
 from orders import store, store_customers
 from orders.buy_carts import Purchase, buy_carts
 from orders.checkout import CheckoutRunner

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from chassis.batching import Batcher
-from chassis.database import Database
+from chassis.persistence.database import Database
 from orders import store
 from orders.order import DEADLINE_PASSED, Order, Reason, Status
 

@@ -7,8 +7,8 @@ idempotent, and the pivot and the end are each written once.
 import structlog
 from prometheus_client import Gauge
 
-from chassis.database import Database
 from chassis.lifecycle import Loop
+from chassis.persistence.database import Database
 from orders import store
 from orders.checkout import CheckoutRunner
 

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from chassis.database import Connection, Database
-from chassis.operations import operator_acted, tell_once
-from chassis.relay import Relay
-from chassis.tokens import Caller
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database
+from chassis.security.tokens import Caller
+from chassis.web.operations import operator_acted, tell_once
 from orders import store, store_stuck
 from orders.errors import OrderEnded, OrderNotFound
 from orders.order import Order

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from chassis.database import Connection, Database
-from chassis.relay import Relay
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Connection, Database
 from orders import store
 from orders.errors import OrderNotConfirmed, OrderNotFound
 from orders.order import Order, Status

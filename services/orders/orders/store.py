@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import actor, context, journal
-from chassis.database import Connection, Row
-from chassis.journal import Event
+from chassis import actor, context
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection, Row
 from orders import messages, store_carts
 from orders.messages import ReasonView, total_of, view_of
 from orders.order import Customer, Line, Order, Reason, Status

@@ -8,7 +8,7 @@ or buys a cart holds its row in `carts` until the commit. A trigger counts what 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from orders.order import Line, Order
 
 # In the order of the ids, so that two replicas do not wait for each other.

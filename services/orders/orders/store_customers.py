@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from orders.messages import UserChanged, UserDeleted
 from orders.order import Customer
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection
-from chassis.envelope import Envelope
-from chassis.money import Money, money
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Connection
+from chassis.values.money import Money, money
 from orders.messages import PaymentEvent
 
 VOIDED, REFUNDED = "payment.voided", "payment.refunded"

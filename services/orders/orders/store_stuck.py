@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chassis.database import Connection, rows_affected
+from chassis.persistence.database import Connection, rows_affected
 from orders.messages import StuckOrder
 
 

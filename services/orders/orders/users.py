@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.client import ServiceClient
+from chassis.web.client import ServiceClient
 from orders.messages import KnownUser, KnownUsers, LookupUsers
 
 

@@ -23,7 +23,7 @@ from services.orders.tests.orders_fakes import FakeCatalog, FakePayments
 from services.orders.tests.simulated_store import Table
 from services.orders.tests.simulated_time import SimulatedLoop
 
-from chassis.database import DatabaseUnavailable
+from chassis.persistence.database import DatabaseUnavailable
 from chassis.problems import OutcomeUnknown, Unavailable
 from orders import buy_carts, cancel_order, checkout, consumer, place_order, record, recover_orders, ship_order
 from orders.cancel_order import OrderCanceller
@@ -345,7 +345,7 @@ class Replica:
 
 
 class SimulatedDatabase:
-    """`chassis.database.Database` as far as its promise goes: whole transactions, repeated when they were lost."""
+    """The promise of `chassis.persistence.database.Database`: whole transactions, repeated when they were lost."""
 
     def __init__(self, world: World, replica: Replica) -> None:
         self._world = world
@@ -364,7 +364,7 @@ class SimulatedDatabase:
 
 
 class SimulatedClient:
-    """`chassis.client.ServiceClient` as far as its promise goes: an answer, a definite no, or `OutcomeUnknown`."""
+    """`chassis.web.client.ServiceClient` as far as its promise goes: an answer, a definite no, or `OutcomeUnknown`."""
 
     def __init__(self, world: World, replica: Replica) -> None:
         self._world = world

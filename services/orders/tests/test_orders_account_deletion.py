@@ -9,8 +9,8 @@ import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, answer_after, refuse_work
 
-from chassis.database import Database
-from chassis.envelope import Envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Database
 from orders import consumer, store_customers
 from orders.messages import UserDeleted
 

@@ -9,7 +9,7 @@ import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, refuse_work
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from orders import store_carts
 from orders.buy_carts import buy_carts
 from orders.errors import CartAlreadyBought

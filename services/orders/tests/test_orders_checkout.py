@@ -18,7 +18,7 @@ from services.orders.tests.orders_fakes import (
     refuse_work,
 )
 
-from chassis.database import DatabaseUnavailable
+from chassis.persistence.database import DatabaseUnavailable
 from orders import store
 from orders.order import Order
 

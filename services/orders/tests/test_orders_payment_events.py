@@ -10,8 +10,8 @@ import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog
 
-from chassis.database import Database
-from chassis.envelope import Envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Database
 from orders import consumer
 
 Hear = Callable[..., Awaitable[None]]

@@ -12,7 +12,7 @@ import pytest
 from services.orders.tests import simulated_carts, simulated_store
 from services.orders.tests.simulated_store import Table
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from orders import store, store_carts
 from orders.order import CANCELLED_BY_CUSTOMER, DEADLINE_PASSED, Customer, Line, Order, Reason
 from orders.store import NewOrder

@@ -1,6 +1,6 @@
 """Starts the payments service."""
 
-from chassis.server import run
+from chassis.web.server import run
 from payments.app import build
 from payments.settings import Settings
 

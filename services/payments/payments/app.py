@@ -4,16 +4,16 @@ from pathlib import Path
 
 from litestar import Litestar
 
-from chassis import operations
-from chassis.application import application
-from chassis.client import ServiceClient
-from chassis.consumer import Consumer
-from chassis.database import Database
 from chassis.lifecycle import Loop
-from chassis.relay import Relay
-from chassis.revocations import RevocationFollower
-from chassis.signed_broker import signed_broker
-from chassis.tokens import ServiceTokens, TokenVerifier
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.relay import Relay
+from chassis.messaging.signed_broker import signed_broker
+from chassis.persistence.database import Database
+from chassis.security.revocations import RevocationFollower
+from chassis.security.tokens import ServiceTokens, TokenVerifier
+from chassis.web import operations
+from chassis.web.application import application
+from chassis.web.client import ServiceClient
 from payments import consumer, http_internal, http_ledger, http_methods, http_payments
 from payments.authorize_payments import AuthorizePayments
 from payments.choose_method import ChooseMethod

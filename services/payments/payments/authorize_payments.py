@@ -15,7 +15,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from chassis import context
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid, Unavailable
 from payments import messages, provider, store
 from payments.choose_method import ChooseMethod, Chosen

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Database, Row
+from chassis.persistence.database import Database, Row
 from payments import store_methods
 from payments.messages import AuthorizeItem
 from payments.provider import Card

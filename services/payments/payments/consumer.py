@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from chassis import envelope
-from chassis.database import Connection
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Connection
 from payments.erase_users import erase_methods
 from payments.heed_orders import OrderOutcome, heed_orders
 from payments.messages import OrderEnded, UserDeleted

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from payments import store_deletions, store_methods
 
 USERS_MAX = 100

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from chassis import context
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from payments import store
 from payments.payment import Change, Payment, cancelled, confirmed
 from payments.record import record_changes, tell

@@ -4,9 +4,10 @@ from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from chassis import access, tracing
-from chassis.application import INTERNAL_BODY_BYTES_MAX
-from chassis.database import Database
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.telemetry import tracing
+from chassis.web.application import INTERNAL_BODY_BYTES_MAX
 from payments.authorize_payments import AuthorizePayments
 from payments.look_up_payments import look_up_payments
 from payments.messages import AuthorizeAnswers, AuthorizeBatch, LookUpPayments, PaymentsNow, VoidAnswers, VoidBatch

@@ -7,10 +7,10 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
-from chassis import access
-from chassis.database import Connection, Database, Row
-from chassis.money import money
-from chassis.pages import Cursor, Limit, cursor_of, key_of
+from chassis.persistence.database import Connection, Database, Row
+from chassis.security import access
+from chassis.values.money import money
+from chassis.web.pages import Cursor, Limit, cursor_of, key_of
 from payments import store_ledger
 from payments.messages import Balance, LedgerEntry, LedgerPage
 

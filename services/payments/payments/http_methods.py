@@ -7,11 +7,11 @@ from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from chassis import access
-from chassis.database import Database, Row
-from chassis.idempotency import IdempotencyKey, accepted_key
-from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
-from chassis.tokens import Caller
+from chassis.persistence.database import Database, Row
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from payments import store_methods
 from payments.keep_methods import KeepMethods
 from payments.messages import NewPaymentMethod, PaymentMethod

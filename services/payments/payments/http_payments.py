@@ -7,13 +7,13 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from chassis import access
 from chassis.actor import without_operator_id
-from chassis.database import Database, Row
-from chassis.idempotency import RequiredIdempotencyKey, required_key
-from chassis.money import money
-from chassis.pages import Cursor, Limit, Page, cursor_of, key_of
-from chassis.tokens import Caller
+from chassis.persistence.database import Database, Row
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.values.money import money
+from chassis.web.idempotency import RequiredIdempotencyKey, required_key
+from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from payments import messages, store_reads, store_refunds
 from payments.errors import PaymentNotFound
 from payments.intervene import Intervene

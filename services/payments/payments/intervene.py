@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from chassis import context
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from payments import store
 from payments.errors import PaymentCaptured, PaymentInUse, PaymentNotAuthorized, PaymentNotFound
 from payments.payment import Change, Payment, State, Wanted, cancelled, confirmed

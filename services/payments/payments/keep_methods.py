@@ -5,9 +5,10 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency, visible_text
-from chassis.database import Connection, Database, Row
+from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain
+from chassis.values import visible_text
+from chassis.web import idempotency
 from payments import store_deletions, store_methods
 from payments.errors import AccountDeleted, PaymentMethodNotFound, TooManyPaymentMethods, UnknownPaymentMethod
 from payments.messages import NewPaymentMethod

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Database
-from chassis.money import money
+from chassis.persistence.database import Database
+from chassis.values.money import money
 from payments import store
 from payments.messages import PaymentNow, TakenAmounts
 from payments.payment import Payment, State

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.money import Money
+from chassis.values.money import Money
 
 ITEMS_MAX = 256
 TEXT_CHARACTERS_MAX = 200

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import structlog
 
-from chassis import context, tracing
+from chassis import context
 from chassis.problems import Unavailable
+from chassis.telemetry import tracing
 from payments import metrics
 from payments.payment import Payment
 from payments.provider import Answer, Card, GiveBack, Hold, Provider, Standing, Unknown

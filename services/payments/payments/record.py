@@ -9,10 +9,11 @@ from uuid import UUID
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import context, journal
-from chassis.database import Connection
-from chassis.journal import Event
-from chassis.money import money
+from chassis import context
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection
+from chassis.values.money import money
 from payments import ledger, metrics, store, store_ledger, store_refunds
 from payments.ledger import Entry
 from payments.messages import PaymentChanged, PaymentRefunded

@@ -6,9 +6,11 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import context, idempotency, visible_text
-from chassis.database import Connection, Database, Row
+from chassis import context
+from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain, Unavailable
+from chassis.values import visible_text
+from chassis.web import idempotency
 from payments import store, store_refunds
 from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, RefundExceedsPayment, WrongCurrency
 from payments.messages import TEXT_CHARACTERS_MAX, NewRefund

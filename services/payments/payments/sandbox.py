@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from payments import store_sandbox
 from payments.payment import NO_CURRENCY
 from payments.provider import Answer, Approved, Card, Declined, GiveBack, Hold, NotDone, Standing, Unknown

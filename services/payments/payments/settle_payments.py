@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
-from chassis import tracing
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
+from chassis.telemetry import tracing
 from payments import store
 from payments.payment import Change, Payment, Wanted, capture_refused, captured, voided
 from payments.provider import Answer, Approved, Declined

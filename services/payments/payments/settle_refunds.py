@@ -5,8 +5,9 @@ from uuid import UUID
 
 import structlog
 
-from chassis import context, tracing
-from chassis.database import Connection, Database
+from chassis import context
+from chassis.persistence.database import Connection, Database
+from chassis.telemetry import tracing
 from payments import store, store_refunds
 from payments.payment import Payment, refund_refused, refunded
 from payments.provider import Answer, Approved, Declined, GiveBack

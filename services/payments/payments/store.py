@@ -8,9 +8,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from chassis import journal
-from chassis.database import Connection, Row
-from chassis.journal import Event
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection, Row
 from payments import store_ledger
 from payments.ledger import Entry
 from payments.payment import NO_CURRENCY, Payment, State, Wanted

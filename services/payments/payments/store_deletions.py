@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 
 LATE_S = 120.0
 """So long after a deletion a payment may still be written by a transaction that began before it."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 from payments.ledger import Entry
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Connection, Row, rows_affected
+from chassis.persistence.database import Connection, Row, rows_affected
 
 
 async def lock_wallet(connection: Connection, user_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 
 
 async def read_payment(connection: Connection, payment_id: UUID, user_id: UUID | None) -> Row | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 from payments.store import LEASE_S
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from chassis import context
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
 from payments import store
 from payments.messages import VoidAnswer, VoidItem

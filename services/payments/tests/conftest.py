@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 from cartwright.embedded.scratch import ScratchNats
 from cartwright.embedded.scratch_databases import MigratedDatabases
 from cartwright.embedded.scratch_service import NO_REVOCATIONS
-from chassis.database import Database
+from chassis.persistence.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings
 

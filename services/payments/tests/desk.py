@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis.database import Database
-from chassis.envelope import Envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Database
 from payments import consumer, store
 from payments.authorize_payments import AuthorizePayments
 from payments.choose_method import ChooseMethod

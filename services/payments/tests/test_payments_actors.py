@@ -4,7 +4,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis import actor, context
-from chassis.database import Connection, Database, Row
+from chassis.persistence.database import Connection, Database, Row
 from payments.intervene import Intervene
 from payments.messages import NewRefund
 from payments.payment import Payment

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from chassis.database import Database
-from chassis.envelope import Envelope
+from chassis.messaging.envelope import Envelope
+from chassis.persistence.database import Database
 from payments import consumer
 from payments.erase_users import EraseTokens
 from payments.keep_methods import KeepMethods

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from chassis import envelope
-from chassis.broker import BrokerUnavailable, Message, broker_for
-from chassis.envelope import Envelope
+from chassis.messaging import envelope
+from chassis.messaging.broker import BrokerUnavailable, Message, broker_for
+from chassis.messaging.envelope import Envelope
 from payments.keep_methods import METHODS_MAX
 
 from .conftest import Shop, eventually

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from uuid_utils.compat import uuid7
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from payments.provider import Approved, Declined, GiveBack, Hold, NotDone, Provider, Standing, Unknown
 from payments.sandbox import DEFAULT_TOKEN, Sandbox
 

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from payments import store
 from payments.intervene import Intervene

@@ -1,6 +1,6 @@
 """Starts the storefront service."""
 
-from chassis.server import run
+from chassis.web.server import run
 from storefront.app import build
 from storefront.settings import Settings
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from litestar import Litestar
 
-from chassis.application import application
-from chassis.revocations import RevocationFollower
-from chassis.tokens import TokenVerifier
+from chassis.security.revocations import RevocationFollower
+from chassis.security.tokens import TokenVerifier
+from chassis.web.application import application
 from storefront import http, pages
 from storefront.contracts import read_contracts
 from storefront.openapi import OpenApiDocuments

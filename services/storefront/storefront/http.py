@@ -7,7 +7,7 @@ from litestar import Request, get
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from chassis import access
+from chassis.security import access
 from storefront.join_order_details import join_order_details
 from storefront.messages import OrderDetails
 from storefront.peers import Peers

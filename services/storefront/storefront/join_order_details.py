@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis.client import RefusedByPeer, ServiceClient, refusal_from
 from chassis.problems import OutcomeUnknown, Unavailable
+from chassis.web.client import RefusedByPeer, ServiceClient, refusal_from
 from storefront.errors import OrderUnavailable
 from storefront.messages import (
     Available,

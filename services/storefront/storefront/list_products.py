@@ -2,8 +2,8 @@
 
 import msgspec
 
-from chassis.client import RefusedByPeer, refusal_from
 from chassis.problems import OutcomeUnknown, Unavailable
+from chassis.web.client import RefusedByPeer, refusal_from
 from storefront.messages import ProductPage
 from storefront.peers import Peers
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.money import Money
+from chassis.values.money import Money
 
 
 class OrderedProducts(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from chassis.client import RefusedByPeer, ServiceClient
 from chassis.problems import OutcomeUnknown, Unavailable
+from chassis.web.client import RefusedByPeer, ServiceClient
 
 FETCH_S_MAX = 1.0
 FRESH_S = 30.0

@@ -11,9 +11,9 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, QueryParameter
 from litestar.types import ControllerRouterHandler
 
-from chassis import access
-from chassis.pages import CURSOR_CHARACTERS_MAX
 from chassis.problems import Refusal, Unavailable
+from chassis.security import access
+from chassis.web.pages import CURSOR_CHARACTERS_MAX
 from storefront.asyncapi import asyncapi_document
 from storefront.contracts import Contracts
 from storefront.errors import NoSuchService, ReferenceUnavailable

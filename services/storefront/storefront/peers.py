@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from chassis.client import ServiceClient
-from chassis.tokens import ServiceTokens
+from chassis.security.tokens import ServiceTokens
+from chassis.web.client import ServiceClient
 from storefront.settings import Settings
 
 

@@ -8,7 +8,7 @@ import structlog
 from uuid_utils.compat import uuid7
 
 from chassis import actor, context
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
 from users.canonicalise_addresses import BATCH_MAX, CanonicaliseAddresses
 

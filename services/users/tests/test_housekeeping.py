@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from users import housekeeping
 from users.app import MIGRATIONS
 

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from cartwright.embedded import scratch
 from cartwright.embedded.keys import make_encryption_key, make_key
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
 from users.key_encryption import CannotDecrypt, Encrypted, parse_encryption_keys
 from users.session import Session

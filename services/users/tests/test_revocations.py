@@ -139,7 +139,7 @@ async def test_of_too_many_the_newest_are_told_and_older_tokens_are_refused_in_t
 
 async def test_a_restored_database_tells_what_is_revoked_in_it(start: Any, service_token: Any) -> None:
     async with start() as service:
-        # As `chassis.restored` leaves it when the dump comes from a cluster with higher numbers.
+        # As `chassis.messaging.restore_detection` leaves it when the dump comes from a cluster with higher numbers.
         await service.rows("SELECT pg_current_xact_id()")
         await service.rows(
             """

@@ -16,8 +16,8 @@ from uuid_utils.compat import uuid7
 from cartwright.embedded import scratch
 from cartwright.embedded.keys import make_encryption_key
 from cartwright.embedded.scratch import ScratchPostgres
-from chassis.database import Connection, Database
-from chassis.tokens import Caller
+from chassis.persistence.database import Connection, Database
+from chassis.security.tokens import Caller
 from users import store_keys
 from users.app import MIGRATIONS
 from users.key_encryption import parse_encryption_keys

@@ -8,8 +8,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from chassis.revocations import Revocations
-from chassis.tokens import keys_by_id
+from chassis.security.revocations import Revocations
+from chassis.security.tokens import keys_by_id
 from users import events
 from users.messages import Lookup
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chassis import envelope
-from chassis.broker import BrokerUnavailable, broker_for
-from chassis.database import Connection, Database
 from chassis.lifecycle import keep_trying
+from chassis.messaging import envelope
+from chassis.messaging.broker import BrokerUnavailable, broker_for
+from chassis.persistence.database import Connection, Database
 
 
 async def test_a_person_registers_signs_in_refreshes_and_signs_out(start: Any) -> None:

@@ -1,6 +1,6 @@
 """Starts the users service."""
 
-from chassis.server import run
+from chassis.web.server import run
 from users.app import build
 from users.settings import Settings
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import email_address
+from chassis.values import email_address
 from users.errors import InvalidEmail
 
 Role: TypeAlias = Literal["customer", "admin"]

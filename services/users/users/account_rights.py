@@ -5,15 +5,15 @@ Other services follow the revocations instead. Here the tables are at hand, and 
 
 from uuid import UUID
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from chassis.problems import TokenRevoked
-from chassis.tokens import Caller
+from chassis.security.tokens import Caller
 from users import store_accounts
 from users.errors import AccountGone
 
 
 class AccountRights:
-    """The `chassis.tokens.Rights` of users: one read by two primary keys."""
+    """The `chassis.security.tokens.Rights` of users: one read by two primary keys."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,13 +5,13 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.di import Provide
 
-from chassis import operations
-from chassis.application import application
-from chassis.database import Database
 from chassis.lifecycle import Loop
-from chassis.relay import Relay
-from chassis.signed_broker import signed_broker
-from chassis.tokens import TokenVerifier
+from chassis.messaging.relay import Relay
+from chassis.messaging.signed_broker import signed_broker
+from chassis.persistence.database import Database
+from chassis.security.tokens import TokenVerifier
+from chassis.web import operations
+from chassis.web.application import application
 from users import http_accounts, http_sessions
 from users.account_rights import AccountRights
 from users.canonicalise_addresses import CanonicaliseAddresses

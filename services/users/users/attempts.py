@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from users import attempt_limits, store_attempts, store_devices
 from users.attempt_limits import Budgets
 from users.errors import TooManyAttempts

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis.database import Database
+from chassis.persistence.database import Database
 from users import store_accounts
 from users.account import normalised_email
 from users.change_account import replace_address

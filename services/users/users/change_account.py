@@ -9,11 +9,12 @@ import asyncpg
 import msgspec
 import structlog
 
-from chassis import journal, visible_text
-from chassis.database import Connection, Database
-from chassis.entity_tags import ANY, Precondition
-from chassis.journal import Event
+from chassis.messaging import journal
+from chassis.messaging.journal import Event
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Forbidden, Invalid
+from chassis.values import visible_text
+from chassis.web.entity_tags import ANY, Precondition
 from users import events, store_accounts
 from users.account import Account, Preferences, Role, normalised_email, ordered_roles
 from users.errors import AccountGone, EmailTaken, LastAdministrator, UnknownUser

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from chassis import journal
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from users import events, store_accounts, store_devices, store_sessions
 from users.errors import LastAdministrator
 

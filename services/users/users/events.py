@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chassis import actor, context
-from chassis.journal import Event
+from chassis.messaging.journal import Event
 from users.account import Account
 from users.messages import RolesChangedData, SessionEnd, SessionRevokedData, UserData, UserDeletedData
 

@@ -3,8 +3,8 @@
 import structlog
 
 from chassis import context
-from chassis.database import Database
 from chassis.lifecycle import keep_trying
+from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from users import store_accounts
 from users.account import ADMINISTRATOR

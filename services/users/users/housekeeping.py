@@ -5,7 +5,7 @@ Any replica may do it at any time.
 A bounded number at a time: however much has gathered while nobody kept house, no statement runs into its time limit.
 """
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from users import store_attempts, store_devices, store_keys, store_sessions
 from users.attempt_limits import TURN_S
 

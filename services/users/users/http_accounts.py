@@ -8,14 +8,14 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from chassis.access import administrator, public, services, signed_in
-from chassis.application import INTERNAL_BODY_BYTES_MAX
-from chassis.client_source import source_of
-from chassis.database import Database
-from chassis.entity_tags import ETAG, IfMatch, Precondition, entity_tag
-from chassis.idempotency import IdempotencyKey, accepted_key
-from chassis.pages import Cursor, Limit, Page
-from chassis.relay import Relay
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
+from chassis.security.access import administrator, public, services, signed_in
+from chassis.security.client_source import source_of
+from chassis.web.application import INTERNAL_BODY_BYTES_MAX
+from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
+from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.pages import Cursor, Limit, Page
 from users.account import Account, Preferences
 from users.change_account import change_profile, set_preferences, set_roles
 from users.delete_account import delete_account

@@ -11,13 +11,13 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter, URLEncodedBody
 
-from chassis.access import Connection, administrator, any_service, anyone
-from chassis.client_source import source_of
-from chassis.database import Database
+from chassis.messaging.relay import Relay
+from chassis.persistence.database import Database
 from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
-from chassis.relay import Relay
-from chassis.revocations import PATH, Revocations
-from chassis.tokens import Caller
+from chassis.security.access import Connection, administrator, any_service, anyone
+from chassis.security.client_source import source_of
+from chassis.security.revocations import PATH, Revocations
+from chassis.security.tokens import Caller
 from users.errors import InvalidRequest, UnsupportedGrantType
 from users.messages import NextKey, PublicKeys, SignOut, TokenForm, Tokens
 from users.passwords import Passwords

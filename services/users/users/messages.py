@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.visible_text import NAME_CHARACTERS_MAX
+from chassis.values.visible_text import NAME_CHARACTERS_MAX
 from users.account import (
     EMAIL_LENGTH_MAX,
     PASSWORD_LENGTH_MAX,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Database
-from chassis.pages import Page, cursor_of, key_of
+from chassis.persistence.database import Database
+from chassis.web.pages import Page, cursor_of, key_of
 from users import store_accounts
 from users.account import Account
 from users.errors import AccountGone, UnknownUser

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import msgspec
 
-from chassis.database import Connection, Database
-from chassis.journal import TRANSACTION_MAX
+from chassis.messaging.journal import TRANSACTION_MAX
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
-from chassis.revocations import REVOCATIONS_MAX, Revocation, Revocations
+from chassis.security.revocations import REVOCATIONS_MAX, Revocation, Revocations
 from users import events, store_revocations
 from users.messages import SessionRevokedData
 from users.signing_keys import CLOCK_DIFFERENCE_S

@@ -9,8 +9,8 @@ from enum import Enum, auto
 
 import structlog
 
-from chassis import journal
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from users import events, store_sessions
 from users.errors import InvalidGrant
 from users.session import Session, hash_of, new_refresh_token

@@ -12,9 +12,11 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis import idempotency, journal, visible_text
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from chassis.problems import KeyUsedAgain
+from chassis.values import visible_text
+from chassis.web import idempotency
 from users import events, store_accounts
 from users.account import CUSTOMER, Account, Preferences, Role, normalised_email
 from users.common_passwords import is_weak

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from chassis.database import Connection, Database
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded
 from users import attempts, store_accounts, store_devices, store_sessions
 from users.account import spellings

@@ -5,8 +5,8 @@ The refresh token itself is the right to do so, as in RFC 7009.
 
 import structlog
 
-from chassis import journal
-from chassis.database import Connection, Database
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from users import events, store_sessions
 from users.session import hash_of
 

@@ -15,12 +15,12 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from uuid_utils.compat import uuid7
 
-from chassis import journal
-from chassis.database import Connection, Database
 from chassis.lifecycle import Loop, keep_trying
-from chassis.operations import operator_acted
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
-from chassis.tokens import Caller, UserKeys, access_claims
+from chassis.security.tokens import Caller, UserKeys, access_claims
+from chassis.web.operations import operator_acted
 from users import store_keys
 from users.key_encryption import Encrypted, KeyEncryption
 from users.messages import NextKey, PublicKey, PublicKeys

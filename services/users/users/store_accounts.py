@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, Row
+from chassis.persistence.database import Connection, Row
 from users.account import Account, Preferences, Role
 
 

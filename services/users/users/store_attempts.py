@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from chassis.database import Connection, rows_affected
+from chassis.persistence.database import Connection, rows_affected
 
 
 class KeptBudget(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.database import Connection, rows_affected
+from chassis.persistence.database import Connection, rows_affected
 
 
 async def is_known(connection: Connection, device_hash: bytes, spellings: Sequence[str]) -> bool:

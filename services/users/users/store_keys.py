@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from chassis.database import Connection
+from chassis.persistence.database import Connection
 from users.key_encryption import Encrypted
 
 

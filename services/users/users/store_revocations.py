@@ -9,8 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from chassis import journal
-from chassis.database import Connection, Row
+from chassis.messaging import journal
+from chassis.persistence.database import Connection, Row
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 # There is a row with the snapshot also when nothing is found. The numbers of a snapshot are the cluster's own, those in
-# the journal may have had something added to them (chassis.restored).
+# the journal may have had something added to them (chassis.messaging.restore_detection).
 _READ = """
     SELECT pg_current_snapshot()::text, found.type, found.time, found.data
     FROM (VALUES (0)) AS always

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.database import Connection, rows_affected
+from chassis.persistence.database import Connection, rows_affected
 from users.account import Role
 
 

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, whole transactions, migrations and what each login may do."""

@@ -1,0 +1,1 @@
+"""Logs, metrics and traces, which share the correlation id and the trace id."""
