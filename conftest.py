@@ -1,6 +1,6 @@
 """What every part's tests share: real servers, started once, and the keys that tokens are signed with.
 
-The machinery is in `cartwright.embedded.scratch`; here are only the names by which tests ask for it.
+The machinery is in `cartwright.testkit.servers`; here are only the names by which tests ask for it.
 """
 
 import contextlib
@@ -22,11 +22,12 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 import chassis  # noqa: F401 - pytest would otherwise take the folder of that name for the package when it meets its tests.
-from cartwright.embedded import keys, scratch_service
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import SERVICES
-from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, running_nats, running_postgres
-from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.launcher import keys
+from cartwright.launcher.layout import SERVICES
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit import service
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.servers import ScratchNats, ScratchPostgres, running_nats, running_postgres
 from chassis.messaging.broker import Message
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.signed_broker import Signer
@@ -219,7 +220,7 @@ def as_administrator(access_token: Callable[..., str]) -> dict[str, str]:
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
     """`await until(condition)` returns once the condition holds, and fails when it does not in time."""
-    return scratch_service.until
+    return service.until
 
 
 @pytest.fixture
@@ -228,7 +229,7 @@ async def serve() -> AsyncIterator[Callable[[Litestar], Awaitable[httpx.AsyncCli
     async with contextlib.AsyncExitStack() as running:
 
         async def start(app: Litestar) -> httpx.AsyncClient:
-            return await running.enter_async_context(scratch_service.ready_client(app))
+            return await running.enter_async_context(service.ready_client(app))
 
         yield start
 

@@ -14,9 +14,10 @@ import pytest
 import structlog
 
 from cartwright.chaos.proxy import Proxy
-from cartwright.embedded import rabbitmq, scratch
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
+from cartwright.launcher import rabbitmq
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit import servers
+from cartwright.testkit.servers import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
 from chassis.messaging import inbox, journal
 from chassis.messaging.broker import Broker, broker_for
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
@@ -72,7 +73,7 @@ def service_url(postgres: ScratchPostgres) -> Iterator[str]:
 @pytest.fixture
 async def database(service_url: str, migrations: Path) -> AsyncIterator[Database]:
     """An open database whose tables are empty, by the login that a service has."""
-    opened = Database(scratch.service_url(service_url), owner_url=service_url, migrations=migrations, pool_size_max=5)
+    opened = Database(servers.service_url(service_url), owner_url=service_url, migrations=migrations, pool_size_max=5)
     await opened.start()
     await opened.run_as_owner(_empty)
     yield opened

@@ -12,7 +12,7 @@ from chassis.tests.test_journal_and_relay import Record
 from litestar import Litestar, get
 from litestar.testing import AsyncTestClient
 
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.testkit.service import NothingRevoked
 from chassis import actor, context
 from chassis.batching import Batcher
 from chassis.lifecycle import Loop

@@ -14,7 +14,7 @@ from litestar import Litestar, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.testing import AsyncTestClient
 
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.testkit.service import NothingRevoked
 from chassis import context, problems
 from chassis.problems import Refusal
 from chassis.security import access

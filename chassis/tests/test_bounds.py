@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.params import JSONBody
 
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.testkit.service import NothingRevoked
 from chassis.problems import DETAIL_CHARACTERS_MAX, Invalid
 from chassis.security import access
 from chassis.security.tokens import Caller, TokenVerifier, UserKeys

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cartwright.chaos.proxy import Proxy
-from cartwright.embedded.scratch import ScratchNats, ScratchRabbit, free_port
+from cartwright.testkit.servers import ScratchNats, ScratchRabbit, free_port
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 from chassis.messaging.brokers.rabbitmq import broker, connection, queue, topology

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cartwright.embedded.scratch import ScratchNats, ScratchRabbit
+from cartwright.testkit.servers import ScratchNats, ScratchRabbit
 from chassis.messaging import consumer as consumer_module
 from chassis.messaging import envelope, inbox, journal
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for

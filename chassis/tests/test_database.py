@@ -12,8 +12,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchPostgres, running_postgres
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchPostgres, running_postgres
 from chassis.persistence import database as module
 from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable, rows_affected
 from chassis.problems import Invalid

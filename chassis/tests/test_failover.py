@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cartwright.chaos.proxy import Proxy
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchPostgres, running_postgres
-from cartwright.embedded.scratch_standby import ScratchStandby, demote, running_pair
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchPostgres, running_postgres
+from cartwright.testkit.standby import ScratchStandby, demote, running_pair
 from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable
 
 WRITES_BACK_S_MAX = 30.0

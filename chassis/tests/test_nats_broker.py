@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from cartwright.embedded.scratch import ScratchNats
+from cartwright.testkit.servers import ScratchNats
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 

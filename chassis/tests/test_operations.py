@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.testkit.service import NothingRevoked
 from chassis.messaging import inbox, journal
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.envelope import Envelope, decode, encode, split

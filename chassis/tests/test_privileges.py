@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cartwright.embedded import scratch
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.testkit import servers
+from cartwright.testkit.servers import ScratchPostgres
 from chassis.persistence.database import Database
 
 FIRST = """-- The first tables
@@ -50,7 +50,7 @@ def owner_url(postgres: ScratchPostgres) -> Iterator[str]:
 
 
 async def _start(owner_url: str, folder: Path) -> None:
-    database = Database(scratch.service_url(owner_url), owner_url=owner_url, migrations=folder)
+    database = Database(servers.service_url(owner_url), owner_url=owner_url, migrations=folder)
     await database.start()
     await database.stop()
 
@@ -66,7 +66,7 @@ async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Reco
 
 async def test_a_service_reads_and_writes_rows(owner_url: str, folder: Path) -> None:
     await _start(owner_url, folder)
-    async with _connected(scratch.service_url(owner_url)) as service:
+    async with _connected(servers.service_url(owner_url)) as service:
         await service.execute("INSERT INTO things VALUES (1, 'a'); UPDATE things SET secret = 'b'; DELETE FROM things")
         await service.execute("INSERT INTO happenings VALUES (1)")
         assert await service.fetchval("SELECT count(*) FROM happenings") == 1
@@ -93,7 +93,7 @@ async def test_a_service_reads_and_writes_rows(owner_url: str, folder: Path) -> 
 )
 async def test_a_service_changes_no_table_and_no_history(owner_url: str, folder: Path, statement: str) -> None:
     await _start(owner_url, folder)
-    async with _connected(scratch.service_url(owner_url)) as service:
+    async with _connected(servers.service_url(owner_url)) as service:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await service.execute(statement)
 
@@ -102,7 +102,7 @@ async def test_a_reader_reads_the_views_that_are_meant_for_it_by_their_names(own
     await _start(owner_url, folder)
     async with _connected(owner_url) as owner:
         await owner.execute("INSERT INTO things VALUES (7, 'a')")
-    async with _connected(scratch.reader_url(owner_url)) as reader:
+    async with _connected(servers.reader_url(owner_url)) as reader:
         assert dict(await reader.fetchrow("SELECT * FROM things") or {}) == {"id": 7}
 
 
@@ -124,7 +124,7 @@ async def test_a_reader_reads_the_views_that_are_meant_for_it_by_their_names(own
 )
 async def test_a_reader_reads_nothing_else_and_writes_nothing(owner_url: str, folder: Path, statement: str) -> None:
     await _start(owner_url, folder)
-    async with _connected(scratch.reader_url(owner_url)) as reader:
+    async with _connected(servers.reader_url(owner_url)) as reader:
         await reader.execute("SET default_transaction_read_only = off")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.execute(statement)
@@ -139,12 +139,12 @@ async def test_a_table_that_comes_later_is_granted_and_what_was_granted_by_hand_
         login = owner_url.rpartition("/")[2]
         await owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {login}_service, {login}_reader")
     await _start(owner_url, folder)
-    async with _connected(scratch.service_url(owner_url)) as service:
+    async with _connected(servers.service_url(owner_url)) as service:
         await service.execute("INSERT INTO more VALUES (1)")
         for statement in ("TRUNCATE things", "DELETE FROM happenings"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await service.execute(statement)
-    async with _connected(scratch.reader_url(owner_url)) as reader:
+    async with _connected(servers.reader_url(owner_url)) as reader:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.execute("SELECT * FROM public.things")
 
@@ -160,5 +160,5 @@ async def test_a_start_that_finds_nothing_to_grant_writes_nothing(owner_url: str
 async def test_replicas_that_start_at_once_grant_once(owner_url: str, folder: Path) -> None:
 
     await asyncio.gather(*(_start(owner_url, folder) for _ in range(4)))
-    async with _connected(scratch.service_url(owner_url)) as service:
+    async with _connected(servers.service_url(owner_url)) as service:
         assert await service.fetchval("SELECT count(*) FROM things") == 0

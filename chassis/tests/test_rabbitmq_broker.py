@@ -11,7 +11,7 @@ import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
-from cartwright.embedded.scratch import ScratchRabbit
+from cartwright.testkit.servers import ScratchRabbit
 from chassis.messaging.broker import BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers.rabbitmq import connection, queue
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from cartwright.embedded.scratch import free_port
+from cartwright.testkit.servers import free_port
 
 PROGRAM = """
 import asyncio
@@ -22,7 +22,7 @@ from chassis.web.application import application
 from chassis.web.server import run
 from chassis.settings import StatelessSettings
 from chassis.security.tokens import TokenVerifier, UserKeys
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.testkit.service import NothingRevoked
 
 @get("/slow", guards=[access.anyone])
 async def slow() -> str:

@@ -13,8 +13,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
-from cartwright.embedded import keys
-from cartwright.embedded.scratch_service import NothingRevoked
+from cartwright.launcher import keys
+from cartwright.testkit.service import NothingRevoked
 from chassis.problems import Unauthenticated, Unavailable
 from chassis.security.tokens import AUDIENCE, Caller, ServiceTokens, TokenVerifier, UserKeys, access_claims
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from cartwright.embedded.scratch_collector import SeenSpan, running_collector
+from cartwright.testkit.trace_collector import SeenSpan, running_collector
 from chassis import context
 from chassis.batching import Batcher
 from chassis.telemetry import tracing

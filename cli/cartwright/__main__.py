@@ -9,12 +9,12 @@ from uuid import UUID
 import typer
 
 from cartwright.bench.options import bench
-from cartwright.embedded.layout import PORT_DEFAULT, REPLICAS_MAX
-from cartwright.embedded.listening import PORT_BASE_MAX
-from cartwright.embedded.system import RATE_LIMIT_DEFAULT, Entry
-from cartwright.embedded.tls import TlsFiles
-from cartwright.embedded.trusted_proxies import parse_trusted_proxies
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.layout import PORT_DEFAULT, REPLICAS_MAX
+from cartwright.launcher.listening import PORT_BASE_MAX
+from cartwright.launcher.system import RATE_LIMIT_DEFAULT, Entry
+from cartwright.launcher.tls import TlsFiles
+from cartwright.launcher.trusted_proxies import parse_trusted_proxies
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Runs a whole Cartwright system."
@@ -164,7 +164,7 @@ def gateway(
 ) -> None:
     """Print a configuration of the gateway for Docker Compose."""
     from cartwright.compose.gateway import CERTIFICATE_NAME, KEY_NAME, own_configuration
-    from cartwright.embedded.tls import check
+    from cartwright.launcher.tls import check
 
     proxies = parse_trusted_proxies(_checked_proxies(trusted_proxies))
     if tls is not None:
@@ -179,7 +179,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Check every promise on the data. Exit code 1 when one is broken, 2 when they could not be checked."""
-    from cartwright.verify.command import verify_system
+    from cartwright.verifier.command import verify_system
 
     try:
         holds = verify_system(data, wait, as_json=as_json)

@@ -11,10 +11,10 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from cartwright.elsewhere import Elsewhere, read_elsewhere
-from cartwright.embedded import processes
-from cartwright.embedded.system import System, open_system
 from cartwright.errors import CannotGoOn, NoSuchSystem
+from cartwright.launcher import processes
+from cartwright.launcher.system import System, open_system
+from cartwright.remote_system import Elsewhere, read_elsewhere
 
 CALL_SECONDS_MAX = 30
 

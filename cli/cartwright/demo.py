@@ -23,7 +23,7 @@ from cartwright.demo_purchases import (
 )
 from cartwright.demo_story import Story
 from cartwright.demo_traces import find_audit_record, find_in_logs, read_details, read_mail, read_timeline
-from cartwright.embedded.system import System
+from cartwright.launcher.system import System
 
 
 def demo(data: Path, url: str | None = None) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from cartwright import api
 from cartwright.api import Api
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.system import System
+from cartwright.remote_system import Elsewhere
 
 # Of the demo shop; by what a customer would type, and the product that is meant.
 WANTED = {"keyboard": "KEYBOARD-MECH", "usb-c hub": "USB-C-HUB"}

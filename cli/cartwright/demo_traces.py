@@ -6,9 +6,9 @@ from cartwright import api
 from cartwright.api import Answer, Api
 from cartwright.demo_purchases import Buyer, Purchase
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded.system import System
+from cartwright.launcher.system import System
 from cartwright.logs import Line, SystemLogs, of_correlation
+from cartwright.remote_system import Elsewhere
 
 # What a purchase leaves behind when all is done.
 EVENTS = {"order.placed", "order.confirmed", "payment.authorized", "payment.captured", "notification.sent"}

@@ -4,9 +4,9 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from cartwright.embedded import processes
-from cartwright.embedded.lock import only_one
-from cartwright.embedded.system import System, open_system
+from cartwright.launcher import processes
+from cartwright.launcher.lock import only_one
+from cartwright.launcher.system import System, open_system
 
 # Each group of parts may need its own time to end: the gateway, then the services, then the stores.
 STOP_SECONDS_MAX = 60

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 import typer
 
-from cartwright.embedded.layout import Layout
-from cartwright.embedded.system import open_system
+from cartwright.launcher.layout import Layout
+from cartwright.launcher.system import open_system
 
 POLL_SECONDS = 0.2
 LEVEL_COLOURS = {"debug": "blue", "warning": "yellow", "error": "red", "critical": "red"}

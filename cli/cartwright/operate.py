@@ -16,9 +16,9 @@ from rich.table import Table
 
 from cartwright import api
 from cartwright.api import Api, require
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.system import System
+from cartwright.remote_system import Elsewhere
 
 LISTENERS = ("catalog", "orders", "payments", "notifications", "audit")
 PUBLISHERS = ("users", "catalog", "orders", "payments", "notifications")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from cartwright.embedded.parts import Part
-from cartwright.embedded.supervisor import PartState
+from cartwright.launcher.parts import Part
+from cartwright.launcher.supervisor import PartState
 
 COLOURS = {"ready": "green", "starting": "yellow", "restarting": "yellow", "failed": "red", "stopped": "red"}
 

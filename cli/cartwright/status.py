@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from cartwright.embedded import processes
-from cartwright.embedded.parts import all_parts
-from cartwright.embedded.system import System, open_system
+from cartwright.launcher import processes
+from cartwright.launcher.parts import all_parts
+from cartwright.launcher.system import System, open_system
 from cartwright.part_table import PartView, part_table, part_views
 from cartwright.watch import look_once
 

@@ -12,12 +12,12 @@ import msgspec
 
 from cartwright import api
 from cartwright.api import Api, require
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded.layout import Layout
-from cartwright.embedded.lock import only_one
-from cartwright.embedded.private_files import write_private
-from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.layout import Layout
+from cartwright.launcher.lock import only_one
+from cartwright.launcher.private_files import write_private
+from cartwright.launcher.system import System
+from cartwright.remote_system import Elsewhere
 
 
 def token(data: Path, email: str, *, admin: bool, url: str | None = None) -> str:

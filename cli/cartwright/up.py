@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.live import Live
 
 from cartwright.down import stop, stop_at_once, stop_orphans
-from cartwright.embedded import listening, processes, tls
-from cartwright.embedded.launch import launch
-from cartwright.embedded.layout import Layout, Ports
-from cartwright.embedded.lock import only_one
-from cartwright.embedded.system import PLAIN_ENTRY, Entry, System, make_data_folder, make_system, open_system
 from cartwright.errors import AlreadyRunning, CannotGoOn, StartFailed, SystemGone
+from cartwright.launcher import listening, processes, tls
+from cartwright.launcher.launch import launch
+from cartwright.launcher.layout import Layout, Ports
+from cartwright.launcher.lock import only_one
+from cartwright.launcher.system import PLAIN_ENTRY, Entry, System, make_data_folder, make_system, open_system
 from cartwright.part_table import PartView, part_table
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,12 +6,12 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from cartwright.embedded import processes, supervisor
-from cartwright.embedded.layout import Layout
-from cartwright.embedded.parts import all_parts
-from cartwright.embedded.readiness import Probes
-from cartwright.embedded.system import System
 from cartwright.errors import StartFailed, SystemGone
+from cartwright.launcher import processes, supervisor
+from cartwright.launcher.layout import Layout
+from cartwright.launcher.parts import all_parts
+from cartwright.launcher.readiness import Probes
+from cartwright.launcher.system import System
 from cartwright.part_table import PartView, part_views
 
 READY_SECONDS_MAX = 90

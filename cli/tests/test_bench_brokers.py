@@ -6,7 +6,7 @@ from rich.console import Console
 from cartwright.bench import brokers
 from cartwright.bench.broker_table import tell_brokers
 from cartwright.bench.brokers import WAYS, compare_brokers
-from cartwright.embedded import rabbitmq
+from cartwright.launcher import rabbitmq
 
 
 def _told(report: brokers.BrokerReport) -> str:

@@ -24,8 +24,8 @@ from cartwright.bench.copies import (
     filled,
     hole_of,
 )
-from cartwright.bench.goods import ADJECTIVES, NOUNS, name_of
 from cartwright.bench.many_products import ADD
+from cartwright.bench.product_names import ADJECTIVES, NOUNS, name_of
 
 FIRST_MS = 1_750_000_000_000
 

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cartwright.bench import batches, chart, comparison
+from cartwright.bench.baseline import outcome_of
 from cartwright.bench.command import parse_plan
 from cartwright.bench.costs import Costs, Reading, costs_of
 from cartwright.bench.figures import Latency, Outcome, latency_of, percentile
 from cartwright.bench.growth import GrowthReport, Stage, Verified
 from cartwright.bench.growth_table import tell_growth
 from cartwright.bench.lag import Lag
-from cartwright.bench.measured import Machine, Measured, Starts
 from cartwright.bench.memory import Memory
 from cartwright.bench.report import Ratio, Report, make_report
+from cartwright.bench.results import Machine, Measured, Starts
 from cartwright.bench.tables import tell
-from cartwright.bench.yardstick import outcome_of
 from cartwright.errors import CannotGoOn
-from cartwright.verify.findings import Violation
-from cartwright.verify.looks import Report as Verification
-from cartwright.verify.looks import Verdict
+from cartwright.verifier.findings import Violation
+from cartwright.verifier.reads import Report as Verification
+from cartwright.verifier.reads import Verdict
 
 
 def outcome(clients: int, per_second: float, p50: float = 10.0) -> Outcome:

@@ -4,9 +4,9 @@ import secrets
 
 import asyncpg
 
+from cartwright.bench.baseline import DATABASE, running_yardstick
 from cartwright.bench.own_system import folder
-from cartwright.bench.yardstick import DATABASE, running_yardstick
-from cartwright.embedded.last_will import LastWill
+from cartwright.launcher.reaper import LastWill
 
 PRODUCTS = 20
 STOCK_EACH = 2_000_000_000

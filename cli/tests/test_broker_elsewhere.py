@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cartwright.__main__ import app
-from cartwright.embedded.parts import all_parts
-from cartwright.embedded.readiness import Probes
-from cartwright.embedded.system import make_data_folder, make_system, open_system
+from cartwright.launcher.parts import all_parts
+from cartwright.launcher.readiness import Probes
+from cartwright.launcher.system import make_data_folder, make_system, open_system
 
 RABBIT = "amqp://me:hush@127.0.0.1:5672/shop"
 

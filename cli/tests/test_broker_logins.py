@@ -15,10 +15,10 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
-from cartwright.embedded.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import STREAM
-from cartwright.embedded.scratch import ScratchNats, running_nats
+from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
+from cartwright.launcher.layout import STREAM
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchNats, running_nats
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 from chassis.messaging.brokers.nats import NatsBroker

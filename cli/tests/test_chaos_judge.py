@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from cartwright.chaos.judge import ANSWERED, CHARGED_ONCE, REFUSED, SOLD_OUT, Judge, KeptOrder, KeptRefund
-from cartwright.chaos.record import Call
-from cartwright.chaos.turns import PUT_ON_SALE_FEW
+from cartwright.chaos.checker import ANSWERED, CHARGED_ONCE, REFUSED, SOLD_OUT, Judge, KeptOrder, KeptRefund
+from cartwright.chaos.history import Call
+from cartwright.chaos.workload import PUT_ON_SALE_FEW
 
 ADA, BOB = "ada", "bob"
 LAMP, FEW = "lamp", "few"

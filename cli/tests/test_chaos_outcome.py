@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from cartwright.chaos.history import Injected
 from cartwright.chaos.outcome import recovery_times
-from cartwright.chaos.record import Injected
 from cartwright.chaos.schedule import Fault
 
 KILLED = Fault(number=0, at_s=10.0, kind="kill", target="orders")

@@ -4,8 +4,8 @@ import json
 import stat
 
 from cartwright.compose.secrets import make_secrets
-from cartwright.elsewhere import read_elsewhere
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.remote_system import read_elsewhere
 
 
 def contents(folder):

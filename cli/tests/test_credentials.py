@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright.embedded import credentials
-from cartwright.embedded.layout import SERVICES, Layout
-from cartwright.embedded.parts import service_environment
-from cartwright.embedded.system import make_data_folder, make_system, open_system, write_what_services_may_know
+from cartwright.launcher import credentials
+from cartwright.launcher.layout import SERVICES, Layout
+from cartwright.launcher.parts import service_environment
+from cartwright.launcher.system import make_data_folder, make_system, open_system, write_what_services_may_know
 
 
 def test_credentials_stay_the_same_from_start_to_start(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cartwright.down import erase_data
-from cartwright.embedded.system import System, make_data_folder, make_system, open_system
+from cartwright.launcher.system import System, make_data_folder, make_system, open_system
 
 
 @pytest.fixture

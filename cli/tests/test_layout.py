@@ -2,8 +2,8 @@
 
 import pytest
 
-from cartwright.embedded.layout import REPLICAS_MAX, SERVICES, Ports
-from cartwright.embedded.listening import STEP_BETWEEN_SYSTEMS
+from cartwright.launcher.layout import REPLICAS_MAX, SERVICES, Ports
+from cartwright.launcher.listening import STEP_BETWEEN_SYSTEMS
 
 
 def test_every_part_has_a_port_of_its_own() -> None:

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from cartwright.embedded.layout import LOOPBACK, Ports
-from cartwright.embedded.listening import free_base, require_free_ports
 from cartwright.errors import PortInUse
+from cartwright.launcher.layout import LOOPBACK, Ports
+from cartwright.launcher.listening import free_base, require_free_ports
 
 
 def test_free_ports_are_fine() -> None:

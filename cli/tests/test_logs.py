@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwright.embedded.layout import Layout
+from cartwright.launcher.layout import Layout
 from cartwright.logs import SystemLogs, of_correlation, plain, readable
 
 

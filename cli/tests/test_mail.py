@@ -16,11 +16,11 @@ from aiosmtpd.smtp import SMTP
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cartwright.embedded import mail
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.mail import PlainAddresses
-from cartwright.embedded.mailbox import Mailbox
-from cartwright.embedded.scratch import free_port
+from cartwright.launcher import mail
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.mail import PlainAddresses
+from cartwright.launcher.mailbox import Mailbox
+from cartwright.testkit.servers import free_port
 
 
 class RunningMail:
@@ -184,7 +184,7 @@ def test_a_message_that_finds_no_room_is_refused_and_leaves_the_others_as_they_a
     keeping = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from cartwright.embedded.mailbox import Mailbox\n"
+        "from cartwright.launcher.mailbox import Mailbox\n"
         "mailbox = Mailbox(Path(sys.argv[1]))\n"
         "mailbox.keep(['ada@example.com'], b'Subject: first\\r\\n\\r\\ntext')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, resource.RLIM_INFINITY))\n"

@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
-from cartwright.embedded import postgres
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.postgres_logins import Passwords
-from cartwright.embedded.scratch import ScratchPostgres, scratch_folder
+from cartwright.launcher import postgres
+from cartwright.launcher.postgres_logins import Passwords
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchPostgres, scratch_folder
 
 Connect = Callable[[str, str], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cartwright.embedded import processes
-from cartwright.embedded.scratch import ScratchPostgres, wait_until
+from cartwright.launcher import processes
+from cartwright.testkit.servers import ScratchPostgres, wait_until
 
 SHARED_MEMORY = Path("/proc/sysvipc/shm")
 SLEEP = "import time; time.sleep(60)"

@@ -10,11 +10,11 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
-from cartwright.embedded import broker_logins, rabbitmq
-from cartwright.embedded.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import STREAM
-from cartwright.embedded.scratch import ScratchRabbit, running_rabbit
+from cartwright.launcher import broker_logins, rabbitmq
+from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
+from cartwright.launcher.layout import STREAM
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchRabbit, running_rabbit
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers.rabbitmq import broker as rabbit_broker
 from chassis.messaging.brokers.rabbitmq import topology

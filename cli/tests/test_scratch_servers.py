@@ -13,9 +13,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchNats, ScratchPostgres, owner_url, wait_until
-from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.servers import ScratchNats, ScratchPostgres, owner_url, wait_until
 
 
 async def test_a_fresh_database_belongs_to_a_login_that_is_no_superuser(database_url: str) -> None:
@@ -70,8 +70,8 @@ async def test_a_killed_broker_starts_again_with_its_streams(own_nats: ScratchNa
 
 OWNER = """
 import time
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import owner_url, running_nats
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import owner_url, running_nats
 
 with LastWill() as will, running_nats(will) as server:
     print(server.pid, server.folder, flush=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cartwright.embedded import supervisor
+from cartwright.launcher import supervisor
 
 BROKER: Any = SimpleNamespace(group="stores", name="nats")
 

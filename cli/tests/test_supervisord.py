@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.layout import SERVICES
 
 SECONDS_MAX = 30
 
@@ -18,7 +18,7 @@ SECONDS_MAX = 30
 START = """
 import os, shutil, signal, sys
 os.environ["SPT_NOENV"] = "1"
-from cartwright.embedded.supervisord import ForkingOptions
+from cartwright.launcher.supervisord import ForkingOptions
 signal.signal(signal.SIGTERM, lambda *_: None)
 if os.fork() == 0:
     program = shutil.which(sys.argv[1])
@@ -117,7 +117,7 @@ def test_what_is_no_python_is_executed(tmp_path: Path) -> None:
 def test_a_library_that_cannot_be_loaded_ends_no_more_than_what_needs_it() -> None:
     failing = (
         "import os, sys\n"
-        "from cartwright.embedded import supervisord\n"
+        "from cartwright.launcher import supervisord\n"
         "supervisord.LOADED = ('no_such_library',)\n"
         "options = supervisord.ForkingOptions()\n"
         "options.logger = type('', (), {'warn': staticmethod(print)})\n"
@@ -130,7 +130,7 @@ def test_a_library_that_cannot_be_loaded_ends_no_more_than_what_needs_it() -> No
 def test_programs_started_one_after_the_other_draw_different_numbers() -> None:
     drawing = (
         "import os, random\n"
-        "from cartwright.embedded.supervisord import load\n"
+        "from cartwright.launcher.supervisord import load\n"
         "load()\n"
         "from uuid_utils.compat import uuid7\n"
         "for _ in range(2):\n"
@@ -149,7 +149,7 @@ def test_a_service_finds_loaded_what_it_shares_with_others() -> None:
     """A library that two of them have in common, and that each would load for itself, belongs in LOADED."""
     loading = (
         "import importlib, os, sys\n"
-        "from cartwright.embedded.supervisord import load\n"
+        "from cartwright.launcher.supervisord import load\n"
         "load()\n"
         "for service in sys.argv[1:]:\n"
         "    if os.fork() == 0:\n"
@@ -178,7 +178,7 @@ ITS_OWN = {
 def test_nothing_that_is_loaded_starts_a_thread_or_opens_a_file() -> None:
     loading = (
         "import os\n"
-        "from cartwright.embedded.supervisord import load\n"
+        "from cartwright.launcher.supervisord import load\n"
         "before = os.listdir('/proc/self/fd')\n"
         "load()\n"
         "print(len(os.listdir('/proc/self/task')), os.listdir('/proc/self/fd') == before)\n"

@@ -19,13 +19,13 @@ from audit import store
 from audit.app import MIGRATIONS
 from audit.chain import Entry, Head, entry_after
 from cartwright.__main__ import app
-from cartwright.embedded import scratch
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.verify import command, looks
-from cartwright.verify.books import side_by_side
-from cartwright.verify.findings import KEPT_MAX, Findings
-from cartwright.verify.quiet import HEARD_BY
-from cartwright.verify.record import follow_chain
+from cartwright.testkit import servers
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.verifier import command, reads
+from cartwright.verifier.findings import KEPT_MAX, Findings
+from cartwright.verifier.quiet import HEARD_BY
+from cartwright.verifier.record import follow_chain
+from cartwright.verifier.snapshots import side_by_side
 from chassis.messaging.envelope import Envelope
 
 CONTRACTS = Path(__file__).parents[2] / "contracts" / "events"
@@ -101,7 +101,7 @@ def faults(migrated: MigratedDatabases) -> Iterator[Faults]:
     with migrated(MIGRATIONS) as url:
 
         async def find(entries: Sequence[Entry], head: Entry) -> list[str]:
-            connection = await asyncpg.connect(scratch.owner_url(url), timeout=5)
+            connection = await asyncpg.connect(servers.owner_url(url), timeout=5)
             await store.insert_entries(connection, entries)  # type: ignore[arg-type]
             rows = await connection.fetch("SELECT * FROM verification.entries ORDER BY position")
             await connection.close(timeout=5)
@@ -155,5 +155,5 @@ def test_the_exit_code_tells_what_holds_from_what_is_broken_and_what_could_not_b
 
 
 def test_promises_are_told_in_the_order_of_their_numbers() -> None:
-    numbers = [promise.number for promise in looks.PROMISES]
+    numbers = [promise.number for promise in reads.PROMISES]
     assert numbers == sorted(set(numbers))

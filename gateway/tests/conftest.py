@@ -19,7 +19,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from cartwright.embedded.envoy import SERVICES, Address, Gateway, Limits, command, render
+from cartwright.launcher.envoy import SERVICES, Address, Gateway, Limits, command, render
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 15

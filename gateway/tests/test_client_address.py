@@ -2,8 +2,8 @@
 
 import pytest
 
-from cartwright.embedded.envoy import Limits
-from cartwright.embedded.trusted_proxies import parse_trusted_proxies
+from cartwright.launcher.envoy import Limits
+from cartwright.launcher.trusted_proxies import parse_trusted_proxies
 
 GUESSES = Limits(guesses_per_second=1)
 HSTS = "strict-transport-security"

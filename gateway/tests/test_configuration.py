@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from cartwright.embedded.envoy import (
+from cartwright.launcher.envoy import (
     SERVICES,
     Address,
     ConfigurationRefused,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cartwright.embedded.envoy import Limits
+from cartwright.launcher.envoy import Limits
 
 ID = "0198c5f0-1111-7000-8000-000000000001"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cartwright.embedded.envoy import Limits
+from cartwright.launcher.envoy import Limits
 
 SLOW = Limits(guesses_per_second=1)
 

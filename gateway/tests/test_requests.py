@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cartwright.embedded.envoy import Address, Traces
+from cartwright.launcher.envoy import Address, Traces
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import aiohttp
 import asyncpg
 
-from cartwright.embedded import supervisor
-from cartwright.embedded.system import System
+from cartwright.launcher import supervisor
+from cartwright.launcher.system import System
 
 BACK_S_MAX = 60.0
 POLL_S = 0.05

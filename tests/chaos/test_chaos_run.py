@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cartwright.chaos.judge import SAYS
-from cartwright.embedded.processes import MARK
-from cartwright.verify import looks
+from cartwright.chaos.checker import SAYS
+from cartwright.launcher.processes import MARK
+from cartwright.verifier import reads
 
 RUN_SECONDS_MAX = 420
 STOP_SECONDS_MAX = 60
-PROMISES = sorted({*SAYS, *(promise.number for promise in looks.PROMISES)})
+PROMISES = sorted({*SAYS, *(promise.number for promise in reads.PROMISES)})
 
 
 def command(*arguments: str) -> list[str]:

@@ -18,12 +18,12 @@ from tests.chaos.crash_drill import Drill, Place
 from tests.chaos.crash_scenarios import FROM_CONFIRMED, SCENARIOS, Client, Scenario, Shop, judge, open_shop, purchase
 
 from cartwright import api
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import SERVICES_WITH_DATABASE
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
-from cartwright.verify.books import open_books
-from cartwright.verify.looks import verify
-from cartwright.verify.quiet import wait_until_quiet
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.verifier.quiet import wait_until_quiet
+from cartwright.verifier.reads import verify
+from cartwright.verifier.snapshots import open_books
 
 POINTS = Path(__file__).parent / "crash_points"
 LANES = (("orders", "catalog", "payments"), ("notifications",), ("audit",))

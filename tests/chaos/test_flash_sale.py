@@ -19,11 +19,11 @@ import aiohttp
 import pytest
 
 from cartwright import api
-from cartwright.embedded import supervisor
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
-from cartwright.verify.looks import Report, verify
+from cartwright.launcher import supervisor
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.verifier.reads import Report, verify
 
 PEOPLE = 10
 PASSWORD = "correct horse battery staple"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 
-from cartwright.embedded.keys import make_encryption_key
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.keys import make_encryption_key
+from cartwright.launcher.layout import SERVICES
 from chassis.settings import read_settings
 
 

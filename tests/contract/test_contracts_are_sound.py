@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
 from chassis.messaging import envelope
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.signed_broker import SAID_BY_ALL

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from litestar import Litestar
 
-from cartwright.embedded.envoy import Address, Gateway, render
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.envoy import Address, Gateway, render
+from cartwright.launcher.layout import SERVICES
 from storefront.openapi import published
 from storefront.reference import service_reference
 

@@ -19,12 +19,12 @@ from tests.docker.compose_system import ComposeSystem
 
 from cartwright import api
 from cartwright.api import Api
-from cartwright.chaos import record
+from cartwright.chaos import history
+from cartwright.chaos.checker import Judge, KeptOrder, KeptRefund
 from cartwright.chaos.clients import Account, Line
-from cartwright.chaos.judge import Judge, KeptOrder, KeptRefund
-from cartwright.chaos.record import Call, Recorder
+from cartwright.chaos.history import Call, Recorder
 from cartwright.chaos.traffic import Health
-from cartwright.chaos.turns import Client, Shop, product
+from cartwright.chaos.workload import Client, Shop, product
 
 ACCOUNTS = 3
 CLIENTS = 6
@@ -104,7 +104,7 @@ class Buying:
 
     def calls(self) -> list[Call]:
         """Every call with its answer; after the period."""
-        return [line for line in record.read(self._path) if isinstance(line, Call)]
+        return [line for line in history.read(self._path) if isinstance(line, Call)]
 
     def judge(self) -> None:
         """Fails where an answer and what is kept differ. The system is quiet by then."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cartwright.api import Api
-from cartwright.elsewhere import Elsewhere, read_elsewhere
-from cartwright.embedded.last_will import LastWill
+from cartwright.launcher.reaper import LastWill
+from cartwright.remote_system import Elsewhere, read_elsewhere
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "cartwright-test"

@@ -9,7 +9,7 @@ import pytest
 from tests.docker.buyers import Buying, Goods
 from tests.docker.compose_system import ComposeSystem, running_compose_system
 
-from cartwright.embedded.last_will import LastWill
+from cartwright.launcher.reaper import LastWill
 
 StartBuying = Callable[[], AbstractContextManager[Buying]]
 

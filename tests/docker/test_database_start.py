@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from cartwright.compose.secrets import make_secrets
-from cartwright.embedded import postgres
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.launcher import postgres
+from cartwright.testkit.servers import ScratchPostgres
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "compose" / "database.sh"
 # As the image's: the first becomes another user, the second starts the server.

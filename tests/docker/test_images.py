@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.layout import SERVICES
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "select_requirements.py"

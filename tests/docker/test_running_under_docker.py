@@ -20,7 +20,7 @@ from tests.docker.test_compose_file import COMPOSE, DATABASES, OURS, PARTS
 
 from cartwright.api import Api
 from cartwright.compose import names
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

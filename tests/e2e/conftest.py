@@ -14,10 +14,10 @@ import pytest
 
 from cartwright import api
 from cartwright.api import Answer, Api
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.reaper import LastWill
 from cartwright.part_table import PartView
+from cartwright.testkit.system import ScratchSystem, running_system
 from cartwright.watch import look_once
 
 PURCHASE_SECONDS_MAX = 30

@@ -8,8 +8,8 @@ import pytest
 
 from cartwright import api
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch import wait_until
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.servers import wait_until
+from cartwright.testkit.system import ScratchSystem
 
 Buy = Callable[..., Answer]
 NewProduct = Callable[..., str]

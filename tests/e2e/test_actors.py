@@ -14,8 +14,8 @@ from typing import Any, Literal
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.layout import LOOPBACK, SERVICES
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher.layout import LOOPBACK, SERVICES
+from cartwright.testkit.system import ScratchSystem
 
 RECORDED_S_MAX = 30
 WRITES = {"post", "put", "patch", "delete"}

@@ -12,9 +12,9 @@ import json
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded import keys
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher import keys
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.testkit.system import ScratchSystem
 
 # Begun here and heard in test_slow_client.py: the gateway is patient for 15 seconds.
 pytestmark = pytest.mark.usefixtures("slow_client")

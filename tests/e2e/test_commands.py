@@ -7,9 +7,9 @@ import subprocess
 
 from tests.e2e.conftest import look
 
-from cartwright.embedded import processes
-from cartwright.embedded.layout import SERVICES
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher import processes
+from cartwright.launcher.layout import SERVICES
+from cartwright.testkit.system import ScratchSystem
 
 PARTS = {"postgres", "nats", "mail", "gateway", *SERVICES}
 

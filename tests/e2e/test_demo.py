@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cartwright.api import Api
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.system import ScratchSystem
 
 KEYBOARD = "019a0000-0000-7000-8000-000000000001"
 

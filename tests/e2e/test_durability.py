@@ -6,8 +6,8 @@ import urllib.request
 
 import asyncpg
 
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.testkit.system import ScratchSystem
 
 
 def test_the_broker_syncs_what_it_confirms(system: ScratchSystem) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.remote_system import Elsewhere
+from cartwright.testkit.system import ScratchSystem
 
 NOWHERE = "http://127.0.0.1:1"
 

@@ -14,8 +14,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.layout import STREAM
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher.layout import STREAM
+from cartwright.testkit.system import ScratchSystem
 from chassis.messaging.broker import SIGNATURE_HEADER
 from chassis.messaging.envelope import Envelope, encode_batch
 from chassis.messaging.signed_broker import Signer

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch import wait_until
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.servers import wait_until
+from cartwright.testkit.system import ScratchSystem
 
 
 def mails_to(system: ScratchSystem, address: str) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cartwright.embedded.layout import SERVICES
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher.layout import SERVICES
+from cartwright.testkit.system import ScratchSystem
 
 # What the alerts read of the gateway (deploy/observability/alerts.yml).
 OF_THE_GATEWAY = {"envoy_http_downstream_rq_xx"}

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.system import ScratchSystem
 
 RECORDED_S_MAX = 30
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.system import ScratchSystem
 
 ABSENT = "00000000-0000-7000-8000-000000000000"
 BODY_BYTES = 63 * 1024

@@ -21,12 +21,12 @@ from audit import store
 from audit.record_events import record_events
 from audit.signed_heads import HeadSigner
 from cartwright.api import Answer, Api
-from cartwright.embedded.keys import make_key
-from cartwright.embedded.layout import SERVICES_WITH_DATABASE
-from cartwright.embedded.scratch_system import ScratchSystem
-from cartwright.embedded.system import System
-from cartwright.verify.books import Books
-from cartwright.verify.looks import PROMISES, judge
+from cartwright.launcher.keys import make_key
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE
+from cartwright.launcher.system import System
+from cartwright.testkit.system import ScratchSystem
+from cartwright.verifier.reads import PROMISES, judge
+from cartwright.verifier.snapshots import Books
 from chassis.messaging import envelope, journal
 
 CAPTURE_S_MAX = 30

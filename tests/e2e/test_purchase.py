@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch import wait_until
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.testkit.servers import wait_until
+from cartwright.testkit.system import ScratchSystem
 
 WHOLE_CHAIN = {"order.placed", "payment.authorized", "order.confirmed", "payment.captured", "notification.sent"}
 

@@ -12,11 +12,11 @@ from tests.e2e.conftest import PASSWORD, look
 
 from cartwright import api
 from cartwright.api import Answer, Api
-from cartwright.embedded import rabbitmq
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import STREAM
-from cartwright.embedded.scratch import ScratchRabbit, running_rabbit, wait_until
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.launcher import rabbitmq
+from cartwright.launcher.layout import STREAM
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchRabbit, running_rabbit, wait_until
+from cartwright.testkit.system import ScratchSystem, running_system
 
 Buy = Callable[..., Answer]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from cartwright.api import Answer, Api
-from cartwright.embedded.scratch import wait_until
+from cartwright.testkit.servers import wait_until
 
 Buy = Callable[..., Answer]
 NewProduct = Callable[..., str]

@@ -22,9 +22,9 @@ import payments.settings
 import users.app
 import users.settings
 from cartwright.chaos.proxy import Proxy
-from cartwright.embedded.keys import make_encryption_key
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import ready_client, until
+from cartwright.launcher.keys import make_encryption_key
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.service import ready_client, until
 from chassis.security import revocations
 
 NO_BROKER = "nats://127.0.0.1:9/cartwright"

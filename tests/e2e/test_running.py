@@ -19,9 +19,9 @@ from tests.e2e.conftest import look
 
 from cartwright import api
 from cartwright.api import Api
-from cartwright.embedded import processes
-from cartwright.embedded.scratch import wait_until
-from cartwright.embedded.scratch_system import ScratchSystem
+from cartwright.launcher import processes
+from cartwright.testkit.servers import wait_until
+from cartwright.testkit.system import ScratchSystem
 
 
 def process_of(system: ScratchSystem, part: str) -> int | None:

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.system import ScratchSystem, running_system
 
 
 @pytest.fixture(scope="module")

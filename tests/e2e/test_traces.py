@@ -11,10 +11,10 @@ import pytest
 
 from cartwright import api
 from cartwright.api import Answer, Api
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import wait_until
-from cartwright.embedded.scratch_collector import ScratchCollector, SeenSpan, running_collector
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import wait_until
+from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.testkit.trace_collector import ScratchCollector, SeenSpan, running_collector
 
 BUYERS = 24
 PASSWORD = "correct horse battery staple"

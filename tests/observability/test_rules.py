@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.layout import SERVICES
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "observability"
 RULES: dict[str, Any] = yaml.safe_load((FOLDER / "alerts.yml").read_text())

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from cartwright.embedded.layout import SERVICES_WITH_DATABASE
-from cartwright.embedded.system import System
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE
+from cartwright.launcher.system import System
 
 CALL_S_MAX = 10.0
 _LINE = re.compile(r'cartwright_batch_size_(sum|count)\{[^}]*batcher="([^"]*)"[^}]*\} (\S+)')

@@ -13,11 +13,11 @@ from time import perf_counter
 import msgspec
 
 from cartwright.bench.machine import describe
-from cartwright.bench.measured import Machine
 from cartwright.bench.own_system import folder
-from cartwright.embedded import rabbitmq
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch import ScratchNats, ScratchRabbit
+from cartwright.bench.results import Machine
+from cartwright.launcher import rabbitmq
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.servers import ScratchNats, ScratchRabbit
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
 
 EVENT_BYTES = 500

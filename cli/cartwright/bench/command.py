@@ -17,8 +17,8 @@ from cartwright.bench.growth_table import tell_growth
 from cartwright.bench.requests import KINDS
 from cartwright.bench.run import Plan, run
 from cartwright.bench.tables import tell
-from cartwright.embedded.postgres import PostgresFailed
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.postgres import PostgresFailed
 
 YARDSTICK = "pgbench"
 TABLE_WIDTH = 140

@@ -12,9 +12,9 @@ import asyncpg
 import msgspec
 import psutil
 
-from cartwright.embedded import processes, supervisor
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.system import System
+from cartwright.launcher import processes, supervisor
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.system import System
 
 CALL_S_MAX = 30.0
 POSTGRES = "postgres: "

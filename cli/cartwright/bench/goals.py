@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from cartwright.bench.figures import Outcome
-from cartwright.bench.measured import Measured, Starts
 from cartwright.bench.memory import Memory
 from cartwright.bench.requests import HOT_PURCHASES, PURCHASES, SIGN_INS
+from cartwright.bench.results import Measured, Starts
 
 CLIENTS_MANY = 256
 RATIO_MIN = 0.7

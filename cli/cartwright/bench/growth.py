@@ -19,17 +19,17 @@ from cartwright.bench.copies import Copies
 from cartwright.bench.figures import Outcome
 from cartwright.bench.many_orders import copy_orders
 from cartwright.bench.many_products import add_products
-from cartwright.bench.measured import Machine, Measured
-from cartwright.bench.measuring import Measuring, measuring
 from cartwright.bench.own_system import own_system
 from cartwright.bench.requests import HISTORY, PURCHASES, SEARCHES
-from cartwright.embedded import supervisor
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.layout import LOOPBACK, part_name
-from cartwright.embedded.parts import all_parts
-from cartwright.embedded.scratch_system import ScratchSystem
-from cartwright.embedded.system import System
+from cartwright.bench.results import Machine, Measured
+from cartwright.bench.runner import Measuring, measuring
 from cartwright.errors import CannotGoOn
+from cartwright.launcher import supervisor
+from cartwright.launcher.layout import LOOPBACK, part_name
+from cartwright.launcher.parts import all_parts
+from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.system import System
+from cartwright.testkit.system import ScratchSystem
 from cartwright.watch import wait_until_ready
 
 CALL_S_MAX = 60.0

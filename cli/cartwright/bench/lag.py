@@ -5,11 +5,11 @@ from time import perf_counter
 import aiohttp
 import msgspec
 
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.system import System
-from cartwright.verify.books import Books
-from cartwright.verify.ends import PUBLISHERS
-from cartwright.verify.quiet import UNPUBLISHED, wait_until_quiet
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.system import System
+from cartwright.verifier.liveness import PUBLISHERS
+from cartwright.verifier.quiet import UNPUBLISHED, wait_until_quiet
+from cartwright.verifier.snapshots import Books
 
 QUIET_S_MAX = 300.0
 CALL_S_MAX = 10.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from cartwright.bench.measured import Machine
+from cartwright.bench.results import Machine
 
 
 def describe() -> Machine:

@@ -23,8 +23,8 @@ from cartwright.bench.copies import (
     copied_journal,
     copied_rows,
 )
-from cartwright.embedded.layout import SERVICES_WITH_DATABASE
-from cartwright.embedded.system import System
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE
+from cartwright.launcher.system import System
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CALL_S_MAX = 3600.0

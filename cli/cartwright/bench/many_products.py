@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from cartwright.bench.goods import ADJECTIVES, NOUNS
 from cartwright.bench.preparation import STOCK
-from cartwright.embedded.system import System
+from cartwright.bench.product_names import ADJECTIVES, NOUNS
+from cartwright.launcher.system import System
 
 CALL_S_MAX = 600.0
 

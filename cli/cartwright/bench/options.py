@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from cartwright.embedded.layout import REPLICAS_MAX
+from cartwright.launcher.layout import REPLICAS_MAX
 
 PlanT = TypeVar("PlanT")
 bench = typer.Typer(invoke_without_command=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from cartwright.embedded import postgres
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.scratch_system import ScratchSystem, running_system
+from cartwright.launcher import postgres
+from cartwright.launcher.reaper import LastWill
+from cartwright.testkit.system import ScratchSystem, running_system
 
 # Not /tmp, which is memory on many machines: what is measured has to reach a disk.
 SCRATCH = Path("/var/tmp")  # noqa: S108 - a folder of a random name is made in it, for us alone.

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import aiohttp
 
-from cartwright.bench.goods import name_of
+from cartwright.bench.product_names import name_of
 from cartwright.bench.requests import Shop
-from cartwright.embedded.layout import LOOPBACK
-from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.system import System
 
 PRODUCTS = 1_000
 BUYERS = 32

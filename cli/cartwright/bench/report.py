@@ -6,10 +6,10 @@ import msgspec
 
 from cartwright.bench.figures import Outcome
 from cartwright.bench.goals import Goal, goals_of, ratio
-from cartwright.bench.measured import Machine, Measured, Starts
 from cartwright.bench.memory import Memory
 from cartwright.bench.requests import HOT_PURCHASES, PURCHASES
-from cartwright.verify.looks import Report as Verification
+from cartwright.bench.results import Machine, Measured, Starts
+from cartwright.verifier.reads import Report as Verification
 
 
 class Ratio(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from cartwright.bench.goods import NOUNS
+from cartwright.bench.product_names import NOUNS
 
 PURCHASES = "purchases"
 HOT_PURCHASES = "hot-purchases"

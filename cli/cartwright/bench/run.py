@@ -14,20 +14,20 @@ from dataclasses import dataclass
 import asyncpg
 
 from cartwright.bench import machine, memory
+from cartwright.bench.baseline import Yardstick, running_yardstick
 from cartwright.bench.costs import CALL_S_MAX, Meters
 from cartwright.bench.figures import Outcome
-from cartwright.bench.measured import Measured, Starts
-from cartwright.bench.measuring import Measuring, measuring, reader_urls
 from cartwright.bench.memory import Memory
 from cartwright.bench.own_system import folder, own_system, start_again_s
 from cartwright.bench.preparation import PRODUCTS
 from cartwright.bench.report import Report, make_report
 from cartwright.bench.requests import PURCHASES
-from cartwright.bench.yardstick import Yardstick, running_yardstick
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.system import System
-from cartwright.verify.looks import Report as Verification
-from cartwright.verify.looks import verify
+from cartwright.bench.results import Measured, Starts
+from cartwright.bench.runner import Measuring, measuring, reader_urls
+from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.system import System
+from cartwright.verifier.reads import Report as Verification
+from cartwright.verifier.reads import verify
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 VERIFY_WAIT_S = 60.0

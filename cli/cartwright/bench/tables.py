@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cartwright.bench.figures import Outcome
-from cartwright.bench.measured import Measured
 from cartwright.bench.report import Report
-from cartwright.verify.command import tell as tell_verification
+from cartwright.bench.results import Measured
+from cartwright.verifier.command import tell as tell_verification
 
 BUSY_MAX = 0.5
 

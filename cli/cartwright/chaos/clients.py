@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from cartwright.chaos.record import NOTHING, Call, Recorder
+from cartwright.chaos.history import NOTHING, Call, Recorder
 from cartwright.errors import CannotGoOn
 
 CALL_S_MAX = 8.0

@@ -14,13 +14,13 @@ import asyncpg
 import psutil
 
 from cartwright import operate
-from cartwright.chaos import repetition
+from cartwright.chaos import redelivery
 from cartwright.chaos.proxy import Proxy
 from cartwright.chaos.schedule import Fault
-from cartwright.embedded import postgres, supervisor
-from cartwright.embedded.parts import all_parts
-from cartwright.embedded.system import System
 from cartwright.errors import CannotGoOn
+from cartwright.launcher import postgres, supervisor
+from cartwright.launcher.parts import all_parts
+from cartwright.launcher.system import System
 
 CONNECT_S_MAX = 5.0
 STOP_S_MAX = 20.0
@@ -174,7 +174,7 @@ class Faults:
     # --- What the broker holds
 
     async def _say_again(self, fault: Fault) -> str:
-        return await repetition.say_again(
+        return await redelivery.say_again(
             self._system,
             fault.target,
             random.Random(f"{self._seed} {fault.number}"),  # noqa: S311

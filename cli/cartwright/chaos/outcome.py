@@ -8,10 +8,10 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from cartwright.chaos.record import Injected
+from cartwright.chaos.history import Injected
 from cartwright.chaos.traffic import Health
-from cartwright.verify.command import tell_verdict
-from cartwright.verify.looks import Verdict
+from cartwright.verifier.command import tell_verdict
+from cartwright.verifier.reads import Verdict
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import struct
 from collections import deque
 from typing import Literal, cast
 
-from cartwright.embedded.layout import LOOPBACK
+from cartwright.launcher.layout import LOOPBACK
 
 CONNECT_S_MAX = 5.0
 # Reset at once, whatever is still to be sent.

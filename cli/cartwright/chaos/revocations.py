@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from cartwright.chaos.clients import PAUSE_S_MAX, Account, Line
-from cartwright.verify.findings import Findings
+from cartwright.verifier.findings import Findings
 
 RIGHTS_GONE = 14
 REST_S = 8.0

@@ -15,19 +15,19 @@ import msgspec
 from cartwright.chaos import schedule as schedules
 from cartwright.chaos.clients import Line
 from cartwright.chaos.faults import Faults
-from cartwright.chaos.judgement import judge_record
+from cartwright.chaos.history import Injected, Recorder
+from cartwright.chaos.network_faults import CLIENTS, GATEWAY, Ways, names
 from cartwright.chaos.outcome import Outcome
-from cartwright.chaos.record import Injected, Recorder
 from cartwright.chaos.schedule import Fault, Targets
 from cartwright.chaos.traffic import Health, Traffic, open_shop
-from cartwright.chaos.ways import CLIENTS, GATEWAY, Ways, names
+from cartwright.chaos.verdicts import judge_record
 from cartwright.down import erase_data, stop, stop_at_once
-from cartwright.embedded import listening
-from cartwright.embedded.last_will import LastWill
-from cartwright.embedded.launch import launch
-from cartwright.embedded.layout import LOOPBACK, SERVICES, SERVICES_WITH_DATABASE, Ports, part_name
-from cartwright.embedded.system import System, make_data_folder, make_system
-from cartwright.verify.ends import PUBLISHERS
+from cartwright.launcher import listening
+from cartwright.launcher.launch import launch
+from cartwright.launcher.layout import LOOPBACK, SERVICES, SERVICES_WITH_DATABASE, Ports, part_name
+from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.system import System, make_data_folder, make_system
+from cartwright.verifier.liveness import PUBLISHERS
 from cartwright.watch import look_once, wait_until_ready
 
 REPLICAS = 2

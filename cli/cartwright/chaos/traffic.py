@@ -10,11 +10,11 @@ import secrets
 import time
 
 from cartwright.chaos.clients import Account, Line
-from cartwright.chaos.record import Call
+from cartwright.chaos.history import Call
 from cartwright.chaos.revocations import Revocations
-from cartwright.chaos.turns import Client, Shop, product, sell_a_few
-from cartwright.embedded.system import System
+from cartwright.chaos.workload import Client, Shop, product, sell_a_few
 from cartwright.errors import CannotGoOn
+from cartwright.launcher.system import System
 
 ACCOUNTS = 12
 CLIENTS = 48

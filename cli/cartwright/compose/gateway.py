@@ -8,10 +8,10 @@ are out of date. For any other, `cartwright gateway` prints one.
 from pathlib import Path, PurePosixPath
 
 from cartwright.compose.names import PORT
-from cartwright.embedded import tls
-from cartwright.embedded.envoy import Address, Gateway, Traces, render
-from cartwright.embedded.layout import SERVICES
-from cartwright.embedded.trusted_proxies import TrustedProxies
+from cartwright.launcher import tls
+from cartwright.launcher.envoy import Address, Gateway, Traces, render
+from cartwright.launcher.layout import SERVICES
+from cartwright.launcher.trusted_proxies import TrustedProxies
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "compose"
 JAEGER = Traces(Address("jaeger", 4318))

@@ -1,6 +1,6 @@
 """What the parts are called in compose.yaml: the name of a part is its host name in the networks that it is in."""
 
-from cartwright.embedded.layout import SERVICES
+from cartwright.launcher.layout import SERVICES
 
 PORT = 8080
 """On which every service and the gateway listen, each in its own container."""

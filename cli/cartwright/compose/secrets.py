@@ -14,12 +14,11 @@ import msgspec
 
 from cartwright.compose import names
 from cartwright.compose.gateway import CERTIFICATE_NAME
-from cartwright.elsewhere import Elsewhere
-from cartwright.embedded import keys
-from cartwright.embedded.broker_logins import LOGINS, rabbit_definitions
-from cartwright.embedded.credentials import ADMINISTRATOR_EMAIL
-from cartwright.embedded.layout import SERVICES, SERVICES_WITH_DATABASE, STREAM
-from cartwright.embedded.postgres_logins import (
+from cartwright.launcher import keys
+from cartwright.launcher.broker_logins import LOGINS, rabbit_definitions
+from cartwright.launcher.credentials import ADMINISTRATOR_EMAIL
+from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE, STREAM
+from cartwright.launcher.postgres_logins import (
     REVOKE_LARGE_OBJECTS,
     Passwords,
     access_statements,
@@ -28,7 +27,8 @@ from cartwright.embedded.postgres_logins import (
     reader_login,
     service_login,
 )
-from cartwright.embedded.private_files import make_private_folder, write_private
+from cartwright.launcher.private_files import make_private_folder, write_private
+from cartwright.remote_system import Elsewhere
 
 READABLE_BY_ALL = 0o444
 

@@ -10,9 +10,9 @@ from aiohttp.test_utils import TestServer
 
 from audit.app import MIGRATIONS, build
 from audit.settings import Settings
-from cartwright.embedded import scratch
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit import servers
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.service import NO_REVOCATIONS
 from chassis.persistence.database import Database
 
 
@@ -26,7 +26,7 @@ def database_url(migrated: MigratedDatabases) -> Iterator[str]:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """By the service's login; `run_as_owner` may tamper with what is append-only."""
-    database = Database(database_url, owner_url=scratch.owner_url(database_url), migrations=MIGRATIONS)
+    database = Database(database_url, owner_url=servers.owner_url(database_url), migrations=MIGRATIONS)
     await database.start()
     yield database
     await database.stop()

@@ -9,7 +9,7 @@ from audit.chain import Head
 from audit.record_events import record_events
 from audit.signed_heads import HeadForged, HeadsFile, HeadSigner, SignedHeads
 from audit.verify_chain import verify_chain, verify_record
-from cartwright.embedded import keys
+from cartwright.launcher import keys
 from chassis.persistence.database import Connection, Database
 
 # Of one who may write to the database and knows the formula.

@@ -1,8 +1,8 @@
 """What the login of `cartwright verify` may read of audit: these columns, and nothing else."""
 
 from audit.app import MIGRATIONS
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_reader import readable_columns
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.reader import readable_columns
 
 READABLE = {
     "inbox": ["event_id"],

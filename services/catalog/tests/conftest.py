@@ -22,8 +22,8 @@ from aiohttp.test_utils import TestServer
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.service import NO_REVOCATIONS
 from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.service import NO_REVOCATIONS
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import ServiceTokens
 from chassis.web.client import ServiceClient

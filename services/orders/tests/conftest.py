@@ -15,7 +15,7 @@ import uvicorn
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, serve
 
-from cartwright.embedded.scratch_databases import MigratedDatabases
+from cartwright.testkit.databases import MigratedDatabases
 from chassis.persistence.database import Database
 from orders.app import MIGRATIONS, build
 from orders.settings import Settings

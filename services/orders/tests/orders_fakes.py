@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit.service import NO_REVOCATIONS
 
 Fault = Callable[[web.Request, Callable[[], Awaitable[web.Response]]], Awaitable[web.Response]]
 

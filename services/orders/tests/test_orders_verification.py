@@ -1,7 +1,7 @@
 """What the login of `cartwright verify` may read of orders: these columns, and nothing else."""
 
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_reader import readable_columns
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.reader import readable_columns
 from orders.app import MIGRATIONS
 
 READABLE = {

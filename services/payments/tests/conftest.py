@@ -18,9 +18,9 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded.scratch import ScratchNats
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.servers import ScratchNats
+from cartwright.testkit.service import NO_REVOCATIONS
 from chassis.persistence.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings

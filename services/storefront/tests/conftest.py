@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cartwright.embedded.scratch_service import NO_REVOCATIONS
+from cartwright.testkit.service import NO_REVOCATIONS
 from storefront.app import build
 from storefront.settings import CONTRACTS, Settings
 

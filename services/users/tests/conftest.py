@@ -11,9 +11,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from cartwright.embedded import keys, scratch
-from cartwright.embedded.scratch_databases import MigratedDatabases
-from cartwright.embedded.scratch_service import ready_client, until
+from cartwright.launcher import keys
+from cartwright.testkit import servers
+from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.service import ready_client, until
 from users.app import MIGRATIONS, build
 from users.settings import Settings
 
@@ -127,7 +128,7 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
         values: dict[str, Any] = {
             "database_url": database_url,
             "events_url": NO_BROKER,
-            "database_owner_url": scratch.owner_url(database_url),
+            "database_owner_url": servers.owner_url(database_url),
             "key_encryption_keys": ENCRYPTION_KEY,
             "service_key": service_keys["users"],
             "service_keys": service_jwks,
@@ -145,7 +146,7 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Service]:
     async with ready_client(build(settings)) as client:
-        owner_url = scratch.owner_url(settings.database_url)
+        owner_url = servers.owner_url(settings.database_url)
         database = await asyncpg.connect(owner_url, timeout=5)
         yield Service(client, database, owner_url)
         await database.close(timeout=5)

@@ -9,8 +9,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded import scratch
-from cartwright.embedded.keys import make_encryption_key, make_key
+from cartwright.launcher.keys import make_encryption_key, make_key
+from cartwright.testkit import servers
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
 from users.key_encryption import CannotDecrypt, Encrypted, parse_encryption_keys
@@ -33,7 +33,7 @@ def signing_keys(database: Database, encryption_keys: str) -> SigningKeys:
 
 @pytest.fixture
 async def database(database_url: str):
-    opened = Database(database_url, owner_url=scratch.owner_url(database_url), migrations=MIGRATIONS)
+    opened = Database(database_url, owner_url=servers.owner_url(database_url), migrations=MIGRATIONS)
     await opened.start()
     yield opened
     await opened.stop()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cartwright.embedded.keys import make_encryption_key
-from cartwright.embedded.scratch_service import until
+from cartwright.launcher.keys import make_encryption_key
+from cartwright.testkit.service import until
 from chassis.problems import Overloaded
 from users import memory
 from users.passwords import NICENESS, Passwords

@@ -13,9 +13,9 @@ from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 from uuid_utils.compat import uuid7
 
-from cartwright.embedded import scratch
-from cartwright.embedded.keys import make_encryption_key
-from cartwright.embedded.scratch import ScratchPostgres
+from cartwright.launcher.keys import make_encryption_key
+from cartwright.testkit import servers
+from cartwright.testkit.servers import ScratchPostgres
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
 from users import store_keys
@@ -33,7 +33,7 @@ ADMINISTRATOR = Caller(user_id=UUID(int=1), roles=frozenset({"admin"}))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kept_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
     url = postgres.make_database()
-    database = Database(scratch.service_url(url), owner_url=url, migrations=MIGRATIONS)
+    database = Database(servers.service_url(url), owner_url=url, migrations=MIGRATIONS)
     await database.start()
     yield database
     await database.stop()

@@ -1,0 +1,59 @@
+"""The ways between the parts that can be made to fail: a proxy on each, which the system is told to take."""
+
+from collections.abc import Mapping, Sequence
+
+from cartwright.chaos.proxy import Proxy
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE, Ports, part_name
+
+CLIENTS = "clients"
+GATEWAY = "gateway"
+SPEAKING_TO_NATS = SERVICES_WITH_DATABASE
+CALLS = {
+    "orders": ("users", "catalog", "payments"),
+    "storefront": ("orders", "payments", "notifications"),
+    GATEWAY: ("users", "catalog", "orders", "payments"),
+}
+"""Who calls which services. Keys are asked for too seldom for a failure to be noticed."""
+
+
+class Ways:
+    """All proxies of a run, by who calls and which part. An async context manager."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._proxies = {way: Proxy(port) for way, port in _ports_by_way(ports).items()}
+        self.detours: dict[tuple[str, str], int] = {}
+
+    async def __aenter__(self) -> "Ways":
+        for way, proxy in self._proxies.items():
+            self.detours[way] = await proxy.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for proxy in self._proxies.values():
+            await proxy.stop()
+
+    @property
+    def by_name(self) -> Mapping[str, Proxy]:
+        return {named(*way): proxy for way, proxy in self._proxies.items()}
+
+
+def names(ports: Ports) -> Sequence[str]:
+    return [named(*way) for way in _ports_by_way(ports)]
+
+
+def named(caller: str, part: str) -> str:
+    return f"{caller} > {part}"
+
+
+def _ports_by_way(ports: Ports) -> dict[tuple[str, str], int]:
+    return {
+        **{(service, "postgres"): ports.postgres for service in SERVICES_WITH_DATABASE},
+        **{(service, "nats"): ports.nats for service in SPEAKING_TO_NATS},
+        **{
+            (caller, part_name(service, replica)): ports.service(service, replica)
+            for caller, services in CALLS.items()
+            for service in services
+            for replica in range(1, ports.replicas + 1)
+        },
+        (CLIENTS, GATEWAY): ports.gateway,
+    }
