@@ -4,10 +4,11 @@ from uuid import UUID
 
 import msgspec
 
-from catalog import store_reservations, store_stock
+from catalog import events
 from catalog.creation import Creation
 from catalog.errors import StockTooLow, UnknownProduct
-from catalog.messages import REASON_CHARACTERS_MAX, AdjustStock, StockAdjusted, StockAdjustment
+from catalog.messages import REASON_CHARACTERS_MAX, AdjustStock, StockAdjustment
+from catalog.store import reservations, stock
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
@@ -36,14 +37,14 @@ async def adjust_stock(
     creation = Creation.of(_Adjustment(product_id, request), created_by, key)
 
     async def work(connection: Connection) -> StockAdjustment:
-        found, adjustment = await store_stock.find_adjustment(connection, creation)
+        found, adjustment = await stock.find_adjustment(connection, creation)
         if adjustment is not None and creation.is_told_by(found):
             return adjustment
         added = await _add(connection, creation, product_id, request)
         if added is not None:
             return added
         # The key was taken since, by the same request or another one that came at the same time.
-        found, adjustment = await store_stock.find_adjustment(connection, creation)
+        found, adjustment = await stock.find_adjustment(connection, creation)
         assert adjustment is not None, "nothing but its key keeps an adjustment out"
         creation.is_told_by(found)
         return adjustment
@@ -54,13 +55,13 @@ async def adjust_stock(
 async def _add(
     connection: Connection, creation: Creation, product_id: UUID, request: AdjustStock
 ) -> StockAdjustment | None:
-    goods = (await store_reservations.lock_goods(connection, [product_id])).get(product_id)
+    goods = (await reservations.lock_goods(connection, [product_id])).get(product_id)
     if goods is None or not goods.is_on_sale:
         raise UnknownProduct
     available = goods.available + request.quantity
     if available < 0:
         raise StockTooLow(f"There are {goods.available} left.", available=goods.available)
-    adjustment = await store_stock.insert_adjustment(
+    adjustment = await stock.insert_adjustment(
         connection,
         creation,
         product_id=product_id,
@@ -70,13 +71,6 @@ async def _add(
     )
     if adjustment is None:
         return None
-    await store_stock.set_available(connection, product_id, available)
-    told = StockAdjusted(
-        product_id=product_id,
-        adjustment_id=adjustment.id,
-        quantity=adjustment.quantity,
-        reason=adjustment.reason,
-        available=adjustment.available,
-    )
-    await journal.append(connection, [journal.Event(type="stock.adjusted", subject=str(product_id), data=told)])
+    await stock.set_available(connection, product_id, available)
+    await journal.append(connection, [events.stock_adjusted(adjustment)])
     return adjustment

@@ -5,11 +5,12 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.di import Provide
 
-from catalog import consumer, http_products, http_reservations
-from catalog.keep_search_documents import SearchDocuments
+from catalog.http import products, reservations
 from catalog.load_demo_shop import DemoShop
-from catalog.reservation_desk import ReservationDesk
+from catalog.reservation_batcher import ReservationBatcher
 from catalog.settings import Settings
+from catalog.workers import consumer
+from catalog.workers.search_document_backfill import SearchDocumentBackfill
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
 from chassis.messaging.signed_broker import signed_broker
@@ -39,8 +40,8 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "catalog", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
     relay = Relay("catalog", database, broker)
-    desk = ReservationDesk(database)
-    search_documents = SearchDocuments(database)
+    desk = ReservationBatcher(database)
+    search_documents = SearchDocumentBackfill(database)
     listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)
 
     return application(
@@ -48,8 +49,8 @@ def build(settings: Settings) -> Litestar:
         description="Products, categories, prices, stock and reservations.",
         version="0.1.0",
         routes=[
-            *http_products.ROUTES,
-            *http_reservations.ROUTES,
+            *products.ROUTES,
+            *reservations.ROUTES,
             *operations.routes(database, relay=relay, consumer=listener),
         ],
         parts=[

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from catalog import store_products, store_search, store_stock
+from catalog.domain.product_search import ProductSearch, cursor_at
 from catalog.errors import UnknownProduct
 from catalog.messages import Category, Product, ProductNow, StockAdjustment
-from catalog.product_search import ProductSearch, cursor_at
-from catalog.store_search import Found, SearchQuery
+from catalog.store import product_search, products, stock
+from catalog.store.product_search import Found, SearchQuery
 from chassis.persistence.database import Connection, Database
 from chassis.web.pages import Page, cursor_of, key_of
 
@@ -22,17 +22,17 @@ async def search_products(
     """
 
     async def find(connection: Connection, search: ProductSearch, query: SearchQuery | None) -> Found:
-        return await store_search.search_products(connection, search, limit + 1, query, in_documents=in_documents)
+        return await product_search.search_products(connection, search, limit + 1, query, in_documents=in_documents)
 
     async def work(connection: Connection) -> tuple[ProductSearch, Found]:
         if search.query is None:
             return search, await find(connection, search, None)
         if search.strange is None:
-            said = await store_search.read_query(connection, search, in_documents=in_documents)
+            said = await product_search.read_query(connection, search, in_documents=in_documents)
             found = await find(connection, search, said)
             if found or search.after is not None:
                 return search, found
-        strange, meaning = await store_search.read_meaning(connection, search.query, search.strange)
+        strange, meaning = await product_search.read_meaning(connection, search.query, search.strange)
         by_meaning = replace(search, strange=strange)
         if meaning is None:
             return by_meaning, []
@@ -45,7 +45,7 @@ async def search_products(
 
 async def show_product(database: Database, product_id: UUID) -> Product:
     """Raises `UnknownProduct`, for a deleted one too."""
-    product = await database.read(lambda connection: store_products.read_product(connection, product_id))
+    product = await database.read(lambda connection: products.read_product(connection, product_id))
     if product is None:
         raise UnknownProduct
     return product
@@ -53,13 +53,13 @@ async def show_product(database: Database, product_id: UUID) -> Product:
 
 async def look_up_products(database: Database, product_ids: Sequence[UUID]) -> list[ProductNow]:
     """Those that are on sale; the others are left out."""
-    return await database.read(lambda connection: store_products.read_products_now(connection, product_ids))
+    return await database.read(lambda connection: products.read_products_now(connection, product_ids))
 
 
 async def list_categories(database: Database, cursor: str | None, limit: int) -> Page[Category]:
     """In the order of their names."""
     after = key_of(cursor, str)
-    found = await database.read(lambda connection: store_products.list_categories(connection, after, limit + 1))
+    found = await database.read(lambda connection: products.list_categories(connection, after, limit + 1))
     return Page(found[:limit], cursor_of(found[limit - 1].name) if len(found) > limit else None)
 
 
@@ -70,9 +70,9 @@ async def list_adjustments(
     after = key_of(cursor, UUID)
 
     async def query(connection: Connection) -> list[StockAdjustment]:
-        if await store_products.read_product(connection, product_id, deleted_too=True) is None:
+        if await products.read_product(connection, product_id, deleted_too=True) is None:
             raise UnknownProduct
-        return await store_stock.list_adjustments(connection, product_id, after, limit + 1)
+        return await stock.list_adjustments(connection, product_id, after, limit + 1)
 
     found = await database.read(query)
     return Page(found[:limit], cursor_of(found[limit - 1].id) if len(found) > limit else None)

@@ -5,11 +5,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from catalog import store_products
+from catalog import events
 from catalog.create_product import find_category
 from catalog.errors import UnknownProduct
 from catalog.messages import ChangeProduct, Product
-from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
+from catalog.product_fields import refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
+from catalog.store import products
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 from chassis.values.money import money
@@ -34,8 +35,8 @@ async def change_product(
 
     async def work(connection: Connection) -> Product:
         nonlocal written
-        await store_products.lock_product(connection, product_id)
-        product = await store_products.read_product(connection, product_id)
+        await products.lock_product(connection, product_id)
+        product = await products.read_product(connection, product_id)
         if product is None:
             raise UnknownProduct
         if written is not None and (product.version, product.updated_at) == (written.version, written.updated_at):
@@ -50,10 +51,8 @@ async def change_product(
         wanted = msgspec.structs.replace(product, **changes)
         if strict_json.equal(msgspec.to_builtins(wanted), msgspec.to_builtins(product)):
             return product
-        changed = await store_products.update_product(connection, wanted, None if category is None else category.id)
-        await journal.append(
-            connection, [journal.Event(type="product.updated", subject=str(product_id), data=as_told(changed))]
-        )
+        changed = await products.update_product(connection, wanted, None if category is None else category.id)
+        await journal.append(connection, [events.product_updated(changed)])
         written = changed
         return changed
 

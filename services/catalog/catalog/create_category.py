@@ -4,11 +4,11 @@ from uuid import UUID
 
 import msgspec
 
-from catalog import store_products
 from catalog.creation import Creation
 from catalog.errors import CategoryExists
 from catalog.messages import Category, CreateCategory
-from catalog.product import category_name
+from catalog.product_fields import category_name
+from catalog.store import products
 from chassis.persistence.database import Connection, Database
 
 
@@ -20,12 +20,12 @@ async def create_category(
     creation = Creation.of(request, created_by, key)
 
     async def work(connection: Connection) -> Category:
-        found = await store_products.find_category_creation(connection, creation)
-        if found is None and not await store_products.insert_category(connection, creation, request.name):
-            found = await store_products.find_category_creation(connection, creation)
+        found = await products.find_category_creation(connection, creation)
+        if found is None and not await products.insert_category(connection, creation, request.name):
+            found = await products.find_category_creation(connection, creation)
             if found is None:
                 raise CategoryExists(f"There is a category {request.name} already.")
         made = found if found is not None and creation.is_told_by(found) else creation
-        return await store_products.read_category(connection, made.id)
+        return await products.read_category(connection, made.id)
 
     return await database.run(work)

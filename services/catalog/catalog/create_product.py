@@ -5,11 +5,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from catalog import store_products, store_stock
+from catalog import events
 from catalog.creation import Creation
 from catalog.errors import SkuTaken, UnknownCategory
-from catalog.messages import Category, CreateProduct, Product, StockAdjusted
-from catalog.product import as_told, refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
+from catalog.messages import Category, CreateProduct, Product, StockAdjustment
+from catalog.product_fields import refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
+from catalog.store import products, stock
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 
@@ -24,13 +25,13 @@ async def create_product(
     creation = Creation.of(request, created_by, key)
 
     async def work(connection: Connection) -> Product:
-        found = await store_products.find_product_creation(connection, creation)
+        found = await products.find_product_creation(connection, creation)
         if found is None and not await add_product(connection, creation, request):
-            found = await store_products.find_product_creation(connection, creation)
+            found = await products.find_product_creation(connection, creation)
             if found is None:
                 raise SkuTaken(f"Another product has the SKU {request.sku}.")
         made = found if found is not None and creation.is_told_by(found) else creation
-        product = await store_products.read_product(connection, made.id, deleted_too=True)
+        product = await products.read_product(connection, made.id, deleted_too=True)
         assert product is not None, "products are never removed"
         return product
 
@@ -47,7 +48,7 @@ def acceptable(request: CreateProductT) -> CreateProductT:
 async def add_product(connection: Connection, creation: Creation, request: CreateProduct) -> bool:
     """Add it within the transaction, with the ledger's first line and the events. False when its SKU is taken."""
     category = await find_category(connection, request.category)
-    if not await store_products.insert_product(
+    if not await products.insert_product(
         connection,
         creation,
         sku=request.sku,
@@ -59,12 +60,12 @@ async def add_product(connection: Connection, creation: Creation, request: Creat
         stock=request.stock,
     ):
         return False
-    product = await store_products.read_product(connection, creation.id)
+    product = await products.read_product(connection, creation.id)
     assert product is not None, "it was added just now"
-    events = [journal.Event(type="product.created", subject=str(product.id), data=as_told(product))]
+    emitted = [events.product_created(product)]
     if request.stock > 0:
-        events.append(await _enter_initial_stock(connection, product, creation.created_by))
-    await journal.append(connection, events)
+        emitted.append(events.stock_adjusted(await _enter_initial_stock(connection, product, creation.created_by)))
+    await journal.append(connection, emitted)
     return True
 
 
@@ -72,14 +73,14 @@ async def find_category(connection: Connection, name: str | None) -> Category | 
     """The category of a product, which may have none. Raises `UnknownCategory`."""
     if name is None:
         return None
-    category = await store_products.find_category(connection, name)
+    category = await products.find_category(connection, name)
     if category is None:
         raise UnknownCategory(f"There is no category {name}.")
     return category
 
 
-async def _enter_initial_stock(connection: Connection, product: Product, created_by: UUID | None) -> journal.Event:
-    adjustment = await store_stock.insert_adjustment(
+async def _enter_initial_stock(connection: Connection, product: Product, created_by: UUID | None) -> StockAdjustment:
+    adjustment = await stock.insert_adjustment(
         connection,
         Creation(uuid7(), created_by, None, b""),
         product_id=product.id,
@@ -88,14 +89,4 @@ async def _enter_initial_stock(connection: Connection, product: Product, created
         available=product.stock,
     )
     assert adjustment is not None, "an entry without a key cannot be a repetition"
-    return journal.Event(
-        type="stock.adjusted",
-        subject=str(product.id),
-        data=StockAdjusted(
-            product_id=product.id,
-            adjustment_id=adjustment.id,
-            quantity=adjustment.quantity,
-            reason=adjustment.reason,
-            available=adjustment.available,
-        ),
-    )
+    return adjustment

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from catalog import store_products
+from catalog import events
 from catalog.errors import UnknownProduct
-from catalog.messages import ProductDeleted
+from catalog.store import products
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 from chassis.web.entity_tags import ANY, Precondition
@@ -14,17 +14,14 @@ async def delete_product(database: Database, product_id: UUID, precondition: Pre
     """Deleting once more is no mistake. Raises `UnknownProduct` for one that never was, and `PreconditionFailed`."""
 
     async def work(connection: Connection) -> None:
-        await store_products.lock_product(connection, product_id)
-        product = await store_products.read_product(connection, product_id)
+        await products.lock_product(connection, product_id)
+        product = await products.read_product(connection, product_id)
         if product is None:
-            if not await store_products.product_was_deleted(connection, product_id):
+            if not await products.product_was_deleted(connection, product_id):
                 raise UnknownProduct
             return
         precondition.check(product.version)
-        version = await store_products.mark_product_deleted(connection, product_id)
-        await journal.append(
-            connection,
-            [journal.Event(type="product.deleted", subject=str(product_id), data=ProductDeleted(product_id, version))],
-        )
+        version = await products.mark_product_deleted(connection, product_id)
+        await journal.append(connection, [events.product_deleted(product_id, version)])
 
     await database.run(work)

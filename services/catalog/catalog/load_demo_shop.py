@@ -12,10 +12,10 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from catalog import store_products
 from catalog.create_product import acceptable, add_product
 from catalog.creation import Creation
 from catalog.messages import CreateProduct
+from catalog.store import products
 from chassis.lifecycle import keep_trying
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
@@ -65,14 +65,14 @@ async def load_demo_shop(database: Database, shop: _DemoShop) -> bool:
 
     async def work(connection: Connection) -> bool:
         # Looked at without the lock first: a replica that joins a running shop should keep nobody waiting.
-        if await store_products.has_products(connection):
+        if await products.has_products(connection):
             return False
-        await store_products.lock_products(connection)
-        if await store_products.has_products(connection):
+        await products.lock_products(connection)
+        if await products.has_products(connection):
             return False
         for name in shop.categories:
-            if await store_products.find_category(connection, name) is None:
-                await store_products.insert_category(connection, Creation(uuid7(), None, None, b""), name)
+            if await products.find_category(connection, name) is None:
+                await products.insert_category(connection, Creation(uuid7(), None, None, b""), name)
         for product in shop.products:
             added = await add_product(connection, Creation(product.id, None, None, b""), product)
             assert added, f"the demo shop has {product.sku} twice"

@@ -1,4 +1,4 @@
-"""The shapes that catalog sends and receives. Copied where others need them, never shared; contracts keep them true."""
+"""The shapes of requests and answers. Copied where others need them, never shared; contracts keep them true."""
 
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from catalog.reservation import RefusalCode
+from catalog.domain.reservation import RefusalCode
 from chassis.values.money import Money
 from chassis.values.visible_text import NAME_CHARACTERS_MAX
 
@@ -209,40 +209,3 @@ class ProductNow(Struct, frozen=True, kw_only=True):
 
 class ProductsNow(Struct, frozen=True):
     items: list[ProductNow]
-
-
-# Events.
-
-
-class ProductChanged(Struct, frozen=True, kw_only=True):
-    """`product.created` and `product.updated`."""
-
-    product_id: UUID
-    sku: str
-    name: str
-    price: Money
-    category: str | None
-    version: int
-
-
-class ProductDeleted(Struct, frozen=True):
-    """`product.deleted`."""
-
-    product_id: UUID
-    version: int
-
-
-class StockAdjusted(Struct, frozen=True, kw_only=True):
-    """`stock.adjusted`."""
-
-    product_id: UUID
-    adjustment_id: UUID
-    quantity: int
-    reason: str
-    available: int
-
-
-class OrderSettled(Struct, frozen=True):
-    """What catalog reads of `order.confirmed` and `order.cancelled`."""
-
-    order_id: UUID

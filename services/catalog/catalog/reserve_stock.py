@@ -8,8 +8,8 @@ Broken by tests/test_reserving_at_once.py. Why the batch is decided here and not
 from collections.abc import Sequence
 from uuid import UUID
 
-from catalog import store_reservations as store
-from catalog.reservation import Outcome, Refused, Reservation, Wanted, allot
+from catalog.domain.reservation import Outcome, Refused, Reservation, Wanted, allot
+from catalog.store import reservations as store
 from chassis.persistence.database import Connection, Database
 
 

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from catalog import store_reservations as store
-from catalog.reservation import Reservation, Settlement, given_back, is_oversold, settled
+from catalog.domain.reservation import Reservation, Settlement, given_back, is_oversold, settled
+from catalog.store import reservations as store
 from chassis import context
 from chassis.persistence.database import Connection, Database
 

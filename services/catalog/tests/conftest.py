@@ -27,8 +27,8 @@ from cartwright.testkit.service import NO_REVOCATIONS
 from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product
+from catalog.domain.reservation import Wanted, WantedLine
 from catalog.messages import CreateProduct, Product
-from catalog.reservation import Wanted, WantedLine
 from catalog.settings import Settings
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database

@@ -10,8 +10,9 @@ import pytest
 from services.catalog.tests.conftest import Service
 from uuid_utils.compat import uuid7
 
-from catalog import consumer
-from catalog.messages import OrderSettled, ReleaseRequests, ReservationRequests
+from catalog.consumed_events import OrderSettled
+from catalog.messages import ReleaseRequests, ReservationRequests
+from catalog.workers import consumer
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 EVENTS = {"product.created", "product.updated", "product.deleted", "stock.adjusted"}

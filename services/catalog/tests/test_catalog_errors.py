@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from catalog import errors
-from catalog.http_reservations import REFUSALS
-from catalog.reservation import TOTAL_MINOR_MAX, RefusalCode
+from catalog.domain.reservation import TOTAL_MINOR_MAX, RefusalCode
+from catalog.http.reservations import REFUSALS
 from chassis.problems import Refusal, refusal_to_problem
 from chassis.values.money import MINOR_MAX
 

@@ -12,8 +12,8 @@ from catalog.change_product import change_product
 from catalog.create_category import create_category
 from catalog.create_product import create_product
 from catalog.delete_product import delete_product
+from catalog.domain.reservation import Settlement
 from catalog.messages import AdjustStock, ChangeProduct, CreateCategory, CreateProduct
-from catalog.reservation import Settlement
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
 from chassis.persistence.database import Connection, Database

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from services.catalog.tests.conftest import Service, found, found_by_page
 
-from catalog.product_search import Sort
+from catalog.domain.product_search import Sort
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,7 +11,7 @@ from services.catalog.tests.conftest import Service, found, found_by_page, opene
 from uuid_utils.compat import uuid7
 
 from catalog.app import MIGRATIONS
-from catalog.product_search import Sort
+from catalog.domain.product_search import Sort
 from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

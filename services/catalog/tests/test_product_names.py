@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from services.catalog.tests.conftest import MakeSettings, Service, fake_users, found, opened, running, until
 from uuid_utils.compat import uuid7
 
-from catalog import keep_search_documents, store_products
 from catalog.app import MIGRATIONS
 from catalog.creation import Creation
-from catalog.keep_search_documents import SearchDocuments
+from catalog.store import products
+from catalog.workers import search_document_backfill
+from catalog.workers.search_document_backfill import SearchDocumentBackfill
 from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -183,8 +184,8 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keep_search_documents, "BATCH", 3)
-    monkeypatch.setattr(keep_search_documents, "PAUSE_S", 0.3)
+    monkeypatch.setattr(search_document_backfill, "BATCH", 3)
+    monkeypatch.setattr(search_document_backfill, "PAUSE_S", 0.3)
     for migration in sorted(MIGRATIONS.glob("000[1-7]*.sql")):
         shutil.copy(migration, tmp_path)
     before = Database(database_url, migrations=tmp_path)
@@ -211,7 +212,7 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
 
 
 async def test_a_second_start_finds_all_products_indexed_at_once(database: Database) -> None:
-    documents = SearchDocuments(database)
+    documents = SearchDocumentBackfill(database)
     await documents.start()
     assert documents.are_complete
     await documents.stop()
@@ -231,9 +232,7 @@ async def test_categories_that_were_two_before_stay_two_and_are_told_apart_by_th
     await before.stop()
     async with opened(database_url) as after:
         for name in names:
-            category = await after.read(lambda c, name=name: store_products.find_category(c, name))  # type: ignore[misc]
+            category = await after.read(lambda c, name=name: products.find_category(c, name))  # type: ignore[misc]
             assert category is not None
             assert category.name == name
-        assert not await after.run(
-            lambda c: store_products.insert_category(c, Creation(uuid7(), None, None, b""), "CAFÉ")
-        )
+        assert not await after.run(lambda c: products.insert_category(c, Creation(uuid7(), None, None, b""), "CAFÉ"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalog.product_search import PARTS_MAX, taken_apart, words_in
+from catalog.domain.product_search import PARTS_MAX, taken_apart, words_in
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.reservation import (
+from catalog.domain.reservation import (
     LINES_MAX,
     TOTAL_MINOR_MAX,
     Goods,

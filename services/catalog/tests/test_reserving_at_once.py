@@ -8,7 +8,7 @@ import pytest
 from services.catalog.tests.conftest import balance_of, stocked, wanted
 from uuid_utils.compat import uuid7
 
-from catalog.reservation import Refused, Reservation, Settlement
+from catalog.domain.reservation import Refused, Reservation, Settlement
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
 from chassis.persistence.database import Database

@@ -7,12 +7,12 @@ import pytest
 from services.catalog.tests.conftest import balance_of, event_of, stocked, wanted
 from uuid_utils.compat import uuid7
 
-from catalog import consumer
 from catalog.adjust_stock import adjust_stock
+from catalog.domain.reservation import Reservation, Settlement, Wanted
 from catalog.messages import AdjustStock
-from catalog.reservation import Reservation, Settlement, Wanted
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock, settle
+from catalog.workers import consumer
 from chassis.persistence.database import Connection, Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

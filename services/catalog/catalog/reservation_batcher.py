@@ -6,7 +6,7 @@ Two batches at once would wait for each other at the rows of popular products; o
 from collections.abc import Sequence
 from itertools import chain, islice
 
-from catalog.reservation import Outcome, Reservation, Wanted
+from catalog.domain.reservation import Outcome, Reservation, Wanted
 from catalog.reserve_stock import reserve_stock
 from catalog.settle_reservations import Settled, release_stock
 from chassis.batching import Batcher
@@ -16,7 +16,7 @@ CALLS_MAX = 4
 """How many calls, of up to 256 orders each, go into one transaction."""
 
 
-class ReservationDesk:
+class ReservationBatcher:
     """A `Part`: reserves and releases for whole calls, in one transaction at a time."""
 
     def __init__(self, database: Database) -> None:

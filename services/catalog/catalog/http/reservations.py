@@ -9,6 +9,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from catalog.browse import look_up_products
+from catalog.domain.reservation import Outcome, RefusalCode, Refused, Reservation, Settlement, Wanted, WantedLine
 from catalog.errors import (
     AlreadyReleased,
     MixedCurrencies,
@@ -35,8 +36,7 @@ from catalog.messages import (
     ReservationRequests,
     ReserveOne,
 )
-from catalog.reservation import Outcome, RefusalCode, Refused, Reservation, Settlement, Wanted, WantedLine
-from catalog.reservation_desk import ReservationDesk
+from catalog.reservation_batcher import ReservationBatcher
 from catalog.settle_reservations import Settled
 from chassis import context
 from chassis.persistence.database import Database
@@ -63,7 +63,7 @@ REFUSALS: dict[RefusalCode, type[Refusal]] = {
 
 @post("/reservations", status_code=200, request_max_body_size=INTERNAL_BODY_BYTES_MAX)
 async def reserve_for_orders(
-    data: JSONBody[ReservationRequests], desk: NamedDependency[ReservationDesk]
+    data: JSONBody[ReservationRequests], desk: NamedDependency[ReservationBatcher]
 ) -> ReservationAnswers:
     """Reserve for each order all of its lines or none, first come first served; the same again for a known order."""
     with tracing.together("server", (("reserve stock", item.traceparent) for item in data.items)):
@@ -80,7 +80,9 @@ async def reserve_for_orders(
 
 
 @post("/reservations/release", status_code=200, request_max_body_size=INTERNAL_BODY_BYTES_MAX)
-async def release_for_orders(data: JSONBody[ReleaseRequests], desk: NamedDependency[ReservationDesk]) -> ReleaseAnswers:
+async def release_for_orders(
+    data: JSONBody[ReleaseRequests], desk: NamedDependency[ReservationBatcher]
+) -> ReleaseAnswers:
     """Give back what the orders hold. An order that holds nothing yet will get nothing later either."""
     undone = [Settled(item.order_id, Settlement.UNDO, item.correlation_id, item.traceparent) for item in data.items]
     with tracing.together("server", (("release stock", item.traceparent) for item in data.items)):
@@ -93,7 +95,7 @@ async def release_for_orders(data: JSONBody[ReleaseRequests], desk: NamedDepende
 
 @post("/products/{product_id:uuid}/reserve", status_code=200, operation_class=InternalOperation)
 async def reserve_one(
-    product_id: FromPath[UUID], data: JSONBody[ReserveOne], desk: NamedDependency[ReservationDesk]
+    product_id: FromPath[UUID], data: JSONBody[ReserveOne], desk: NamedDependency[ReservationBatcher]
 ) -> OrderReserved:
     """Reserve some of one product for an order. 409 with `available` when there is less."""
     [outcome] = await desk.reserve([Wanted(data.order_id, [WantedLine(product_id, data.quantity)])])
@@ -106,7 +108,7 @@ async def reserve_one(
 
 @post("/products/{product_id:uuid}/release", status_code=200, operation_class=InternalOperation)
 async def release_one(
-    product_id: FromPath[UUID], data: JSONBody[ReleaseOne], desk: NamedDependency[ReservationDesk]
+    product_id: FromPath[UUID], data: JSONBody[ReleaseOne], desk: NamedDependency[ReservationBatcher]
 ) -> ReleaseAnswer:
     """Give back what the order holds; `sold` when it is too late for that."""
     [reservation] = await desk.release([Settled(data.order_id, Settlement.UNDO)])

@@ -13,7 +13,7 @@ from catalog.change_product import change_product
 from catalog.create_category import create_category
 from catalog.create_product import create_product
 from catalog.delete_product import delete_product
-from catalog.keep_search_documents import SearchDocuments
+from catalog.domain.product_search import ProductSearch, Sort, going_on, words_in
 from catalog.messages import (
     AdjustStock,
     Category,
@@ -23,7 +23,7 @@ from catalog.messages import (
     Product,
     StockAdjustment,
 )
-from catalog.product_search import ProductSearch, Sort, going_on, words_in
+from catalog.workers.search_document_backfill import SearchDocumentBackfill
 from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.problems import Invalid
@@ -65,7 +65,7 @@ CurrencyFilter = Annotated[
 @get("/products", guards=[access.public])
 async def get_products(
     database: NamedDependency[Database],
-    search_documents: NamedDependency[SearchDocuments],
+    search_documents: NamedDependency[SearchDocumentBackfill],
     q: Query = None,
     category: CategoryFilter = None,
     price_min: PriceMin = None,

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from catalog import store_search
+from catalog.store import search_documents
 from chassis.lifecycle import keep_trying
 from chassis.persistence.database import Database
 from chassis.problems import OutcomeUnknown, Unavailable
@@ -21,7 +21,7 @@ PAUSE_S = 0.05
 _log = structlog.get_logger()
 
 
-class SearchDocuments:
+class SearchDocumentBackfill:
     """A `Part`, after the database."""
 
     def __init__(self, database: Database) -> None:
@@ -53,7 +53,9 @@ class SearchDocuments:
         await keep_trying("database", self._try_batch, on=(Unavailable, OutcomeUnknown))
 
     async def _try_batch(self) -> None:
-        last = await self._database.run(lambda connection: store_search.add_documents(connection, self._reached, BATCH))
+        last = await self._database.run(
+            lambda connection: search_documents.add_documents(connection, self._reached, BATCH)
+        )
         if last is None:
             self.are_complete = True
         else:

@@ -5,13 +5,12 @@ Why it is two searches, one after the other: docs/decisions/0015. What a documen
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import msgspec
 
+from catalog.domain.product_search import ProductSearch, Sort, taken_apart
 from catalog.messages import Product
-from catalog.product_search import ProductSearch, Sort, taken_apart
-from catalog.store_products import FROM_PRODUCTS, PRODUCT, found_category, product_of
+from catalog.store.products import FROM_PRODUCTS, PRODUCT, found_category, product_of
 from chassis.persistence.database import Connection
 
 Found: TypeAlias = list[tuple[Product, tuple[Any, ...]]]
@@ -264,32 +263,3 @@ def _filters(search: ProductSearch, given: Callable[[Any], str]) -> list[str]:
         left = "available > 0" if search.in_stock else "available = 0"
         conditions.append(f"EXISTS (SELECT FROM stock WHERE stock.product_id = products.id AND {left})")
     return conditions
-
-
-async def add_documents(connection: Connection, after: UUID, limit: int) -> UUID | None:
-    """Add the documents of up to `limit` products that lack one, from after the id `after` on; the last of their ids.
-
-    A product that is changed meanwhile has its document by the trigger, which stays or replaces this one.
-    """
-    last: UUID | None = await connection.fetchval(
-        """
-        WITH missing AS MATERIALIZED (
-            SELECT id, name, sku, search
-            FROM products
-            WHERE id > $1
-              AND NOT EXISTS (SELECT FROM search_documents WHERE search_documents.product_id = products.id)
-            ORDER BY id
-            LIMIT $2
-        ), added AS (
-            INSERT INTO search_documents (product_id, document)
-            SELECT id, search || names_of(name, sku)
-            FROM missing
-            ORDER BY id
-            ON CONFLICT DO NOTHING
-        )
-        SELECT id FROM missing ORDER BY id DESC LIMIT 1
-        """,
-        after,
-        limit,
-    )
-    return last

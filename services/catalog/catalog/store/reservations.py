@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from catalog.reservation import Goods, Reservation, ReservedLine, Settlement
+from catalog.domain.reservation import Goods, Reservation, ReservedLine, Settlement
 from chassis.persistence.database import Connection, Row, rows_affected
 from chassis.values.money import is_currency
 

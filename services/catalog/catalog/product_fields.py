@@ -9,8 +9,6 @@ from catalog.messages import (
     DESCRIPTION_CHARACTERS_MAX,
     ChangeProduct,
     CreateProduct,
-    Product,
-    ProductChanged,
 )
 from chassis.problems import Invalid
 from chassis.values import visible_text
@@ -63,15 +61,3 @@ def _refuse_unacceptable_value(value: Any, depth: int) -> None:
             _refuse_unacceptable_value(item, depth - 1)
     elif isinstance(value, int | float) and abs(value) > NUMBER_MAX:
         raise Invalid(f"attributes: a number is beyond {NUMBER_MAX}.")
-
-
-def as_told(product: Product) -> ProductChanged:
-    """What events say of a product."""
-    return ProductChanged(
-        product_id=product.id,
-        sku=product.sku,
-        name=product.name,
-        price=product.price,
-        category=product.category,
-        version=product.version,
-    )

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from catalog.messages import OrderSettled
-from catalog.reservation import Settlement
+from catalog.consumed_events import OrderSettled
+from catalog.domain.reservation import Settlement
 from catalog.settle_reservations import Settled, settle
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope
