@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cartwright.chaos.history import Injected
-from cartwright.chaos.outcome import recovery_times
+from cartwright.chaos.outcome import kinds_never_injected, recovery_times
 from cartwright.chaos.schedule import Fault
 
 KILLED = Fault(number=0, at_s=10.0, kind="kill", target="orders")
@@ -50,3 +50,18 @@ def test_seconds_of_an_outage_do_not_count(others: list[Injected], expected_s: f
 
 def test_a_fault_after_which_nothing_was_bought_has_no_time() -> None:
     assert recovery_times([injected(KILLED, 10.0, 10.0)], {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        (["nobody was connected"] * 3, ["kill a backend of"]),
+        (["nobody was connected"] * 2, []),
+        (["nobody was connected", "", "nobody was connected"], []),
+    ],
+    ids=["three times in vain", "twice in vain", "once in three"],
+)
+def test_a_kind_of_fault_that_never_happens_is_reported(notes: list[str], expected: list[str]) -> None:
+    fault = Fault(number=0, at_s=10.0, kind="kill a backend of", target="orders")
+    faults = [Injected(fault=fault, began_s=1.0, ended_s=1.0, note=note) for note in notes]
+    assert kinds_never_injected([injected(KILLED, 10.0, 10.0), *faults]) == expected

@@ -20,6 +20,7 @@ from cartwright.chaos.schedule import Fault
 from cartwright.errors import CannotGoOn
 from cartwright.launcher import postgres, supervisor
 from cartwright.launcher.parts import all_parts
+from cartwright.launcher.postgres_logins import service_login
 from cartwright.launcher.system import System
 
 CONNECT_S_MAX = 5.0
@@ -34,7 +35,7 @@ REPLAYED_BEFORE = timedelta(seconds=180)
 _LATEST_BACKEND = """
     SELECT pid
     FROM pg_stat_activity
-    WHERE datname = $1 AND usename = $1
+    WHERE datname = $1 AND usename = $2
     ORDER BY query_start DESC
     LIMIT 1
 """
@@ -98,7 +99,7 @@ class Faults:
         except (OSError, asyncpg.PostgresError):
             return "postgres was down already"
         try:
-            pid = await connection.fetchval(_LATEST_BACKEND, fault.target)
+            pid = await connection.fetchval(_LATEST_BACKEND, fault.target, service_login(fault.target))
         finally:
             connection.terminate()
         with contextlib.suppress(psutil.NoSuchProcess):

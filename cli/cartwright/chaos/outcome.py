@@ -13,6 +13,8 @@ from cartwright.chaos.traffic import Health
 from cartwright.verifier.command import tell_verdict
 from cartwright.verifier.reads import Verdict
 
+TRIES_MIN = 3
+
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """From the end of a fault until a purchase that began then was confirmed, in seconds.
@@ -28,7 +30,10 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`never_recovered` are faults after which nothing could be bought any more."""
+    """`never_recovered` are faults after which nothing could be bought any more.
+
+    `never_injected` are kinds of fault of which several were planned and none happened: the run says nothing of them.
+    """
 
     holds: bool
     seed: int
@@ -41,6 +46,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     recovery: Recovery | None
     recovery_after_kills: Recovery | None
     never_recovered: list[str]
+    never_injected: list[str]
     verdicts: list[Verdict]
     record: str | None = None
     repeat: str
@@ -57,9 +63,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         verdicts: list[Verdict],
     ) -> "Outcome":
         happened = [each for each in injected if not each.note]
+        never_injected = kinds_never_injected(injected)
         times = recovery_times(injected, health.bought_s)
         return cls(
-            holds=all(verdict.holds for verdict in verdicts) and not health.never,
+            holds=all(verdict.holds for verdict in verdicts) and not health.never and not never_injected,
             seed=seed,
             minutes=minutes,
             seconds_under_load=round(seconds, 1),
@@ -70,9 +77,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             recovery=_recovery(happened, times),
             recovery_after_kills=_recovery([each for each in happened if each.fault.kind.startswith("kill")], times),
             never_recovered=[each.fault.says for each in injected if each.fault.number in health.never],
+            never_injected=never_injected,
             verdicts=verdicts,
             repeat=f"cartwright chaos --seed {seed} --minutes {minutes:g} --faults {count}",
         )
+
+
+def kinds_never_injected(injected: Sequence[Injected]) -> list[str]:
+    """Kinds that were tried `TRIES_MIN` times or more and never happened. Once or twice can be chance."""
+    tried = Counter(each.fault.kind for each in injected)
+    happened = {each.fault.kind for each in injected if not each.note}
+    return [kind for kind, count in tried.items() if count >= TRIES_MIN and kind not in happened]
 
 
 def recovery_times(injected: Sequence[Injected], bought_s: Mapping[int, float]) -> dict[int, float]:
@@ -120,10 +135,17 @@ def tell(outcome: Outcome, console: Console) -> None:
             )
     for fault in outcome.never_recovered:
         console.print(f"[red]nothing could be bought any more after: {escape(fault)}[/]")
+    for kind in outcome.never_injected:
+        console.print(f"[red]never happened, though it was planned: {escape(kind)} ...[/]")
     console.print()
     for verdict in outcome.verdicts:
         tell_verdict(verdict, console)
-    console.print("\nAll promises hold." if outcome.holds else "\n[red]A promise is broken.[/]")
+    if outcome.holds:
+        console.print("\nAll promises hold.")
+    elif all(verdict.holds for verdict in outcome.verdicts) and not outcome.never_recovered:
+        console.print("\n[red]The run proves too little.[/]")
+    else:
+        console.print("\n[red]A promise is broken.[/]")
     if outcome.record:
         console.print(f"The record: {outcome.record}", markup=False)
     console.print(f"The same again: {outcome.repeat}")
