@@ -1,17 +1,19 @@
-"""Writes users/common_passwords.txt: `python services/users/make_common_passwords.py`. A test says when that is due.
+"""Writes users/domain/common_passwords.txt. Run it when `test_common_passwords.py` fails after an upgrade of zxcvbn:
 
-The list is zxcvbn's, which is of the 30,000 most common passwords of published leaks. Those that are too short for an
-account here are left out.
+    python services/users/make_common_passwords.py
+
+The source is zxcvbn's list of the 30,000 most common passwords of published leaks. Passwords that are too short for an
+account are left out.
 """
 
 from pathlib import Path
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
-from users.account import PASSWORD_LENGTH_MIN
-from users.common_passwords import normalised
+from users.domain.account import PASSWORD_LENGTH_MIN
+from users.domain.common_passwords import normalised
 
-FILE = Path(__file__).parent / "users" / "common_passwords.txt"
+FILE = Path(__file__).parent / "users" / "domain" / "common_passwords.txt"
 
 
 def common_passwords() -> str:

@@ -14,8 +14,8 @@ from litestar import Litestar
 
 from cartwright.launcher.envoy import Address, Gateway, render
 from cartwright.launcher.layout import SERVICES
-from storefront.openapi import published
-from storefront.reference import service_reference
+from storefront.clients.openapi_documents import published
+from storefront.reference.sections import service_reference
 
 SOME_ID = "0198c2a7-5d10-7e21-b2c3-4d5e6f708191"
 

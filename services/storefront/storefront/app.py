@@ -7,10 +7,10 @@ from litestar import Litestar
 from chassis.security.revocations import RevocationFollower
 from chassis.security.tokens import TokenVerifier
 from chassis.web.application import application
-from storefront import http, pages
-from storefront.contracts import read_contracts
-from storefront.openapi import OpenApiDocuments
-from storefront.peers import peers_of
+from storefront.clients.openapi_documents import OpenApiDocuments
+from storefront.clients.services import peers_of
+from storefront.http import order_details, pages
+from storefront.reference.contracts import read_contracts
 from storefront.settings import Settings
 
 VERSION = "1.0.0"
@@ -30,7 +30,7 @@ def build(settings: Settings) -> Litestar:
         name="storefront",
         description="Joins the answers of the others: order details in one call, and the web pages.",
         version=VERSION,
-        routes=[*http.routes(peers), *pages.routes(peers, documents, contracts, VERSION)],
+        routes=[*order_details.routes(peers), *pages.routes(peers, documents, contracts, VERSION)],
         parts=[*peers.by_name().values(), revocations],
         verifier=TokenVerifier(
             service="storefront",

@@ -14,8 +14,9 @@ import structlog
 
 from chassis.problems import OutcomeUnknown, Unavailable
 from chassis.web.client import RefusedByPeer, ServiceClient, refusal_from
+from storefront.clients.services import Peers
 from storefront.errors import OrderUnavailable
-from storefront.messages import (
+from storefront.http.schemas import (
     Available,
     AvailableProducts,
     FoundProducts,
@@ -26,7 +27,6 @@ from storefront.messages import (
     OrderedProducts,
     Reason,
 )
-from storefront.peers import Peers
 
 PART_S_MAX = 1.0
 _ITEMS_MAX = "100"

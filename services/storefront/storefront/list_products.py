@@ -4,8 +4,8 @@ import msgspec
 
 from chassis.problems import OutcomeUnknown, Unavailable
 from chassis.web.client import RefusedByPeer, refusal_from
-from storefront.messages import ProductPage
-from storefront.peers import Peers
+from storefront.clients.services import Peers
+from storefront.http.schemas import ProductPage
 
 PAGE_SIZE = 24
 LIST_S_MAX = 1.5

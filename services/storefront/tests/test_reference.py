@@ -9,9 +9,9 @@ import pytest
 from httpx import AsyncClient as Client
 from jsonschema import Draft202012Validator
 
-from storefront import openapi
-from storefront.asyncapi import asyncapi_document
-from storefront.contracts import Contracts, read_contracts
+from storefront.clients import openapi_documents
+from storefront.reference.asyncapi import asyncapi_document
+from storefront.reference.contracts import Contracts, read_contracts
 from storefront.settings import CONTRACTS
 
 ALL = ("users", "catalog", "orders", "payments", "notifications", "audit", "storefront")
@@ -121,7 +121,7 @@ async def test_services_that_are_down_or_hang_are_named_and_the_others_are_shown
 async def test_a_document_goes_on_to_be_shown_while_its_service_is_down(
     client: Client, peers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openapi, "FRESH_S", 0.0)
+    monkeypatch.setattr(openapi_documents, "FRESH_S", 0.0)
     await client.get("/docs")
     await peers["catalog"].stop()
 

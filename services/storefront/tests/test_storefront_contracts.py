@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from chassis.problems import Refusal, refusal_to_problem
 from storefront import errors
-from storefront.messages import FoundProducts, FoundThings, OrderedProducts, ProductPage
+from storefront.http.schemas import FoundProducts, FoundThings, OrderedProducts, ProductPage
 from storefront.settings import CONTRACTS
 
 READ_AS = {

@@ -1,4 +1,4 @@
--- The few accounts whose address may have more than one spelling, for users.canonicalise_addresses.
+-- The few accounts whose address may have more than one spelling, for users.workers.address_canonicaliser.
 -- depends: 0009_erasure_views
 
 -- migrate: apply

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from users.account import normalised_email, ordered_roles, spellings
+from users.domain.account import normalised_email, ordered_roles, spellings
 from users.errors import InvalidEmail
 
 LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])

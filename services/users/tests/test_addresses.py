@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from chassis import actor, context
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
-from users.canonicalise_addresses import BATCH_MAX, CanonicaliseAddresses
+from users.workers.address_canonicaliser import BATCH_MAX, CanonicaliseAddresses
 
 UNICODE, PUNYCODE = "zoe@bücher.example", "zoe@xn--bcher-kva.example"
 FORMS = [

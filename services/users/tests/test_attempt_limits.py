@@ -2,7 +2,7 @@
 
 import random
 
-from users.attempt_limits import ACCOUNT, NEVER, PAIR, QUEUE_S_MAX, SOURCE, TURN_S, Budgets, decide, give_back
+from users.domain.attempt_limits import ACCOUNT, NEVER, PAIR, QUEUE_S_MAX, SOURCE, TURN_S, Budgets, decide, give_back
 
 HOUR_S = 3600.0
 OWNER = "the owner's network"

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from users.account import EMAIL_LENGTH_MAX
-from users.http_sessions import FORM_BYTES_MAX
-from users.messages import PASSWORD_LENGTH_MAX
+from users.domain.account import EMAIL_LENGTH_MAX
+from users.http.schemas import PASSWORD_LENGTH_MAX
+from users.http.sessions import FORM_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

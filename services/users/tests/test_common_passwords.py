@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from users.common_passwords import is_weak
+from users.domain.common_passwords import is_weak
 
 SCRIPT = Path(__file__).parents[1] / "make_common_passwords.py"
 on_one_service = pytest.mark.asyncio(loop_scope="module")

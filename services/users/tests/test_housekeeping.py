@@ -8,8 +8,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Connection, Database
-from users import housekeeping
 from users.app import MIGRATIONS
+from users.workers import housekeeping
 
 TABLES = ("sessions", "refresh_tokens", "sign_in_budgets", "known_devices")
 OLD_S = 3600.0

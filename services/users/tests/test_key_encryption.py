@@ -13,9 +13,9 @@ from cartwright.launcher.keys import make_encryption_key, make_key
 from cartwright.testkit import servers
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
+from users.domain.session import Session
 from users.key_encryption import CannotDecrypt, Encrypted, parse_encryption_keys
-from users.session import Session
-from users.signing_keys import SigningKeys
+from users.key_ring import SigningKeys
 
 OLD, NEW = make_encryption_key(), make_encryption_key()
 

@@ -12,8 +12,8 @@ import pytest
 from cartwright.launcher.keys import make_encryption_key
 from cartwright.testkit.service import until
 from chassis.problems import Overloaded
-from users import memory
-from users.passwords import NICENESS, Passwords
+from users.password_hashing import freed_memory
+from users.password_hashing.hasher import NICENESS, Passwords
 from users.settings import Settings
 
 CHEAP = {"time_cost": 1, "memory_kib": 8, "parallelism": 1, "at_once": 1}
@@ -139,7 +139,7 @@ async def test_the_memory_of_a_hash_is_kept_for_the_next_and_given_back_when_the
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults < 1_000, "46 MiB are 11,776 pages"
 
     kept = resident_bytes()
-    memory.give_back()
+    freed_memory.give_back()
     assert kept - resident_bytes() > 40 << 20
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from users.passwords import Passwords
+from users.password_hashing.hasher import Passwords
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chassis.problems import Overloaded
-from users.attempt_limits import ACCOUNT, PAIR, SOURCE
-from users.passwords import Passwords
-from users.session import hash_of
+from users.domain.attempt_limits import ACCOUNT, PAIR, SOURCE
+from users.domain.session import hash_of
+from users.password_hashing.hasher import Passwords
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GUESSER, OWNER = "203.0.113.9", "198.51.100.4"

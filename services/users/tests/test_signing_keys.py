@@ -18,11 +18,11 @@ from cartwright.testkit import servers
 from cartwright.testkit.servers import ScratchPostgres
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
-from users import store_keys
 from users.app import MIGRATIONS
+from users.domain.session import Session
 from users.key_encryption import parse_encryption_keys
-from users.session import Session
-from users.signing_keys import SigningKeys
+from users.key_ring import SigningKeys
+from users.store import signing_keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 AHEAD_S = 600
@@ -99,7 +99,7 @@ async def test_replicas_that_start_at_once_make_one_key(database: Database) -> N
     replicas = [replica(database) for _ in range(4)]
 
     async def hold_up(connection: Connection) -> None:
-        await store_keys.lock(connection)
+        await signing_keys.lock(connection)
         starts.extend(asyncio.create_task(keys.keep_up()) for keys in replicas)
         async with asyncio.timeout(10):
             while await database.read(waiting_for_a_lock) < len(replicas):
@@ -193,11 +193,11 @@ async def test_the_private_half_of_a_retired_key_is_removed(database: Database) 
     await keys.keep_up()
     await keys.rotate(ADMINISTRATOR)
     await let_time_pass(database, AHEAD_S + LIFETIME_S + 30)
-    await database.run(store_keys.forget_retired)
-    assert len(await database.read(store_keys.published)) == 2, "clocks may differ by a minute"
+    await database.run(signing_keys.forget_retired)
+    assert len(await database.read(signing_keys.published)) == 2, "clocks may differ by a minute"
     await let_time_pass(database, 31)
-    await database.run(store_keys.forget_retired)
-    assert len(await database.read(store_keys.published)) == 1
+    await database.run(signing_keys.forget_retired)
+    assert len(await database.read(signing_keys.published)) == 1
 
 
 async def test_an_administrator_rotates_and_a_second_time_changes_nothing(start: Any) -> None:

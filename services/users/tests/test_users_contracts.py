@@ -11,7 +11,7 @@ import pytest
 from chassis.security.revocations import Revocations
 from chassis.security.tokens import keys_by_id
 from users import events
-from users.messages import Lookup
+from users.http.schemas import Lookup
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from chassis.persistence.database import Database
 from chassis.problems import TokenRevoked
 from chassis.security.tokens import Caller
-from users import store_accounts
 from users.errors import AccountGone
+from users.store import accounts
 
 
 class AccountRights:
@@ -22,7 +22,7 @@ class AccountRights:
         """Raises `AccountGone`, or `TokenRevoked` when the session has ended or the roles are others by now."""
         account_id, session_id = caller.user_id, _uuid(caller.session_id)
         assert account_id is not None, "services have rights of their own"
-        found = await self._database.read(lambda connection: store_accounts.rights(connection, account_id, session_id))
+        found = await self._database.read(lambda connection: accounts.rights(connection, account_id, session_id))
         if found is None:
             raise AccountGone
         roles, session_goes_on = found

@@ -12,15 +12,15 @@ from chassis.persistence.database import Database
 from chassis.security.tokens import TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
-from users import http_accounts, http_sessions
 from users.account_rights import AccountRights
-from users.canonicalise_addresses import CanonicaliseAddresses
-from users.first_administrator import FirstAdministrator
-from users.housekeeping import clear_out
+from users.http import accounts, sessions
 from users.key_encryption import parse_encryption_keys
-from users.passwords import Passwords
+from users.key_ring import SigningKeys
+from users.password_hashing.hasher import Passwords
 from users.settings import Settings
-from users.signing_keys import SigningKeys
+from users.workers.address_canonicaliser import CanonicaliseAddresses
+from users.workers.first_administrator import FirstAdministrator
+from users.workers.housekeeping import clear_out
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 HOUSEKEEPING_S = 300.0
@@ -61,7 +61,7 @@ def build(settings: Settings) -> Litestar:
         name="users",
         description="Accounts, sessions and signing keys: who is this?",
         version="0.1.0",
-        routes=[*http_accounts.ROUTES, *http_sessions.ROUTES, *operations.routes(database, relay=relay)],
+        routes=[*accounts.ROUTES, *sessions.ROUTES, *operations.routes(database, relay=relay)],
         parts=[
             database,
             passwords,

@@ -15,10 +15,11 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import Forbidden, Invalid
 from chassis.values import visible_text
 from chassis.web.entity_tags import ANY, Precondition
-from users import events, store_accounts
-from users.account import Account, Preferences, Role, normalised_email, ordered_roles
+from users import events
+from users.domain.account import Account, Preferences, Role, normalised_email, ordered_roles
 from users.errors import AccountGone, EmailTaken, LastAdministrator, UnknownUser
-from users.messages import ProfileChange
+from users.http.schemas import ProfileChange
+from users.store import accounts
 
 _log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ async def change_profile(
 
     async def work(connection: Connection) -> Account:
         nonlocal written
-        account = await store_accounts.lock(connection, account_id)
+        account = await accounts.lock(connection, account_id)
         if account is None:
             raise AccountGone
         if account == written:
@@ -54,7 +55,7 @@ async def replace_address(database: Database, account_id: UUID, former: str, ema
     """Put another form of the same address in place of `former`, unless that was changed. Raises `EmailTaken`."""
 
     async def work(connection: Connection) -> None:
-        account = await store_accounts.lock(connection, account_id)
+        account = await accounts.lock(connection, account_id)
         if account is not None and account.email == former:
             await _keep(connection, account, msgspec.structs.replace(account, email=email))
 
@@ -72,7 +73,7 @@ async def set_preferences(
 
     async def work(connection: Connection) -> Account:
         nonlocal written
-        account = await store_accounts.lock(connection, account_id)
+        account = await accounts.lock(connection, account_id)
         if account is None:
             raise AccountGone
         if account == written:
@@ -96,11 +97,11 @@ async def set_roles(database: Database, account_id: UUID, roles: Sequence[Role],
 
     async def work(connection: Connection) -> Account:
         # All of them first and in order, so that two who demote each other do not meet in a deadlock.
-        administrators = await store_accounts.lock_administrators(connection)
+        administrators = await accounts.lock_administrators(connection)
         # The guard has looked before the lock. Two who demote each other at once cannot both succeed.
         if by is not None and by not in administrators:
             raise Forbidden("This needs the role admin.")
-        account = await store_accounts.lock(connection, account_id)
+        account = await accounts.lock(connection, account_id)
         if account is None:
             raise UnknownUser
         if "admin" not in ordered and administrators == {account_id}:
@@ -120,6 +121,6 @@ async def _keep(
     if changed == account:
         return account
     changed = msgspec.structs.replace(changed, version=account.version + 1)
-    await store_accounts.update(connection, changed)
+    await accounts.update(connection, changed)
     await journal.append(connection, [told_as(changed)])
     return changed

@@ -9,8 +9,9 @@ import structlog
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from users import events, store_accounts, store_devices, store_sessions
+from users import events
 from users.errors import LastAdministrator
+from users.store import accounts, devices, sessions
 
 _log = structlog.get_logger()
 
@@ -19,14 +20,14 @@ async def delete_account(database: Database, account_id: UUID) -> None:
     """A second time is no error. Raises `LastAdministrator`."""
 
     async def work(connection: Connection) -> None:
-        administrators = await store_accounts.lock_administrators(connection)
+        administrators = await accounts.lock_administrators(connection)
         if administrators == {account_id}:
             raise LastAdministrator
-        if await store_accounts.lock(connection, account_id) is None:
+        if await accounts.lock(connection, account_id) is None:
             return
-        version = await store_accounts.erase(connection, account_id)
-        await store_sessions.end_all(connection, account_id)
-        await store_devices.forget_all(connection, account_id)
+        version = await accounts.erase(connection, account_id)
+        await sessions.end_all(connection, account_id)
+        await devices.forget_all(connection, account_id)
         await journal.append(connection, [events.deleted(account_id, version)])
         _log.info("account deleted", user_id=str(account_id))
 

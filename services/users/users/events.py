@@ -2,16 +2,51 @@
 
 from uuid import UUID
 
+import msgspec
+
 from chassis import actor, context
 from chassis.messaging.journal import Event
-from users.account import Account
-from users.messages import RolesChangedData, SessionEnd, SessionRevokedData, UserData, UserDeletedData
+from users.domain.account import Account, Preferences, Role
+from users.domain.session import SessionEnd
 
 ROLES_CHANGED = "user.roles_changed"
 SESSION_REVOKED = "user.session_revoked"
 DELETED = "user.deleted"
 REVOCATIONS = (ROLES_CHANGED, SESSION_REVOKED, DELETED)
 """Each of them takes access tokens back: the feed of revocations is read from the journal."""
+
+
+class UserData(msgspec.Struct, kw_only=True):
+    """user.registered, user.updated."""
+
+    user_id: UUID
+    email: str
+    name: str
+    preferences: Preferences
+    version: int
+
+
+class RolesChangedData(msgspec.Struct, kw_only=True):
+    """user.roles_changed. Access tokens of earlier versions of the account are revoked."""
+
+    user_id: UUID
+    roles: list[Role]
+    version: int
+
+
+class SessionRevokedData(msgspec.Struct, kw_only=True):
+    """user.session_revoked. The access tokens of the session are revoked."""
+
+    user_id: UUID
+    session_id: UUID
+    reason: SessionEnd
+
+
+class UserDeletedData(msgspec.Struct, kw_only=True):
+    """user.deleted."""
+
+    user_id: UUID
+    version: int
 
 
 def registered(account: Account) -> Event:

@@ -12,10 +12,11 @@ from chassis.messaging.journal import TRANSACTION_MAX
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
 from chassis.security.revocations import REVOCATIONS_MAX, Revocation, Revocations
-from users import events, store_revocations
-from users.messages import SessionRevokedData
-from users.signing_keys import CLOCK_DIFFERENCE_S
-from users.store_revocations import Entry
+from users import events
+from users.events import SessionRevokedData
+from users.key_ring import CLOCK_DIFFERENCE_S
+from users.store import revocations
+from users.store.revocations import Entry
 
 
 async def read_revocations(database: Database, *, after: str | None, token_lifetime_s: int) -> Revocations:
@@ -27,8 +28,8 @@ async def read_revocations(database: Database, *, after: str | None, token_lifet
 
     async def read(connection: Connection) -> tuple[str, list[Entry]]:
         if after is None:
-            return await store_revocations.read_since(connection, events.REVOCATIONS, since, REVOCATIONS_MAX)
-        return await store_revocations.read_after(connection, events.REVOCATIONS, after, REVOCATIONS_MAX)
+            return await revocations.read_since(connection, events.REVOCATIONS, since, REVOCATIONS_MAX)
+        return await revocations.read_after(connection, events.REVOCATIONS, after, REVOCATIONS_MAX)
 
     try:
         cursor, entries = await database.read(read)

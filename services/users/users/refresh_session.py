@@ -11,9 +11,10 @@ import structlog
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from users import events, store_sessions
+from users import events
+from users.domain.session import Session, hash_of, new_refresh_token
 from users.errors import InvalidGrant
-from users.session import Session, hash_of, new_refresh_token
+from users.store import sessions
 
 _log = structlog.get_logger()
 
@@ -32,15 +33,13 @@ async def refresh_session(
     next_hash = hash_of(next_token)
 
     async def rotate(connection: Connection) -> Session | _Refused:
-        kept = await store_sessions.lock_token(connection, token_hash)
+        kept = await sessions.lock_token(connection, token_hash)
         if kept is None or kept.is_revoked or kept.is_expired:
             return _Refused.NOT_GOOD
         if kept.successor is None:
-            await store_sessions.replace_token(
-                connection, token_hash, next_hash, kept.session_id, refresh_token_lifetime_s
-            )
+            await sessions.replace_token(connection, token_hash, next_hash, kept.session_id, refresh_token_lifetime_s)
         elif kept.successor != next_hash:
-            await store_sessions.revoke(connection, kept.session_id)
+            await sessions.revoke(connection, kept.session_id)
             revoked = events.session_revoked(kept.account_id, kept.session_id, "refresh_token_reused")
             await journal.append(connection, [revoked])
             _log.warning(

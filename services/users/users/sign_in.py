@@ -11,13 +11,14 @@ from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded
-from users import attempts, store_accounts, store_devices, store_sessions
-from users.account import spellings
+from users import sign_in_throttle
+from users.domain.account import spellings
+from users.domain.session import Session, hash_of, new_refresh_token
 from users.errors import InvalidGrant
-from users.passwords import Passwords
-from users.session import Session, hash_of, new_refresh_token
+from users.password_hashing.hasher import Passwords
 from users.settings import Settings
-from users.store_accounts import KeptPassword
+from users.store import accounts, devices, sessions
+from users.store.accounts import KeptPassword
 
 DEVICES_MAX = 20
 """So many are known for an account: those that signed in last."""
@@ -42,19 +43,19 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 async def sign_in(database: Database, passwords: Passwords, settings: Settings, credentials: Credentials) -> SignedIn:
     """Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
     known_as = spellings(credentials.email)
-    attempt = await attempts.take(
+    attempt = await sign_in_throttle.take(
         database,
         given=credentials.email,
         spellings=known_as,
         source=credentials.source,
         device_token=credentials.device_token,
     )
-    kept = await database.read(lambda connection: store_accounts.kept_password(connection, known_as))
+    kept = await database.read(lambda connection: accounts.kept_password(connection, known_as))
     try:
         matches = await passwords.matches(credentials.password, kept.password_hash if kept else None, attempt.line)
     except Overloaded:
         # It was not looked at, so it has not failed.
-        await database.run(lambda connection: attempts.give_back(connection, attempt))
+        await database.run(lambda connection: sign_in_throttle.give_back(connection, attempt))
         raise
     if not matches or kept is None:
         raise InvalidGrant
@@ -64,18 +65,16 @@ async def sign_in(database: Database, passwords: Passwords, settings: Settings, 
     device_token = device_token or new_refresh_token()
 
     async def begin(connection: Connection) -> Session | None:
-        account = await store_accounts.lock(connection, kept.account_id)
+        account = await accounts.lock(connection, kept.account_id)
         if account is None:
             return None
-        await attempts.give_back(connection, attempt)
+        await sign_in_throttle.give_back(connection, attempt)
         if better_hash is not None:
-            await store_accounts.replace_password_hash(connection, account.id, kept.password_hash, better_hash)
+            await accounts.replace_password_hash(connection, account.id, kept.password_hash, better_hash)
         lifetime_s = settings.refresh_token_lifetime_s
-        await store_sessions.insert(connection, session_id, account.id, lifetime_s)
-        await store_sessions.insert_token(connection, hash_of(refresh_token), session_id, lifetime_s)
-        await store_devices.remember(
-            connection, hash_of(device_token), account.id, settings.device_lifetime_s, DEVICES_MAX
-        )
+        await sessions.insert(connection, session_id, account.id, lifetime_s)
+        await sessions.insert_token(connection, hash_of(refresh_token), session_id, lifetime_s)
+        await devices.remember(connection, hash_of(device_token), account.id, settings.device_lifetime_s, DEVICES_MAX)
         return Session(id=session_id, account_id=account.id, account_version=account.version, roles=account.roles)
 
     session = await database.run(begin)

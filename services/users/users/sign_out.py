@@ -7,8 +7,9 @@ import structlog
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from users import events, store_sessions
-from users.session import hash_of
+from users import events
+from users.domain.session import hash_of
+from users.store import sessions
 
 _log = structlog.get_logger()
 
@@ -17,7 +18,7 @@ async def sign_out(database: Database, refresh_token: str) -> None:
     """End the session. One that has ended, or never was, is as good as ended."""
 
     async def revoke(connection: Connection) -> None:
-        ended = await store_sessions.revoke_by_token(connection, hash_of(refresh_token))
+        ended = await sessions.revoke_by_token(connection, hash_of(refresh_token))
         if ended is not None:
             session_id, account_id = ended
             await journal.append(connection, [events.session_revoked(account_id, session_id, "signed_out")])

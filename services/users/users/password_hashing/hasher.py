@@ -15,8 +15,8 @@ from typing import TypeVar, TypeVarTuple
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from users import memory
-from users.fair_queue import FairQueue
+from users.password_hashing import freed_memory
+from users.password_hashing.fair_queue import FairQueue
 
 CHARACTERS_MAX = 256
 """No longer password was ever accepted. To normalise a long text can take the square of its length."""
@@ -43,7 +43,7 @@ class Passwords:
         wait_s_max: float,
         waiting_max: int = WAITING_MAX,
     ) -> None:
-        memory.keep_freed_blocks(at_once * max(2 * memory_kib // 1024, _MIB_FOR_OLD_HASHES))
+        freed_memory.keep_freed_blocks(at_once * max(2 * memory_kib // 1024, _MIB_FOR_OLD_HASHES))
         self._hasher = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
         )
@@ -96,7 +96,7 @@ class Passwords:
     def _give_memory_back_later(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_S, memory.give_back)
+        self._idle = asyncio.get_running_loop().call_later(IDLE_S, freed_memory.give_back)
 
 
 def _stand_back() -> None:

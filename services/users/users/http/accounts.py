@@ -16,10 +16,10 @@ from chassis.web.application import INTERNAL_BODY_BYTES_MAX
 from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page
-from users.account import Account, Preferences
 from users.change_account import change_profile, set_preferences, set_roles
 from users.delete_account import delete_account
-from users.messages import (
+from users.domain.account import Account, Preferences
+from users.http.schemas import (
     FoundUsers,
     Lookup,
     NewPreferences,
@@ -31,9 +31,9 @@ from users.messages import (
     found,
     profile_of,
 )
-from users.passwords import Passwords
+from users.password_hashing.hasher import Passwords
 from users.read_accounts import look_up, read_one, read_own, read_page
-from users.register import register
+from users.register_account import register
 
 
 @post("/users", guards=[public], summary="Register")

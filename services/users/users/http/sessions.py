@@ -18,16 +18,16 @@ from chassis.security.access import Connection, administrator, any_service, anyo
 from chassis.security.client_source import source_of
 from chassis.security.revocations import PATH, Revocations
 from chassis.security.tokens import Caller
+from users.domain.session import Session
 from users.errors import InvalidRequest, UnsupportedGrantType
-from users.messages import NextKey, PublicKeys, SignOut, TokenForm, Tokens
-from users.passwords import Passwords
+from users.http.schemas import NextKey, PublicKeys, SignOut, TokenForm, Tokens
+from users.key_ring import SigningKeys
+from users.password_hashing.hasher import Passwords
 from users.read_revocations import read_revocations
 from users.refresh_session import refresh_session
-from users.session import Session
 from users.settings import Settings
 from users.sign_in import Credentials, sign_in
 from users.sign_out import sign_out
-from users.signing_keys import SigningKeys
 
 DEVICE_COOKIE = "__Host-device"
 """By its prefix browsers take it from this host alone, by TLS (or from localhost), and for all paths."""

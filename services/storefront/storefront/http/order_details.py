@@ -8,9 +8,9 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from chassis.security import access
+from storefront.clients.services import Peers
+from storefront.http.schemas import OrderDetails
 from storefront.join_order_details import join_order_details
-from storefront.messages import OrderDetails
-from storefront.peers import Peers
 
 
 def routes(peers: Peers) -> list[ControllerRouterHandler]:

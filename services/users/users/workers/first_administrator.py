@@ -6,12 +6,12 @@ from chassis import context
 from chassis.lifecycle import keep_trying
 from chassis.persistence.database import Database
 from chassis.problems import Unavailable
-from users import store_accounts
-from users.account import ADMINISTRATOR
+from users.domain.account import ADMINISTRATOR
 from users.errors import EmailTaken
-from users.messages import Registration
-from users.passwords import Passwords
-from users.register import register
+from users.http.schemas import Registration
+from users.password_hashing.hasher import Passwords
+from users.register_account import register
+from users.store import accounts
 
 SOURCE = "the start"
 _log = structlog.get_logger()
@@ -35,12 +35,12 @@ class FirstAdministrator:
         """Nothing to let go of."""
 
     async def _make_if_missing(self) -> None:
-        if await self._database.read(store_accounts.is_there_an_administrator):
+        if await self._database.read(accounts.is_there_an_administrator):
             return
         registration = Registration(email=self._email, name="Administrator", password=self._password)
         try:
             await register(self._database, self._passwords, registration, source=SOURCE, roles=ADMINISTRATOR)
         except EmailTaken:
             # Another replica was first; or a customer has the address, which is for an operator to settle.
-            if not await self._database.read(store_accounts.is_there_an_administrator):
+            if not await self._database.read(accounts.is_there_an_administrator):
                 _log.error("no first administrator: ADMIN_EMAIL belongs to an account that is none")

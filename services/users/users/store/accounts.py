@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.persistence.database import Connection, Row
-from users.account import Account, Preferences, Role
+from users.domain.account import Account, Preferences, Role
 
 
 class KeptPassword(msgspec.Struct, frozen=True):

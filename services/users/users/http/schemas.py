@@ -1,28 +1,18 @@
-"""The shapes that the users service receives and sends: requests, answers and the data of its events."""
+"""The bodies of requests and responses."""
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
 from chassis.values.visible_text import NAME_CHARACTERS_MAX
-from users.account import (
-    EMAIL_LENGTH_MAX,
-    PASSWORD_LENGTH_MAX,
-    PASSWORD_LENGTH_MIN,
-    Account,
-    Preferences,
-    Role,
-)
+from users.domain.account import EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, Account, Preferences, Role
 
 # Spaces around an address or a name are forgiven, so the outer bounds leave some room for them.
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=EMAIL_LENGTH_MAX + 64, examples=["ada@example.com"])]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["Ada Lovelace"])]
 Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
-
-
-SessionEnd: TypeAlias = Literal["signed_out", "refresh_token_reused"]
 
 
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
@@ -136,39 +126,6 @@ class FoundUsers(msgspec.Struct):
     """Those of the users asked for that there are, in the order of the asking."""
 
     items: list[FoundUser]
-
-
-class UserData(msgspec.Struct, kw_only=True):
-    """user.registered, user.updated."""
-
-    user_id: UUID
-    email: str
-    name: str
-    preferences: Preferences
-    version: int
-
-
-class RolesChangedData(msgspec.Struct, kw_only=True):
-    """user.roles_changed. Access tokens of earlier versions of the account are revoked."""
-
-    user_id: UUID
-    roles: list[Role]
-    version: int
-
-
-class SessionRevokedData(msgspec.Struct, kw_only=True):
-    """user.session_revoked. The access tokens of the session are revoked."""
-
-    user_id: UUID
-    session_id: UUID
-    reason: SessionEnd
-
-
-class UserDeletedData(msgspec.Struct, kw_only=True):
-    """user.deleted."""
-
-    user_id: UUID
-    version: int
 
 
 def profile_of(account: Account) -> Profile:

@@ -14,14 +14,14 @@ from litestar.types import ControllerRouterHandler
 from chassis.problems import Refusal, Unavailable
 from chassis.security import access
 from chassis.web.pages import CURSOR_CHARACTERS_MAX
-from storefront.asyncapi import asyncapi_document
-from storefront.contracts import Contracts
+from storefront.clients.openapi_documents import Document, OpenApiDocuments
+from storefront.clients.services import Peers
 from storefront.errors import NoSuchService, ReferenceUnavailable
+from storefront.http.schemas import ProductPage
 from storefront.list_products import Search, list_products
-from storefront.messages import ProductPage
-from storefront.openapi import Document, OpenApiDocuments
-from storefront.peers import Peers
-from storefront.reference import event_references, service_reference
+from storefront.reference.asyncapi import asyncapi_document
+from storefront.reference.contracts import Contracts
+from storefront.reference.sections import event_references, service_reference
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -49,7 +49,7 @@ Cursor = Annotated[str, QueryParameter(name="cursor", max_length=CURSOR_CHARACTE
 def routes(
     peers: Peers, documents: OpenApiDocuments, contracts: Contracts, version: str
 ) -> list[ControllerRouterHandler]:
-    templates = Environment(loader=PackageLoader("storefront"), autoescape=True, undefined=StrictUndefined)
+    templates = Environment(loader=PackageLoader("storefront.http"), autoescape=True, undefined=StrictUndefined)
     templates.globals.update(style_url=_STYLE_URL, shop_address=_shop_address)
     events = event_references(contracts)
     asyncapi = asyncapi_document(contracts, version)

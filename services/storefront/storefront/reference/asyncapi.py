@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from storefront.contracts import Contracts, EventContract
+from storefront.reference.contracts import Contracts, EventContract
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 """Events of one type travel together."""

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.persistence.database import Connection, rows_affected
-from users.account import Role
+from users.domain.account import Role
 
 
 class KeptToken(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from storefront.contracts import Contracts
-from storefront.openapi import Document
+from storefront.clients.openapi_documents import Document
+from storefront.reference.contracts import Contracts
 
 _DEPTH_MAX = 6
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -11,10 +11,10 @@ from uuid import UUID
 import structlog
 
 from chassis.persistence.database import Database
-from users import store_accounts
-from users.account import normalised_email
 from users.change_account import replace_address
+from users.domain.account import normalised_email
 from users.errors import EmailTaken, InvalidEmail
+from users.store import accounts
 
 BATCH_MAX = 100
 """So few that no request waits long: an address takes 0.2 ms."""
@@ -30,7 +30,7 @@ class CanonicaliseAddresses:
 
     async def __call__(self) -> bool:
         found = await self._database.read(
-            lambda connection: store_accounts.international_addresses(connection, self._after, BATCH_MAX)
+            lambda connection: accounts.international_addresses(connection, self._after, BATCH_MAX)
         )
         for account_id, email in found:
             await self._canonicalise(account_id, email)

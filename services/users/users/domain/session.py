@@ -6,13 +6,15 @@ slow one, and whoever reads the table can use nothing that is in it.
 
 import hashlib
 import secrets
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from users.account import Role
+from users.domain.account import Role
 
 _TOKEN_BYTES = 32
+SessionEnd: TypeAlias = Literal["signed_out", "refresh_token_reused"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

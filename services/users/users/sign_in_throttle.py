@@ -11,10 +11,11 @@ import structlog
 from prometheus_client import Counter
 
 from chassis.persistence.database import Connection, Database
-from users import attempt_limits, store_attempts, store_devices
-from users.attempt_limits import Budgets
+from users.domain import attempt_limits
+from users.domain.attempt_limits import Budgets
+from users.domain.session import hash_of
 from users.errors import TooManyAttempts
-from users.session import hash_of
+from users.store import devices, sign_in_budgets
 
 HELD_BACK = Counter("cartwright_sign_ins_held_back", "Attempts to sign in that were told to wait.")
 _log = structlog.get_logger()
@@ -46,7 +47,7 @@ async def take(
     device_hash = None if device_token is None else hash_of(device_token)
 
     async def work(connection: Connection) -> Attempt | float:
-        if device_hash is not None and await store_devices.is_known(connection, device_hash, spellings):
+        if device_hash is not None and await devices.is_known(connection, device_hash, spellings):
             attempt = await _take_of_device(connection, device_hash)
             if attempt is not None:
                 return attempt
@@ -65,10 +66,10 @@ async def take(
 
 async def give_back(connection: Connection, attempt: Attempt) -> None:
     """Take the attempt back: its password was right, or was not looked at."""
-    kept = await store_attempts.lock(connection, attempt.keys)
+    kept = await sign_in_budgets.lock(connection, attempt.keys)
     if attempt.is_of_device:
         full_at = attempt_limits.DEVICE.given_back(kept[0].full_at)
-        await store_attempts.keep(connection, attempt.keys, [full_at], [None])
+        await sign_in_budgets.keep(connection, attempt.keys, [full_at], [None])
         return
     source, pair, account = kept
     budgets = Budgets(source.full_at, pair.full_at, account.full_at, pair.turn_at)
@@ -77,16 +78,16 @@ async def give_back(connection: Connection, attempt: Attempt) -> None:
 
 async def _take_of_device(connection: Connection, device_hash: bytes) -> Attempt | None:
     key = _key("device", device_hash.hex())
-    (device,) = await store_attempts.lock(connection, [key])
+    (device,) = await sign_in_budgets.lock(connection, [key])
     if attempt_limits.DEVICE.wait_s(device.full_at, device.now) > 0:
         return None  # It may be stolen, and the owner's hands may be elsewhere: from here on it is a stranger.
-    await store_attempts.keep(connection, [key], [attempt_limits.DEVICE.taken(device.full_at, device.now)], [None])
+    await sign_in_budgets.keep(connection, [key], [attempt_limits.DEVICE.taken(device.full_at, device.now)], [None])
     return Attempt((key,))
 
 
 async def _take_of_stranger(connection: Connection, email: str, source: str) -> Attempt | float:
     keys = (_key("source", source), _key("pair", email, source), _key("account", email))
-    kept = await store_attempts.lock(connection, keys)
+    kept = await sign_in_budgets.lock(connection, keys)
     budgets = Budgets(kept[0].full_at, kept[1].full_at, kept[2].full_at, kept[1].turn_at)
     decision = attempt_limits.decide(budgets, kept[2].now)
     if decision.budgets is None:
@@ -97,7 +98,7 @@ async def _take_of_stranger(connection: Connection, email: str, source: str) -> 
 
 async def _keep(connection: Connection, keys: tuple[bytes, ...], budgets: Budgets) -> None:
     full_at = (budgets.source, budgets.pair, budgets.account)
-    await store_attempts.keep(connection, keys, full_at, (None, budgets.turn_at, None))
+    await sign_in_budgets.keep(connection, keys, full_at, (None, budgets.turn_at, None))
 
 
 def _key(*words: str) -> bytes:

@@ -6,8 +6,8 @@ A bounded number at a time: however much has gathered while nobody kept house, n
 """
 
 from chassis.persistence.database import Connection, Database
-from users import store_attempts, store_devices, store_keys, store_sessions
-from users.attempt_limits import TURN_S
+from users.domain.attempt_limits import TURN_S
+from users.store import devices, sessions, sign_in_budgets, signing_keys
 
 BATCH_MAX = 1_000
 
@@ -16,12 +16,12 @@ async def clear_out(database: Database) -> bool:
     """True when there may be more to remove at once."""
 
     async def work(connection: Connection) -> bool:
-        await store_keys.forget_retired(connection)
+        await signing_keys.forget_retired(connection)
         removed = (
-            await store_sessions.forget_expired(connection, BATCH_MAX),
-            await store_sessions.forget_expired_tokens(connection, BATCH_MAX),
-            await store_attempts.forget_full(connection, TURN_S, BATCH_MAX),
-            await store_devices.forget_expired(connection, BATCH_MAX),
+            await sessions.forget_expired(connection, BATCH_MAX),
+            await sessions.forget_expired_tokens(connection, BATCH_MAX),
+            await sign_in_budgets.forget_full(connection, TURN_S, BATCH_MAX),
+            await devices.forget_expired(connection, BATCH_MAX),
         )
         return BATCH_MAX in removed
 

@@ -17,13 +17,14 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import KeyUsedAgain
 from chassis.values import visible_text
 from chassis.web import idempotency
-from users import events, store_accounts
-from users.account import CUSTOMER, Account, Preferences, Role, normalised_email
-from users.common_passwords import is_weak
+from users import events
+from users.domain.account import CUSTOMER, Account, Preferences, Role, normalised_email
+from users.domain.common_passwords import is_weak
 from users.errors import EmailTaken, WeakPassword
-from users.messages import Registered, Registration
-from users.passwords import Passwords
-from users.store_accounts import Claim
+from users.http.schemas import Registered, Registration
+from users.password_hashing.hasher import Passwords
+from users.store import accounts
+from users.store.accounts import Claim
 
 _log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ async def register(
     key = None if idempotency_key is None else _key_of_address(identity.email, idempotency_key)
 
     async def claim(connection: Connection) -> Claim | None:
-        return await store_accounts.claim_on(connection, identity.email, key)
+        return await accounts.claim_on(connection, identity.email, key)
 
     # Looked up first, since a refusal should not cost a hash.
     if (claimed := await database.read(claim)) is not None:
@@ -72,9 +73,7 @@ async def register(
     password_hash = await passwords.hash(registration.password, source)
 
     async def insert(connection: Connection) -> Claim | None:
-        if await store_accounts.insert(
-            connection, account, password_hash, idempotency_key=key, fingerprint=fingerprint
-        ):
+        if await accounts.insert(connection, account, password_hash, idempotency_key=key, fingerprint=fingerprint):
             await journal.append(connection, [events.registered(account)])
             return None
         return await claim(connection)

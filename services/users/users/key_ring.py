@@ -21,11 +21,11 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
 from chassis.security.tokens import Caller, UserKeys, access_claims
 from chassis.web.operations import operator_acted
-from users import store_keys
+from users.domain.session import Session
+from users.http.schemas import NextKey, PublicKey, PublicKeys
 from users.key_encryption import Encrypted, KeyEncryption
-from users.messages import NextKey, PublicKey, PublicKeys
-from users.session import Session
-from users.store_keys import KeptKey
+from users.store import signing_keys
+from users.store.signing_keys import KeptKey
 
 RELOAD_S = 15.0
 """How often a replica looks for keys that others have made: well within the time for which they are published ahead."""
@@ -65,7 +65,7 @@ class SigningKeys:
         await self._loop.start()
 
     async def _begin(self) -> None:
-        if await self._database.read(store_keys.are_plain):
+        if await self._database.read(signing_keys.are_plain):
             await self._database.run_as_owner(self._encrypt_plain)
         elif await self._database.read(self._encrypted_by_others):
             await self._database.run(self._encrypt_anew)
@@ -76,29 +76,29 @@ class SigningKeys:
 
         They signed while readers of the database, and of its backups, could read them.
         """
-        await store_keys.lock(connection)
-        if not await store_keys.are_plain(connection):
+        await signing_keys.lock(connection)
+        if not await signing_keys.are_plain(connection):
             return  # Another replica was faster.
-        plain = await store_keys.read_plain(connection)
+        plain = await signing_keys.read_plain(connection)
         for key_id, private_jwk in plain:
-            await store_keys.replace_encryption(
+            await signing_keys.replace_encryption(
                 connection, key_id, self._encryption.encrypt(key_id, private_jwk.encode())
             )
-        await store_keys.drop_plain(connection)
+        await signing_keys.drop_plain(connection)
         _log.info("signing keys encrypted", keys=len(plain), encryption_key_id=self._encryption.current)
         if plain:
             await self._make(connection, signs_in_s=self._publish_ahead_s)
 
     async def _encrypt_anew(self, connection: Connection) -> None:
         """Encrypts with the current key what another one encrypts. Raises `CannotDecrypt`."""
-        await store_keys.lock(connection)
+        await signing_keys.lock(connection)
         for key_id, encrypted in await self._encrypted_by_others(connection):
             private_jwk = self._encryption.decrypt(key_id, encrypted)
-            await store_keys.replace_encryption(connection, key_id, self._encryption.encrypt(key_id, private_jwk))
+            await signing_keys.replace_encryption(connection, key_id, self._encryption.encrypt(key_id, private_jwk))
             _log.info("signing key encrypted anew", key_id=key_id, encryption_key_id=self._encryption.current)
 
     async def _encrypted_by_others(self, connection: Connection) -> list[tuple[str, Encrypted]]:
-        return await store_keys.encrypted_by_others(connection, self._encryption.current)
+        return await signing_keys.encrypted_by_others(connection, self._encryption.current)
 
     async def stop(self) -> None:
         await self._loop.stop()
@@ -149,8 +149,8 @@ class SigningKeys:
         return False
 
     async def _make_if_due(self, connection: Connection) -> None:
-        await store_keys.lock(connection)
-        age_s = await store_keys.newest_age_s(connection)
+        await signing_keys.lock(connection)
+        age_s = await signing_keys.newest_age_s(connection)
         if age_s is None:
             # Nobody can have a copy of a JWKS yet, so the first one signs at once.
             await self._make(connection, signs_in_s=0)
@@ -158,8 +158,8 @@ class SigningKeys:
             await self._make(connection, signs_in_s=self._publish_ahead_s)
 
     async def _make_next(self, connection: Connection, operator: Caller) -> None:
-        await store_keys.lock(connection)
-        age_s = await store_keys.newest_age_s(connection)
+        await signing_keys.lock(connection)
+        age_s = await signing_keys.newest_age_s(connection)
         if age_s is None or age_s >= 0:
             key_id = await self._make(connection, signs_in_s=self._publish_ahead_s)
             await journal.append(connection, [operator_acted("rotate signing keys", key_id, operator, ROTATED)])
@@ -169,8 +169,8 @@ class SigningKeys:
         key_id = str(uuid7())
         key = ECKey.generate_key("P-256", {"kid": key_id, "use": "sig", "alg": "ES256"})
         private_jwk = msgspec.json.encode(key.as_dict(private=True))
-        await store_keys.insert(connection, key_id, self._encryption.encrypt(key_id, private_jwk), signs_in_s)
-        await store_keys.retire_others(connection, key_id, self._token_lifetime_s + CLOCK_DIFFERENCE_S)
+        await signing_keys.insert(connection, key_id, self._encryption.encrypt(key_id, private_jwk), signs_in_s)
+        await signing_keys.retire_others(connection, key_id, self._token_lifetime_s + CLOCK_DIFFERENCE_S)
         _log.info("signing key made", key_id=key_id, signs_in_s=signs_in_s)
         return key_id
 
@@ -178,7 +178,7 @@ class SigningKeys:
         known = {kept.key_id: key for kept, key in self._keys}
         self._keys = [
             (kept, known.get(kept.key_id) or self._decrypt(kept))
-            for kept in await self._database.read(store_keys.published)
+            for kept in await self._database.read(signing_keys.published)
         ]
         await self.verifying.refresh()
 
