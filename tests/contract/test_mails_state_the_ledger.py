@@ -16,9 +16,9 @@ from notifications.messages import OrderCancelled, PaymentFound, Reason
 from notifications.notification import Kind
 from notifications.settlement import settlement_of
 from notifications.templates import Templates
-from payments import payment as payments
+from payments.domain import payment as payments
+from payments.domain.payment import NO_CURRENCY, Change, Payment, State, Wanted
 from payments.look_up_payments import payment_now
-from payments.payment import NO_CURRENCY, Change, Payment, State, Wanted
 
 ORDER = UUID("0198c2a7-5d10-7e21-b2c3-4d5e6f708191")
 PRICE, PART = 5_000, 2_000

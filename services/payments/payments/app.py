@@ -14,19 +14,20 @@ from chassis.security.tokens import ServiceTokens, TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
-from payments import consumer, http_internal, http_ledger, http_methods, http_payments
 from payments.authorize_payments import AuthorizePayments
-from payments.choose_method import ChooseMethod
+from payments.choose_payment_method import ChooseMethod
 from payments.erase_users import EraseTokens
-from payments.intervene import Intervene
-from payments.keep_methods import KeepMethods
-from payments.provider_calls import ProviderCalls
+from payments.http import internal, ledger, payment_methods, payments
+from payments.keep_payment_methods import KeepMethods
+from payments.manual_settlement import Intervene
+from payments.providers.provider_client import ProviderCalls
+from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.request_refund import RequestRefund
-from payments.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.settings import Settings
 from payments.settle_payments import SettlePayments
 from payments.settle_refunds import SettleRefunds
 from payments.void_payments import VoidPayments
+from payments.workers import consumer
 
 OWNERS = {"order": "orders", "user": "users"}
 """The service that each event comes from, by the first part of its type."""
@@ -76,12 +77,10 @@ def build(settings: Settings) -> Litestar:
         description="Payment methods, payments, refunds and the ledger.",
         version="0.1.0",
         routes=[
-            *http_internal.routes(database, authorization, VoidPayments(database, settle_payments)),
-            *http_payments.routes(
-                database, RequestRefund(database, settle_refunds), Intervene(database, settle_payments)
-            ),
-            *http_methods.routes(database, KeepMethods(database, provider)),
-            *http_ledger.routes(database),
+            *internal.routes(database, authorization, VoidPayments(database, settle_payments)),
+            *payments.routes(database, RequestRefund(database, settle_refunds), Intervene(database, settle_payments)),
+            *payment_methods.routes(database, KeepMethods(database, provider)),
+            *ledger.routes(database),
             *operations.routes(database, relay=relay, consumer=listener),
         ],
         parts=[

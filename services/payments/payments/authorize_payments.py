@@ -17,13 +17,13 @@ from uuid_utils.compat import uuid7
 from chassis import context
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid, Unavailable
-from payments import messages, provider, store
-from payments.choose_method import ChooseMethod, Chosen
+from payments import messages, store
+from payments.apply_changes import count, record_changes, record_if_same
+from payments.choose_payment_method import ChooseMethod, Chosen
+from payments.domain.payment import Change, Payment, State, Wanted, authorized, declined
+from payments.domain.payment_provider import Answer, Approved, Card, Declined, NotDone, Standing, Unknown
 from payments.messages import Authorization, AuthorizeItem
-from payments.payment import Change, Payment, State, Wanted, authorized, declined
-from payments.provider import Answer, Approved, NotDone, Standing, Unknown
-from payments.provider_calls import ProviderCalls
-from payments.record import count, record_changes, record_if_same
+from payments.providers.provider_client import ProviderCalls
 
 VOIDED = "voided"
 _DETAILS = {
@@ -62,16 +62,16 @@ class AuthorizePayments:
         return outcomes
 
     async def _write_intents(
-        self, items: Sequence[AuthorizeItem], intents: Mapping[UUID, tuple[Payment, provider.Card]]
+        self, items: Sequence[AuthorizeItem], intents: Mapping[UUID, tuple[Payment, Card]]
     ) -> tuple[dict[UUID, Payment], set[UUID]]:
         """The payments by order, and which of them the provider may have heard of."""
 
-        added = await self._database.run_statement(lambda c: store.add_intents(c, list(intents.values())))
+        added = await self._database.run_statement(lambda c: store.payments.add_intents(c, list(intents.values())))
         payments = {order_id: intents[order_id][0] for order_id in added}
         others = [item.order_id for item in items if item.order_id not in added]
         if not others:
             return payments, set()
-        before = await self._database.read(lambda connection: store.of_orders(connection, others))
+        before = await self._database.read(lambda connection: store.payments.of_orders(connection, others))
         # One that a repetition of this statement finds was written by itself.
         new = {payment.id for payment, _ in intents.values()}
         return payments | before, {payment.id for payment in before.values() if payment.id not in new}
@@ -92,13 +92,13 @@ class AuthorizePayments:
 
     async def _write_outcomes(self, payments: Iterable[Payment], answers: Mapping[UUID, Answer]) -> dict[UUID, Payment]:
         """What the payments are now, by order; nothing when that could not be written, which makes them unknown."""
-        definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | provider.Declined)}
+        definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | Declined)}
         if not definite:
             return {}
         expected = [(payment, _change(payment, definite[payment.id])) for payment in payments if payment.id in definite]
 
         async def decide_again(connection: Connection) -> list[Change]:
-            now = await store.lock(connection, overtaken)
+            now = await store.payments.lock(connection, overtaken)
             changes = [_change(payment, definite[id_]) for id_, payment in now.items()]
             await record_changes(connection, [change for change in changes if change.facts])
             return changes
@@ -119,8 +119,8 @@ class AuthorizePayments:
 
 def _intents(
     items: Sequence[AuthorizeItem], chosen: Mapping[AuthorizeItem, Chosen | None]
-) -> dict[UUID, tuple[Payment, provider.Card]]:
-    intents: dict[UUID, tuple[Payment, provider.Card]] = {}
+) -> dict[UUID, tuple[Payment, Card]]:
+    intents: dict[UUID, tuple[Payment, Card]] = {}
     for item in items:
         method, amount_minor = chosen[item], _amount_of(item)
         if method is None or amount_minor is None:
@@ -161,11 +161,11 @@ def _answer_of(standing: Standing | Unknown) -> Answer:
         case "authorized" | "captured":
             return Approved()
         case "declined" | "voided":
-            return provider.Declined(standing.code or standing.state)
+            return Declined(standing.code or standing.state)
 
 
 def _change(payment: Payment, answer: Answer) -> Change:
-    return declined(payment, answer.code) if isinstance(answer, provider.Declined) else authorized(payment)
+    return declined(payment, answer.code) if isinstance(answer, Declined) else authorized(payment)
 
 
 def _outcome(item: AuthorizeItem, payment: Payment | None, chosen: Chosen | None) -> Authorization:

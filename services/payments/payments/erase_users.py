@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from chassis.persistence.database import Connection, Database
-from payments import store_deletions, store_methods
+from payments import store
 
 USERS_MAX = 100
 _log = structlog.get_logger()
@@ -20,9 +20,9 @@ _log = structlog.get_logger()
 async def erase_methods(connection: Connection, user_ids: Sequence[UUID]) -> None:
     """Twice is no mistake."""
     for user_id in sorted(set(user_ids)):
-        await store_methods.lock_wallet(connection, user_id)
-    await store_deletions.add_tombstones(connection, user_ids)
-    await store_deletions.remove_methods(connection, user_ids)
+        await store.payment_methods.lock_wallet(connection, user_id)
+    await store.deleted_users.add_tombstones(connection, user_ids)
+    await store.deleted_users.remove_methods(connection, user_ids)
 
 
 class EraseTokens:
@@ -33,7 +33,7 @@ class EraseTokens:
 
     async def __call__(self) -> bool:
         done = await self._database.run_statement(
-            lambda connection: store_deletions.erase_tokens(connection, USERS_MAX)
+            lambda connection: store.deleted_users.erase_tokens(connection, USERS_MAX)
         )
         if done:
             _log.info("payments of deleted accounts were erased", accounts=done)

@@ -6,13 +6,13 @@ from uuid import UUID
 from chassis.persistence.database import Database
 from chassis.values.money import money
 from payments import store
+from payments.domain.payment import Payment, State
 from payments.messages import PaymentNow, TakenAmounts
-from payments.payment import Payment, State
 
 
 async def look_up_payments(database: Database, order_ids: Sequence[UUID]) -> list[PaymentNow]:
     """The payments of the orders that have one or were voided before they had one, in no order."""
-    payments = await database.read(lambda connection: store.of_orders(connection, order_ids))
+    payments = await database.read(lambda connection: store.payments.of_orders(connection, order_ids))
     return [payment_now(payment) for payment in payments.values()]
 
 

@@ -114,42 +114,6 @@ class PaymentsNow(msgspec.Struct, frozen=True):
     items: list[PaymentNow]
 
 
-# Events, heard from orders and said by us.
-
-
-class OrderEnded(msgspec.Struct, frozen=True):
-    """What we need of `order.confirmed` and `order.cancelled`."""
-
-    order_id: UUID
-
-
-class UserDeleted(msgspec.Struct, frozen=True):
-    """`user.deleted`."""
-
-    user_id: UUID
-
-
-class PaymentChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """`payment.authorized`, `payment.declined`, `payment.captured` and `payment.voided`."""
-
-    payment_id: UUID
-    order_id: UUID
-    user_id: UUID
-    amount: Money
-    code: str | None
-
-
-class PaymentRefunded(msgspec.Struct, frozen=True, kw_only=True):
-    """`payment.refunded`."""
-
-    payment_id: UUID
-    order_id: UUID
-    user_id: UUID
-    refund_id: UUID
-    amount: Money
-    reason: str
-
-
 # What people send and read.
 
 

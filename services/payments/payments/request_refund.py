@@ -11,12 +11,12 @@ from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain, Unavailable
 from chassis.values import visible_text
 from chassis.web import idempotency
-from payments import store, store_refunds
+from payments import store
+from payments.domain.payment import Payment, State, refund_requested
+from payments.domain.refund import Refund, RefundKey
 from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, RefundExceedsPayment, WrongCurrency
 from payments.messages import TEXT_CHARACTERS_MAX, NewRefund
-from payments.payment import Payment, State, refund_requested
 from payments.settle_refunds import SettleRefunds
-from payments.store_refunds import Refund, RefundKey
 
 _log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class RequestRefund:
         except Unavailable as refusal:
             # The refund is written. The loop takes it when the lease ends.
             _log.warning("a refund could not be settled at once", refund_id=str(refund_id), reason=str(refusal))
-        row = await self._database.read(lambda connection: store_refunds.read_refund(connection, refund_id))
+        row = await self._database.read(lambda connection: store.refunds.read_refund(connection, refund_id))
         assert row is not None, "refunds are never deleted"
         return row
 
@@ -50,18 +50,18 @@ async def _add(
     connection: Connection, new_id: UUID, payment_id: UUID, wish: NewRefund, key: RefundKey
 ) -> tuple[UUID, list[Refund]]:
     """The refund's id, and the refund itself if it is new: on the caller's lease, so that the loop leaves it alone."""
-    payment = (await store.lock(connection, [payment_id])).get(payment_id)
+    payment = (await store.payments.lock(connection, [payment_id])).get(payment_id)
     if payment is None or payment.user_id is None:
         raise PaymentNotFound
     fingerprint = idempotency.fingerprint(wish)
-    asked = await store_refunds.find_asked(connection, payment_id, new_id, key)
+    asked = await store.refunds.find_asked(connection, payment_id, new_id, key)
     if asked is not None:
         asked_id, asked_fingerprint = asked
         if asked_fingerprint != fingerprint:
             raise KeyUsedAgain
         return asked_id, []
     change = refund_requested(payment, _amount_minor(payment, wish))
-    await store.update(connection, [change.payment])
+    await store.payments.update(connection, [change.payment])
     refund = Refund(
         id=new_id,
         payment_id=payment_id,
@@ -75,7 +75,7 @@ async def _add(
         fingerprint=fingerprint,
         attempts=1,
     )
-    await store_refunds.add(connection, [refund], attempt_in_s=store.LEASE_S)
+    await store.refunds.add(connection, [refund], attempt_in_s=store.payments.LEASE_S)
     return new_id, [refund]
 
 

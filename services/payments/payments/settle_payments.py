@@ -13,10 +13,10 @@ from uuid import UUID
 from chassis.persistence.database import Connection, Database
 from chassis.telemetry import tracing
 from payments import store
-from payments.payment import Change, Payment, Wanted, capture_refused, captured, voided
-from payments.provider import Answer, Approved, Declined
-from payments.provider_calls import ProviderCalls
-from payments.record import record_changes, record_if_same, tell
+from payments.apply_changes import record_changes, record_if_same, tell
+from payments.domain.payment import Change, Payment, Wanted, capture_refused, captured, voided
+from payments.domain.payment_provider import Answer, Approved, Declined
+from payments.providers.provider_client import ProviderCalls
 
 BATCH_MAX = 256
 RETRY_S_MIN = 0.2
@@ -41,7 +41,7 @@ class SettlePayments:
 
     async def turn(self) -> bool:
         """Settle what is due. True when there is likely more."""
-        due = await self._database.run_statement(lambda connection: store.take_due(connection, BATCH_MAX))
+        due = await self._database.run_statement(lambda connection: store.payments.take_due(connection, BATCH_MAX))
         await self.settle(due)
         return len(due) == BATCH_MAX
 
@@ -80,7 +80,7 @@ class SettlePayments:
 
 
 async def _write_locked(connection: Connection, asked: Mapping[UUID, Asked]) -> list[Change]:
-    payments = await store.lock(connection, list(asked))
+    payments = await store.payments.lock(connection, list(asked))
     changes = [_change(payment, *asked[id_]) for id_, payment in payments.items() if _is_definite(asked[id_])]
     await record_changes(connection, [change for change in changes if change.facts])
     open_ = {
@@ -89,7 +89,7 @@ async def _write_locked(connection: Connection, asked: Mapping[UUID, Asked]) -> 
         if payment.wanted is not None and not _is_definite(asked[id_])
     }
     if open_:
-        await store.try_again_in(connection, open_)
+        await store.payments.try_again_in(connection, open_)
     return changes
 
 

@@ -8,13 +8,13 @@ import structlog
 from chassis import context
 from chassis.persistence.database import Connection, Database
 from chassis.telemetry import tracing
-from payments import store, store_refunds
-from payments.payment import Payment, refund_refused, refunded
-from payments.provider import Answer, Approved, Declined, GiveBack
-from payments.provider_calls import ProviderCalls
-from payments.record import record_refunds
+from payments import store
+from payments.apply_changes import record_refunds
+from payments.domain.payment import Payment, refund_refused, refunded
+from payments.domain.payment_provider import Answer, Approved, Declined, GiveBack
+from payments.domain.refund import Refund
+from payments.providers.provider_client import ProviderCalls
 from payments.settle_payments import BATCH_MAX, retry_delay_s
-from payments.store_refunds import Refund
 
 _log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class SettleRefunds:
 
     async def turn(self) -> bool:
         """Settle what is due. True when there is likely more."""
-        due = await self._database.run_statement(lambda connection: store_refunds.take_due(connection, BATCH_MAX))
+        due = await self._database.run_statement(lambda connection: store.refunds.take_due(connection, BATCH_MAX))
         await self.settle(due)
         return len(due) == BATCH_MAX
 
@@ -55,14 +55,14 @@ def _give_back(refund: Refund) -> GiveBack:
 
 
 async def _write(connection: Connection, refunds: Sequence[Refund], answers: Mapping[UUID, Answer]) -> set[UUID]:
-    payments = await store.lock(connection, [refund.payment_id for refund in refunds])
+    payments = await store.payments.lock(connection, [refund.payment_id for refund in refunds])
     codes = {
         id_: answer.code if isinstance(answer, Declined) else None
         for id_, answer in answers.items()
         if isinstance(answer, Approved | Declined)
     }
     # Only a refund that was pending until now counts, so an answer that comes twice is booked once.
-    ended = await store_refunds.end(connection, codes)
+    ended = await store.refunds.end(connection, codes)
     changed: dict[UUID, Payment] = {}
     given: list[tuple[Payment, Refund]] = []
     for refund in refunds:
@@ -75,11 +75,11 @@ async def _write(connection: Connection, refunds: Sequence[Refund], answers: Map
         else:
             payment = refund_refused(payment, refund.amount_minor)
         changed[payment.id] = payment
-    await store.update(connection, list(changed.values()))
+    await store.payments.update(connection, list(changed.values()))
     await record_refunds(connection, given)
     open_ = {refund.id: retry_delay_s(refund.attempts) for refund in refunds if refund.id not in codes}
     if open_:
-        await store_refunds.try_again_in(connection, open_)
+        await store.refunds.try_again_in(connection, open_)
     return ended
 
 

@@ -15,9 +15,9 @@ from chassis import context
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
 from payments import store
+from payments.apply_changes import record_changes
+from payments.domain.payment import Change, Payment, State, Wanted, cancelled
 from payments.messages import VoidAnswer, VoidItem
-from payments.payment import Change, Payment, State, Wanted, cancelled
-from payments.record import record_changes
 from payments.settle_payments import SettlePayments
 
 _log = structlog.get_logger()
@@ -36,7 +36,7 @@ class VoidPayments:
         if wanted:
             try:
                 await self._settlement.settle(wanted)
-                payments = await self._database.read(lambda connection: store.of_orders(connection, order_ids))
+                payments = await self._database.read(lambda connection: store.payments.of_orders(connection, order_ids))
             except Unavailable as refusal:
                 # It is written that they are to be voided: the loop goes on with them.
                 _log.warning("voids could not be ended at once", count=len(wanted), reason=str(refusal))
@@ -48,10 +48,10 @@ class VoidPayments:
 
 
 async def _want_back(connection: Connection, items: Sequence[VoidItem]) -> dict[UUID, Payment]:
-    await store.add_tombstones(
+    await store.payments.add_tombstones(
         connection, {item.order_id: context.acceptable_id(item.correlation_id) for item in items}
     )
-    payments = await store.lock_of_orders(connection, [item.order_id for item in items])
+    payments = await store.payments.lock_of_orders(connection, [item.order_id for item in items])
     changes: dict[UUID, Change] = {}
     for item in items:
         payment = payments[item.order_id]
@@ -60,7 +60,7 @@ async def _want_back(connection: Connection, items: Sequence[VoidItem]) -> dict[
             asked = replace(payment, correlation_id=correlation_id, traceparent=item.traceparent, actor=context.actor())
             changes[item.order_id] = cancelled(asked)
     # The caller goes on with these at once; the loop takes them only if that fails.
-    await record_changes(connection, list(changes.values()), attempt_in_s=store.LEASE_S)
+    await record_changes(connection, list(changes.values()), attempt_in_s=store.payments.LEASE_S)
     return payments | {order_id: change.payment for order_id, change in changes.items()}
 
 

@@ -10,17 +10,18 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from payments import consumer, store
+from payments import store
 from payments.authorize_payments import AuthorizePayments
-from payments.choose_method import ChooseMethod
+from payments.choose_payment_method import ChooseMethod
+from payments.domain.payment import Payment
+from payments.domain.payment_provider import Answer, Declined, GiveBack, Hold, NotDone, Standing
 from payments.messages import Authorized, AuthorizeItem, VoidItem
-from payments.payment import Payment
-from payments.provider import Answer, Declined, GiveBack, Hold, NotDone, Standing
-from payments.provider_calls import ProviderCalls
-from payments.sandbox import DEFAULT_TOKEN, Sandbox
+from payments.providers.provider_client import ProviderCalls
+from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.settle_payments import SettlePayments
 from payments.settle_refunds import SettleRefunds
 from payments.void_payments import VoidPayments
+from payments.workers import consumer
 
 
 class Troubled(Sandbox):
@@ -91,11 +92,11 @@ class Desk:
         await self.refunds.turn()
 
     async def payment(self, order_id: UUID) -> Payment:
-        found = await self.database.read(lambda connection: store.of_orders(connection, [order_id]))
+        found = await self.database.read(lambda connection: store.payments.of_orders(connection, [order_id]))
         return found[order_id]
 
     async def leases_run_out(self) -> None:
-        async def work(connection: store.Connection) -> None:
+        async def work(connection: store.payments.Connection) -> None:
             await connection.execute("UPDATE payments SET next_attempt_at = now() WHERE wanted IS NOT NULL")
             await connection.execute("UPDATE refunds SET next_attempt_at = now() WHERE state = 'pending'")
 

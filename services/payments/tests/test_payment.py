@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from uuid_utils.compat import uuid7
 
-from payments import payment as machine
-from payments.payment import Change, Fact, Payment, State, Wanted
+from payments.domain import payment as machine
+from payments.domain.payment import Change, Fact, Payment, State, Wanted
 
 AMOUNT = 4_999
 

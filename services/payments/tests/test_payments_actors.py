@@ -5,11 +5,11 @@ from uuid_utils.compat import uuid7
 
 from chassis import actor, context
 from chassis.persistence.database import Connection, Database, Row
-from payments.intervene import Intervene
+from payments.domain.payment import Payment
+from payments.domain.refund import RefundKey
+from payments.manual_settlement import Intervene
 from payments.messages import NewRefund
-from payments.payment import Payment
 from payments.request_refund import RequestRefund
-from payments.store_refunds import RefundKey
 
 from .conftest import Shop
 from .desk import Desk

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from payments import consumer, messages
+from payments import consumed_events, messages
+from payments.workers import consumer
 
 from .conftest import Shop, contracts
 
@@ -39,9 +40,9 @@ async def test_events_that_are_listened_to_are_read() -> None:
         for example in contract["examples"]:
             for data in (example, with_unknown_members(example)):
                 if name == "events/user.deleted.json":
-                    assert msgspec.convert(data, messages.UserDeleted).user_id == UUID(example["user_id"])
+                    assert msgspec.convert(data, consumed_events.UserDeleted).user_id == UUID(example["user_id"])
                 else:
-                    assert msgspec.convert(data, messages.OrderEnded).order_id == UUID(example["order_id"])
+                    assert msgspec.convert(data, consumed_events.OrderEnded).order_id == UUID(example["order_id"])
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from payments import consumer
+from payments.domain.payment import State
 from payments.erase_users import EraseTokens
-from payments.keep_methods import KeepMethods
+from payments.keep_payment_methods import KeepMethods
 from payments.messages import Authorized, AuthorizeItem, NewPaymentMethod
-from payments.payment import State
-from payments.provider_calls import ProviderCalls
+from payments.providers.provider_client import ProviderCalls
+from payments.workers import consumer
 
 from .conftest import Shop, eventually
 from .desk import Desk, a_void, an_item

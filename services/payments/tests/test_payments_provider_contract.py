@@ -6,8 +6,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Database
-from payments.provider import Approved, Declined, GiveBack, Hold, NotDone, Provider, Standing, Unknown
-from payments.sandbox import DEFAULT_TOKEN, Sandbox
+from payments.domain.payment_provider import Approved, Declined, GiveBack, Hold, NotDone, Provider, Standing, Unknown
+from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,11 +9,11 @@ from uuid_utils.compat import uuid7
 from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from payments import store
-from payments.intervene import Intervene
+from payments.domain.refund import RefundKey
+from payments.manual_settlement import Intervene
 from payments.messages import Authorized, NewRefund, NotKnownYet
 from payments.request_refund import RequestRefund
 from payments.settle_payments import retry_delay_s
-from payments.store_refunds import RefundKey
 
 from .conftest import eventually
 from .desk import Desk, a_void, an_item
@@ -181,7 +181,7 @@ async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(desk: D
 async def test_a_worker_that_died_leaves_its_payment_to_another_once_the_lease_is_over(desk: Desk) -> None:
     order_id = await desk.authorized()
     await desk.hear(("confirmed", order_id))
-    await desk.database.run(lambda connection: store.take_due(connection, 10))
+    await desk.database.run(lambda connection: store.payments.take_due(connection, 10))
     other = Desk(desk.database)
     await other.turn()
     assert await desk.events(order_id) == ["authorized"], "the lease is respected"

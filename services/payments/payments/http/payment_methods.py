@@ -12,8 +12,8 @@ from chassis.security import access
 from chassis.security.tokens import Caller
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
-from payments import store_methods
-from payments.keep_methods import KeepMethods
+from payments import store
+from payments.keep_payment_methods import KeepMethods
 from payments.messages import NewPaymentMethod, PaymentMethod
 
 ServiceRequest = Request[Caller, Any, Any]
@@ -29,7 +29,9 @@ def routes(database: Database, keeping: KeepMethods) -> list[HTTPRouteHandler]:
     @get("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="My payment methods")
     async def list_methods(request: ServiceRequest, limit: Limit = 20, cursor: Cursor = None) -> Page[PaymentMethod]:
         after, user_id = key_of(cursor, UUID), _user_id(request)
-        rows = await database.read(lambda connection: store_methods.read_methods(connection, user_id, after, limit + 1))
+        rows = await database.read(
+            lambda connection: store.payment_methods.read_methods(connection, user_id, after, limit + 1)
+        )
         methods = [_method(row) for row in rows[:limit]]
         return Page(methods, cursor_of(methods[-1].id) if len(rows) > limit else None)
 

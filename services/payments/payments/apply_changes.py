@@ -13,12 +13,11 @@ from chassis import context
 from chassis.messaging import journal
 from chassis.messaging.journal import Event
 from chassis.persistence.database import Connection
-from chassis.values.money import money
-from payments import ledger, metrics, store, store_ledger, store_refunds
-from payments.ledger import Entry
-from payments.messages import PaymentChanged, PaymentRefunded
-from payments.payment import Change, Fact, Payment
-from payments.store_refunds import Refund
+from payments import events, metrics, store
+from payments.domain import ledger
+from payments.domain.ledger import Entry
+from payments.domain.payment import Change, Fact, Payment
+from payments.domain.refund import Refund
 
 _log = structlog.get_logger()
 ORDER_CANCELLED = "order_cancelled"
@@ -29,13 +28,13 @@ async def record_changes(connection: Connection, changes: Sequence[Change], *, a
     """Write changes of locked payments. What is newly wanted is due in `attempt_in_s`."""
     if not changes:
         return
-    await store.update(connection, [change.payment for change in changes], attempt_in_s=attempt_in_s)
+    await store.payments.update(connection, [change.payment for change in changes], attempt_in_s=attempt_in_s)
     refunds = [_refund_of_cancelled(change) for change in changes if change.refund_minor]
     if refunds:
-        await store_refunds.add(connection, refunds)
+        await store.refunds.add(connection, refunds)
     entries = _entries(changes)
     if entries:
-        await store_ledger.book(connection, entries)
+        await store.ledger.book(connection, entries)
     await journal.append(connection, _events(changes))
 
 
@@ -50,7 +49,7 @@ async def record_if_same(connection: Connection, changes: Sequence[tuple[Payment
         return set()
     made = [change for _, change in simple]
     pairs = [(before, change.payment) for before, change in simple]
-    return await store.record_if_same(connection, pairs, _entries(made), _events(made))
+    return await store.payments.record_if_same(connection, pairs, _entries(made), _events(made))
 
 
 async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment, Refund]]) -> None:
@@ -62,8 +61,8 @@ async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment
         for payment, refund in refunds
         for entry in ledger.entries_of_refund(refund.id, payment.id, refund.amount_minor, refund.currency)
     ]
-    await store_ledger.book(connection, entries)
-    await journal.append(connection, [_refunded_event(payment, refund) for payment, refund in refunds])
+    await store.ledger.book(connection, entries)
+    await journal.append(connection, [events.payment_refunded(payment, refund) for payment, refund in refunds])
 
 
 def count(changes: Sequence[Change]) -> None:
@@ -111,41 +110,4 @@ def _entries(changes: Sequence[Change]) -> list[Entry]:
 
 
 def _events(changes: Sequence[Change]) -> list[Event]:
-    return [_event(change.payment, fact) for change in changes for fact in change.facts]
-
-
-def _event(payment: Payment, fact: Fact) -> Event:
-    assert payment.user_id is not None, "nothing happens to a tombstone"
-    return Event(
-        type=fact.value,
-        subject=str(payment.id),
-        data=PaymentChanged(
-            payment_id=payment.id,
-            order_id=payment.order_id,
-            user_id=payment.user_id,
-            amount=money(payment.amount_minor, payment.currency),
-            code=payment.code,
-        ),
-        correlation_id=payment.correlation_id,
-        traceparent=payment.traceparent,
-        actor=payment.actor,
-    )
-
-
-def _refunded_event(payment: Payment, refund: Refund) -> Event:
-    assert payment.user_id is not None, "nothing is taken, and so nothing given back, for a tombstone"
-    return Event(
-        type="payment.refunded",
-        subject=str(payment.id),
-        data=PaymentRefunded(
-            payment_id=payment.id,
-            order_id=payment.order_id,
-            user_id=payment.user_id,
-            refund_id=refund.id,
-            amount=money(refund.amount_minor, refund.currency),
-            reason=refund.reason,
-        ),
-        correlation_id=refund.correlation_id,
-        traceparent=refund.traceparent,
-        actor=refund.actor,
-    )
+    return [events.payment_changed(change.payment, fact) for change in changes for fact in change.facts]

@@ -10,9 +10,19 @@ from uuid import UUID
 import msgspec
 
 from chassis.persistence.database import Connection, Database
-from payments import store_sandbox
-from payments.payment import NO_CURRENCY
-from payments.provider import Answer, Approved, Card, Declined, GiveBack, Hold, NotDone, Standing, Unknown
+from payments import store
+from payments.domain.payment import NO_CURRENCY
+from payments.domain.payment_provider import (
+    Answer,
+    Approved,
+    Card,
+    Declined,
+    GiveBack,
+    Hold,
+    NotDone,
+    Standing,
+    Unknown,
+)
 
 DEFAULT_TOKEN = "pm_card_visa"  # noqa: S105
 
@@ -49,7 +59,7 @@ class Sandbox:
     async def authorize(self, holds: Sequence[Hold]) -> list[Answer]:
         heard = [(hold, behaviour) for hold in holds if (behaviour := TOKENS.get(hold.token)) is not None]
         new = await self._database.run_statement(
-            lambda connection: store_sandbox.add(
+            lambda connection: store.sandbox.add(
                 connection,
                 [hold for hold, _ in heard],
                 [_first_standing(behaviour) for _, behaviour in heard],
@@ -68,9 +78,9 @@ class Sandbox:
 
     async def capture(self, holds: Sequence[Hold]) -> list[Answer]:
         payment_ids = [hold.payment_id for hold in holds]
-        taken = await self._database.run_statement(lambda connection: store_sandbox.take(connection, payment_ids))
+        taken = await self._database.run_statement(lambda connection: store.sandbox.take(connection, payment_ids))
         others = [payment_id for payment_id in payment_ids if payment_id not in taken]
-        record = await self._database.read(lambda c: store_sandbox.read_standings(c, others)) if others else {}
+        record = await self._database.read(lambda c: store.sandbox.read_standings(c, others)) if others else {}
         return [
             Approved() if payment_id in taken else _answer_to_capture(record.get(payment_id))
             for payment_id in payment_ids
@@ -80,10 +90,10 @@ class Sandbox:
         async def work(connection: Connection) -> list[Answer]:
             # A payment that was never heard of gets a tombstone, which a late authorization will meet.
             unheard = [Hold(payment_id=id_, token="", amount_minor=0, currency=NO_CURRENCY) for id_ in payment_ids]
-            await store_sandbox.add(connection, unheard, [Standing("voided")] * len(unheard), [0] * len(unheard))
-            record = await store_sandbox.lock(connection, payment_ids)
+            await store.sandbox.add(connection, unheard, [Standing("voided")] * len(unheard), [0] * len(unheard))
+            record = await store.sandbox.lock(connection, payment_ids)
             held = [id_ for id_ in payment_ids if record[id_]["state"] in {"authorized", "unheard"}]
-            await store_sandbox.set_states(connection, dict.fromkeys(held, "voided"))
+            await store.sandbox.set_states(connection, dict.fromkeys(held, "voided"))
             return [Declined("captured") if record[id_]["state"] == "captured" else Approved() for id_ in payment_ids]
 
         return await self._database.run(work)
@@ -91,8 +101,8 @@ class Sandbox:
     async def refund(self, refunds: Sequence[GiveBack]) -> list[Answer]:
         async def work(connection: Connection) -> list[Answer]:
             payment_ids = [refund.payment_id for refund in refunds]
-            record = await store_sandbox.lock(connection, payment_ids)
-            given = await store_sandbox.read_refunds(connection, payment_ids)
+            record = await store.sandbox.lock(connection, payment_ids)
+            given = await store.sandbox.read_refunds(connection, payment_ids)
             answers: list[Answer] = []
             new: list[GiveBack] = []
             for refund in refunds:
@@ -108,23 +118,23 @@ class Sandbox:
                     before[refund.refund_id] = refund.amount_minor
                     new.append(refund)
                     answers.append(Approved())
-            await store_sandbox.add_refunds(connection, new)
+            await store.sandbox.add_refunds(connection, new)
             return answers
 
         return await self._database.run(work)
 
     async def lookup(self, payment_ids: Sequence[UUID]) -> list[Standing | Unknown]:
-        found = await self._database.read(lambda connection: store_sandbox.read_standings(connection, payment_ids))
+        found = await self._database.read(lambda connection: store.sandbox.read_standings(connection, payment_ids))
         return [found.get(payment_id, Standing("unheard")) for payment_id in payment_ids]
 
 
 async def _authorize_again(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Answer]:
     """The answers for payments that the record knows, or that have failures still to come."""
-    record = await store_sandbox.lock(connection, payment_ids)
+    record = await store.sandbox.lock(connection, payment_ids)
     failing = [id_ for id_, row in record.items() if row["state"] == "unheard" and row["failures_left"] > 0]
     mended = [id_ for id_, row in record.items() if row["state"] == "unheard" and row["failures_left"] == 0]
-    await store_sandbox.count_failures(connection, failing)
-    await store_sandbox.set_states(connection, dict.fromkeys(mended, "authorized"))
+    await store.sandbox.count_failures(connection, failing)
+    await store.sandbox.set_states(connection, dict.fromkeys(mended, "authorized"))
     answers: dict[UUID, Answer] = {}
     for payment_id, row in record.items():
         if payment_id in failing:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection, Row
-from payments.provider import GiveBack, Hold, Standing
+from payments.domain.payment_provider import GiveBack, Hold, Standing
 
 
 async def add(

@@ -6,10 +6,10 @@ from uuid import UUID
 import msgspec
 
 from chassis.persistence.database import Database, Row
-from payments import store_methods
+from payments import store
+from payments.domain.payment_provider import Card
 from payments.messages import AuthorizeItem
-from payments.provider import Card
-from payments.provider_calls import ProviderCalls
+from payments.providers.provider_client import ProviderCalls
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class ChooseMethod:
             user_ids = list({item.user_id for item in asking})
             method_ids = [id_ for item in asking if (id_ := named[item]) is not None]
             saved, defaults = await self._database.read(
-                lambda connection: store_methods.find_for_orders(connection, user_ids, method_ids)
+                lambda connection: store.payment_methods.find_for_orders(connection, user_ids, method_ids)
             )
         cards: dict[str, Card | None] = {}
         chosen: dict[AuthorizeItem, Chosen | None] = {}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Connection
+from payments.consumed_events import OrderEnded, UserDeleted
 from payments.erase_users import erase_methods
-from payments.heed_orders import OrderOutcome, heed_orders
-from payments.messages import OrderEnded, UserDeleted
+from payments.handle_order_events import OrderOutcome, heed_orders
 
 GROUP = "payments"
 TYPES = ("order.confirmed", "order.cancelled", "user.deleted")

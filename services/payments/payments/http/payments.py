@@ -14,12 +14,12 @@ from chassis.security.tokens import Caller
 from chassis.values.money import money
 from chassis.web.idempotency import RequiredIdempotencyKey, required_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
-from payments import messages, store_reads, store_refunds
+from payments import messages, store
+from payments.domain.refund import RefundKey
 from payments.errors import PaymentNotFound
-from payments.intervene import Intervene
+from payments.manual_settlement import Intervene
 from payments.messages import NewRefund, PaymentRead, RefundRead
 from payments.request_refund import RequestRefund
-from payments.store_refunds import RefundKey
 
 ServiceRequest = Request[Caller, Any, Any]
 OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
@@ -29,7 +29,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
     async def find(payment_id: UUID, caller: Caller) -> PaymentRead:
         # Another's payment is told in the same words as one that never was.
         user_id = None if caller.is_administrator else caller.user_id
-        row = await database.read(lambda connection: store_reads.read_payment(connection, payment_id, user_id))
+        row = await database.read(lambda connection: store.payment_reads.read_payment(connection, payment_id, user_id))
         if row is None:
             raise PaymentNotFound
         return _payment(row)
@@ -41,7 +41,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         before = key_of(cursor, UUID)
         user_id = None if request.user.is_administrator else request.user.user_id
         rows = await database.read(
-            lambda connection: store_reads.read_payments(
+            lambda connection: store.payment_reads.read_payments(
                 connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
             )
         )
@@ -108,7 +108,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         before = key_of(cursor, UUID)
         await find(payment_id, request.user)
         rows = await database.read(
-            lambda connection: store_refunds.read_refunds(connection, payment_id, before, limit + 1)
+            lambda connection: store.refunds.read_refunds(connection, payment_id, before, limit + 1)
         )
         refunds = [_refund(row, request.user) for row in rows[:limit]]
         return Page(refunds, cursor_of(refunds[-1].id) if len(rows) > limit else None)

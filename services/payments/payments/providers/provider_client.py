@@ -14,8 +14,8 @@ from chassis import context
 from chassis.problems import Unavailable
 from chassis.telemetry import tracing
 from payments import metrics
-from payments.payment import Payment
-from payments.provider import Answer, Card, GiveBack, Hold, Provider, Standing, Unknown
+from payments.domain.payment import Payment
+from payments.domain.payment_provider import Answer, Card, GiveBack, Hold, Provider, Standing, Unknown
 
 CALL_S_MAX = 5.0
 CALLS_AT_ONCE_MAX = 4

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection, Row
-from payments.ledger import Entry
+from payments.domain.ledger import Entry
 
 
 def columns_of(entries: Sequence[Entry]) -> tuple[list[UUID], list[str], list[UUID], list[int], list[str]]:

@@ -1,38 +1,11 @@
 """Refunds in the database. A refund is written only while its payment is locked, which keeps the sums right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.persistence.database import Connection, Row
-from payments.store import LEASE_S
-
-
-@dataclass(frozen=True, slots=True)
-class RefundKey:
-    """The `Idempotency-Key` of a refund, and the administrator to whom it belongs."""
-
-    requested_by: UUID
-    idempotency_key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refund:
-    """Money on its way back: `pending`, then `done`, or `failed` when the provider will not."""
-
-    id: UUID
-    payment_id: UUID
-    amount_minor: int
-    currency: str
-    reason: str
-    correlation_id: str
-    traceparent: str | None
-    actor: str | None = None
-    state: str = "pending"
-    attempts: int = 0
-    key: RefundKey | None = None
-    """Of a refund that an administrator asked for."""
-    fingerprint: bytes | None = None
+from payments.domain.refund import Refund, RefundKey
+from payments.store.payments import LEASE_S
 
 
 async def add(connection: Connection, refunds: Sequence[Refund], *, attempt_in_s: float = 0) -> None:

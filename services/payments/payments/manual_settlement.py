@@ -7,9 +7,9 @@ from uuid import UUID
 from chassis import context
 from chassis.persistence.database import Connection, Database
 from payments import store
+from payments.apply_changes import record_changes
+from payments.domain.payment import Change, Payment, State, Wanted, cancelled, confirmed
 from payments.errors import PaymentCaptured, PaymentInUse, PaymentNotAuthorized, PaymentNotFound
-from payments.payment import Change, Payment, State, Wanted, cancelled, confirmed
-from payments.record import record_changes
 from payments.settle_payments import SettlePayments
 
 IN_USE_S = 3_600.0
@@ -34,10 +34,10 @@ class Intervene:
 
     async def _want(self, payment_id: UUID, wish: Callable[[Payment, float], Change]) -> None:
         async def work(connection: Connection) -> Payment:
-            payment = (await store.lock(connection, [payment_id])).get(payment_id)
+            payment = (await store.payments.lock(connection, [payment_id])).get(payment_id)
             if payment is None or payment.user_id is None:
                 raise PaymentNotFound
-            change = wish(payment, await store.age_s(connection, payment_id))
+            change = wish(payment, await store.payments.age_s(connection, payment_id))
             if change.payment == payment:
                 return payment
             mine = replace(
@@ -46,7 +46,7 @@ class Intervene:
                 traceparent=context.traceparent(),
                 actor=context.actor(),
             )
-            await record_changes(connection, [replace(change, payment=mine)], attempt_in_s=store.LEASE_S)
+            await record_changes(connection, [replace(change, payment=mine)], attempt_in_s=store.payments.LEASE_S)
             return mine
 
         payment = await self._database.run(work)

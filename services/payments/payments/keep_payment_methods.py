@@ -9,11 +9,11 @@ from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain
 from chassis.values import visible_text
 from chassis.web import idempotency
-from payments import store_deletions, store_methods
+from payments import store
+from payments.domain.payment_provider import Card
 from payments.errors import AccountDeleted, PaymentMethodNotFound, TooManyPaymentMethods, UnknownPaymentMethod
 from payments.messages import NewPaymentMethod
-from payments.provider import Card
-from payments.provider_calls import ProviderCalls
+from payments.providers.provider_client import ProviderCalls
 
 METHODS_MAX = 20
 
@@ -40,8 +40,8 @@ class KeepMethods:
         """Raises `PaymentMethodNotFound`."""
 
         async def work(connection: Connection) -> bool:
-            await store_methods.lock_wallet(connection, user_id)
-            return await store_methods.remove(connection, user_id, method_id)
+            await store.payment_methods.lock_wallet(connection, user_id)
+            return await store.payment_methods.remove(connection, user_id, method_id)
 
         if not await self._database.run(work):
             raise PaymentMethodNotFound
@@ -50,17 +50,17 @@ class KeepMethods:
 async def _save(
     connection: Connection, method_id: UUID, user_id: UUID, method: NewPaymentMethod, card: Card, key: str | None
 ) -> Row:
-    await store_methods.lock_wallet(connection, user_id)
+    await store.payment_methods.lock_wallet(connection, user_id)
     # Asked under the lock, which the erasure takes, too.
-    if await store_deletions.is_deleted(connection, user_id):
+    if await store.deleted_users.is_deleted(connection, user_id):
         raise AccountDeleted
     fingerprint = idempotency.fingerprint(method)
-    asked = await store_methods.find_asked(connection, user_id, method_id, key)
+    asked = await store.payment_methods.find_asked(connection, user_id, method_id, key)
     if asked is None:
-        count = await store_methods.count(connection, user_id)
+        count = await store.payment_methods.count(connection, user_id)
         if count >= METHODS_MAX:
             raise TooManyPaymentMethods
-        await store_methods.add(
+        await store.payment_methods.add(
             connection,
             method_id=method_id,
             user_id=user_id,
@@ -72,7 +72,7 @@ async def _save(
             key=key,
             fingerprint=fingerprint,
         )
-        asked = await store_methods.find_asked(connection, user_id, method_id, key)
+        asked = await store.payment_methods.find_asked(connection, user_id, method_id, key)
         assert asked is not None, "it was added in this very transaction"
     elif asked["fingerprint"] != fingerprint:
         raise KeyUsedAgain

@@ -11,10 +11,10 @@ from uuid_utils.compat import uuid7
 from chassis.messaging import journal
 from chassis.messaging.journal import Event
 from chassis.persistence.database import Connection, Row
-from payments import store_ledger
-from payments.ledger import Entry
-from payments.payment import NO_CURRENCY, Payment, State, Wanted
-from payments.provider import Card
+from payments import store
+from payments.domain.ledger import Entry
+from payments.domain.payment import NO_CURRENCY, Payment, State, Wanted
+from payments.domain.payment_provider import Card
 
 _COLUMNS = """
     id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
@@ -222,7 +222,7 @@ async def record_if_same(
         [after.code for _, after in changes],
         [before.state for before, _ in changes],
         [before.wanted for before, _ in changes],
-        *store_ledger.columns_of(entries),
+        *store.ledger.columns_of(entries),
         *journal.columns_of(events),
     )
     return {row["id"] for row in rows}

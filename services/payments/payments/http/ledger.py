@@ -11,7 +11,7 @@ from chassis.persistence.database import Connection, Database, Row
 from chassis.security import access
 from chassis.values.money import money
 from chassis.web.pages import Cursor, Limit, cursor_of, key_of
-from payments import store_ledger
+from payments import store
 from payments.messages import Balance, LedgerEntry, LedgerPage
 
 PaymentId = Annotated[UUID | None, QueryParameter(name="payment_id", description="Only entries of this payment.")]
@@ -23,8 +23,8 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
         before = key_of(cursor, int)
 
         async def query(connection: Connection) -> tuple[list[Row], list[Row]]:
-            entries = await store_ledger.read_entries(connection, payment_id, before, limit + 1)
-            return entries, await store_ledger.read_balances(connection)
+            entries = await store.ledger.read_entries(connection, payment_id, before, limit + 1)
+            return entries, await store.ledger.read_balances(connection)
 
         entries, balances = await database.read(query)
         page = entries[:limit]

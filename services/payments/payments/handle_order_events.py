@@ -14,8 +14,8 @@ import structlog
 from chassis import context
 from chassis.persistence.database import Connection
 from payments import store
-from payments.payment import Change, Payment, cancelled, confirmed
-from payments.record import record_changes, tell
+from payments.apply_changes import record_changes, tell
+from payments.domain.payment import Change, Payment, cancelled, confirmed
 
 _log = structlog.get_logger()
 
@@ -33,8 +33,8 @@ async def heed_orders(connection: Connection, outcomes: Sequence[OrderOutcome]) 
     """Write what each outcome makes wanted, in the order given."""
     cancelled_orders = {outcome.order_id: outcome.correlation_id for outcome in outcomes if not outcome.is_confirmed}
     if cancelled_orders:
-        await store.add_tombstones(connection, cancelled_orders)
-    payments = await store.lock_of_orders(connection, [outcome.order_id for outcome in outcomes])
+        await store.payments.add_tombstones(connection, cancelled_orders)
+    payments = await store.payments.lock_of_orders(connection, [outcome.order_id for outcome in outcomes])
     changes: dict[UUID, Change] = {}
     for outcome in outcomes:
         payment = payments.get(outcome.order_id)
