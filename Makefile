@@ -88,11 +88,14 @@ docker-verify: ## check every promise on the data of the system under Docker
 docker-test: setup ## build and start all under Docker, buy, kill each container, cut each network, upgrade; minutes
 	.venv/bin/pytest -n0 -m docker tests/docker $(ARGS)
 
-lint: setup ## check format, rules, types and the direction of imports
+lint: setup ## check format, types, the direction of imports, the style rules and commit subjects
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/mypy tools
+	.venv/bin/python tools/style_rules.py
+	.venv/bin/python tools/commit_subjects.py
 
 # uv itself comes from the lock file, by pip and with its hashes; then uv installs the rest.
 $(INSTALLED): requirements.lock $(PARTS:=/pyproject.toml)
