@@ -70,6 +70,26 @@ async def test_an_administrator_who_demotes_himself_is_none_from_then_on(service
     assert (await service.rows("SELECT roles FROM accounts WHERE id = $1", person.id))[0]["roles"] == ["customer"]
 
 
+async def test_a_token_stays_revoked_when_the_roles_are_given_back(service: Any) -> None:
+    person, administrator = await service.person(), await service.administrator()
+    path, both = f"/users/{person.id}/roles", {"roles": ["customer", "admin"]}
+    await service.call("PUT", path, token=administrator, json=both)
+    before = (await service.refresh(person.refresh_token)).json()
+    await service.call("PUT", path, token=administrator, json={"roles": ["customer"]})
+    await service.call("PUT", path, token=administrator, json=both)
+    refused = await service.call("GET", "/users", token=before["access_token"])
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_revoked")
+    after = (await service.refresh(before["refresh_token"])).json()["access_token"]
+    assert (await service.call("GET", "/users", token=after)).status_code == 200
+
+
+async def test_a_change_of_the_name_revokes_no_token(service: Any) -> None:
+    person = await service.person()
+    changed = await service.call("PATCH", "/users/me", token=person.access_token, json={"name": "Ada King"})
+    assert changed.status_code == 200
+    assert (await service.call("GET", "/users/me", token=person.access_token)).status_code == 200
+
+
 async def test_who_is_demoted_between_the_guard_and_the_lock_changes_no_roles(start: Any) -> None:
     async with start() as service:
         first = await service.administrator()

@@ -19,14 +19,17 @@ class AccountRights:
         self._database = database
 
     async def confirm(self, caller: Caller) -> None:
-        """Raises `AccountGone`, or `TokenRevoked` when the session has ended or the roles are others by now."""
+        """Raises `AccountGone`, or `TokenRevoked` when the session has ended or the roles changed since."""
         account_id, session_id = caller.user_id, _uuid(caller.session_id)
         assert account_id is not None, "services have rights of their own"
         found = await self._database.read(lambda connection: accounts.rights(connection, account_id, session_id))
         if found is None:
             raise AccountGone
-        roles, session_goes_on = found
-        if not session_goes_on or frozenset(roles) != caller.roles:
+        if (
+            not found.is_session_active
+            or caller.account_version < found.roles_version
+            or frozenset(found.roles) != caller.roles
+        ):
             raise TokenRevoked
 
 

@@ -88,13 +88,19 @@ async def read(connection: Connection, account_id: UUID) -> Account | None:
     return None if row is None else _account(row)
 
 
-async def rights(
-    connection: Connection, account_id: UUID, session_id: UUID | None
-) -> tuple[tuple[Role, ...], bool] | None:
-    """The roles of the account, and whether the session is one of its own that goes on; None without the account."""
+class Rights(msgspec.Struct, frozen=True):
+    """`roles_version` is the version of the account since its roles changed last."""
+
+    roles: tuple[Role, ...]
+    roles_version: int
+    is_session_active: bool
+
+
+async def rights(connection: Connection, account_id: UUID, session_id: UUID | None) -> Rights | None:
+    """The rights of the account, and whether `session_id` is an active session of it; None without the account."""
     row = await connection.fetchrow(
         """
-        SELECT accounts.roles, sessions.id IS NOT NULL
+        SELECT accounts.roles, accounts.roles_version, sessions.id IS NOT NULL
         FROM accounts
         LEFT JOIN sessions
           ON sessions.id = $2 AND sessions.account_id = accounts.id AND sessions.revoked_at IS NULL
@@ -103,7 +109,7 @@ async def rights(
         account_id,
         session_id,
     )
-    return None if row is None else (tuple(row[0]), row[1])
+    return None if row is None else Rights(tuple(row[0]), row[1], row[2])
 
 
 async def lock(connection: Connection, account_id: UUID) -> Account | None:
@@ -135,7 +141,8 @@ async def update(connection: Connection, account: Account) -> None:
     await connection.execute(
         """
         UPDATE accounts
-        SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7
+        SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7,
+            roles_version = CASE WHEN roles = $4 THEN roles_version ELSE $7 END
         WHERE id = $1
         """,
         account.id,
