@@ -1,73 +1,52 @@
-"""Puts stock in or takes some out, with an entry in the ledger that says why."""
+"""Puts stock in or takes some out, with an entry in the ledger that states the reason."""
 
 from uuid import UUID
 
-import msgspec
-
 from catalog import events
 from catalog.creation import Creation
+from catalog.domain.stock import StockAdjustment
 from catalog.errors import StockTooLow, UnknownProduct
-from catalog.messages import REASON_CHARACTERS_MAX, AdjustStock, StockAdjustment
 from catalog.store import reservations, stock
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from chassis.problems import Invalid
-from chassis.values import visible_text
-
-
-class _Adjustment(msgspec.Struct, frozen=True):
-    """What makes two adjustments the same request."""
-
-    product_id: UUID
-    request: AdjustStock
 
 
 async def adjust_stock(
-    database: Database, product_id: UUID, request: AdjustStock, *, created_by: UUID | None, key: str | None
+    database: Database, product_id: UUID, quantity: int, reason: str, creation: Creation
 ) -> StockAdjustment:
-    """The ledger's new line; under a key that was used before for the same, the line that was written then.
+    """The new entry of the ledger; for a repeated request, the entry that it wrote before.
 
-    Raises `UnknownProduct`, and `StockTooLow` when there is less than is to be taken out: what is held for orders is
-    theirs already.
+    Raises `UnknownProduct`, and `StockTooLow` when less is available than `quantity` takes out. Stock that orders hold
+    is not available.
     """
-    if request.quantity == 0:
-        raise Invalid("quantity: has to be other than 0.")
-    reason = visible_text.line(request.reason, member="reason", characters_max=REASON_CHARACTERS_MAX)
-    request = msgspec.structs.replace(request, reason=reason)
-    creation = Creation.of(_Adjustment(product_id, request), created_by, key)
 
     async def work(connection: Connection) -> StockAdjustment:
         found, adjustment = await stock.find_adjustment(connection, creation)
-        if adjustment is not None and creation.is_told_by(found):
+        if adjustment is not None and creation.repeats(found):
             return adjustment
-        added = await _add(connection, creation, product_id, request)
+        added = await _add(connection, product_id, quantity, reason, creation)
         if added is not None:
             return added
-        # The key was taken since, by the same request or another one that came at the same time.
+        # A concurrent request has used the key since.
         found, adjustment = await stock.find_adjustment(connection, creation)
-        assert adjustment is not None, "nothing but its key keeps an adjustment out"
-        creation.is_told_by(found)
+        assert adjustment is not None, "only its key can conflict"
+        creation.repeats(found)
         return adjustment
 
     return await database.run(work)
 
 
 async def _add(
-    connection: Connection, creation: Creation, product_id: UUID, request: AdjustStock
+    connection: Connection, product_id: UUID, quantity: int, reason: str, creation: Creation
 ) -> StockAdjustment | None:
-    goods = (await reservations.lock_goods(connection, [product_id])).get(product_id)
-    if goods is None or not goods.is_on_sale:
+    product = (await reservations.lock_stock(connection, [product_id])).get(product_id)
+    if product is None or not product.is_on_sale:
         raise UnknownProduct
-    available = goods.available + request.quantity
+    available = product.available + quantity
     if available < 0:
-        raise StockTooLow(f"There are {goods.available} left.", available=goods.available)
+        raise StockTooLow(f"There are {product.available} left.", available=product.available)
     adjustment = await stock.insert_adjustment(
-        connection,
-        creation,
-        product_id=product_id,
-        quantity=request.quantity,
-        reason=request.reason,
-        available=available,
+        connection, creation, product_id=product_id, quantity=quantity, reason=reason, available=available
     )
     if adjustment is None:
         return None

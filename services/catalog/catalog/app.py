@@ -1,15 +1,14 @@
-"""Puts the catalog service together."""
+"""Wires the catalog service."""
 
 from pathlib import Path
 
 from litestar import Litestar
-from litestar.di import Provide
 
-from catalog.http import products, reservations
-from catalog.load_demo_shop import DemoShop
+from catalog.http import categories, products, reservations, stock
 from catalog.reservation_batcher import ReservationBatcher
 from catalog.settings import Settings
 from catalog.workers import consumer
+from catalog.workers.demo_shop import DemoShop
 from catalog.workers.search_document_backfill import SearchDocumentBackfill
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
@@ -22,7 +21,7 @@ from chassis.web.application import application
 from chassis.web.client import ServiceClient
 
 OWNERS = {"order": "orders"}
-"""The service that each event comes from, by the first part of its type."""
+"""The service that emits each consumed event, by the first part of its type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -40,29 +39,33 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "catalog", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
     relay = Relay("catalog", database, broker)
-    desk = ReservationBatcher(database)
-    search_documents = SearchDocumentBackfill(database)
-    listener = Consumer(group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle)
+    batcher = ReservationBatcher(database)
+    backfill = SearchDocumentBackfill(database)
+    order_events = Consumer(
+        group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle
+    )
 
     return application(
         name="catalog",
         description="Products, categories, prices, stock and reservations.",
         version="0.1.0",
         routes=[
-            *products.ROUTES,
-            *reservations.ROUTES,
-            *operations.routes(database, relay=relay, consumer=listener),
+            *products.routes(database, relay, are_documents_complete=lambda: backfill.is_complete),
+            *categories.routes(database),
+            *stock.routes(database, relay),
+            *reservations.routes(batcher),
+            *operations.routes(database, relay=relay, consumer=order_events),
         ],
         parts=[
             users,
             revocations,
             database,
-            search_documents,
+            backfill,
             DemoShop(database, settings.demo_shop),
-            desk,
+            batcher,
             broker,
             relay,
-            listener,
+            order_events,
         ],
         verifier=TokenVerifier(
             service="catalog",
@@ -72,10 +75,4 @@ def build(settings: Settings) -> Litestar:
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,
-        dependencies={
-            "database": Provide(lambda: database, sync_to_thread=False),
-            "relay": Provide(lambda: relay, sync_to_thread=False),
-            "search_documents": Provide(lambda: search_documents, sync_to_thread=False),
-            "desk": Provide(lambda: desk, sync_to_thread=False),
-        },
     )

@@ -1,36 +1,26 @@
-"""Changes what is said of a product, or its price. Orders keep the price that they were reserved at."""
+"""Changes the description or the price of a product. Orders keep the price at which they were reserved."""
 
+from dataclasses import replace
 from uuid import UUID
-
-import msgspec
-from msgspec import UNSET
 
 from catalog import events
 from catalog.create_product import find_category
+from catalog.domain.product import Product, ProductChanges
 from catalog.errors import UnknownProduct
-from catalog.messages import ChangeProduct, Product
-from catalog.product_fields import refuse_unacceptable_attributes, refuse_unacceptable_price, with_visible_text
 from catalog.store import products
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from chassis.values.money import money
 from chassis.web import strict_json
 from chassis.web.entity_tags import ANY, Precondition
 
 
 async def change_product(
-    database: Database, product_id: UUID, request: ChangeProduct, precondition: Precondition = ANY
+    database: Database, product_id: UUID, changes: ProductChanges, precondition: Precondition = ANY
 ) -> Product:
-    """The product as changed, with the next version. What changes nothing makes no version and no event.
+    """The changed product, with the next version. Changes to the same values make no version and no event.
 
     Raises `UnknownProduct`, `PreconditionFailed`, `UnknownCategory` or `SkuTaken`.
     """
-    if request.price is not UNSET:
-        refuse_unacceptable_price(request.price)
-    if request.attributes is not UNSET:
-        refuse_unacceptable_attributes(request.attributes)
-    request = with_visible_text(request)
-
     written: Product | None = None
 
     async def work(connection: Connection) -> Product:
@@ -40,20 +30,23 @@ async def change_product(
         if product is None:
             raise UnknownProduct
         if written is not None and (product.version, product.updated_at) == (written.version, written.updated_at):
-            # A repeated transaction: the first COMMIT was not answered, and had worked.
+            # The transaction is repeated: its first COMMIT got no answer, and has worked.
             return product
         precondition.check(product.version)
-        changes = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not UNSET}
         category = await find_category(connection, changes.get("category", product.category))
-        if request.price is not UNSET:
-            changes["price"] = money(request.price.minor(), request.price.currency)
-        changes["category"] = None if category is None else category.name
-        wanted = msgspec.structs.replace(product, **changes)
-        if strict_json.equal(msgspec.to_builtins(wanted), msgspec.to_builtins(product)):
+        changed = replace(replace(product, **changes), category=None if category is None else category.name)
+        if _are_equal(changed, product):
             return product
-        changed = await products.update_product(connection, wanted, None if category is None else category.id)
+        changed = await products.update_product(connection, changed, None if category is None else category.id)
         await journal.append(connection, [events.product_updated(changed)])
         written = changed
         return changed
 
     return await database.run(work)
+
+
+def _are_equal(product: Product, other: Product) -> bool:
+    """Whether both are the same to readers of JSON, to whom the attributes `1` and `true` are two values."""
+    return replace(product, attributes=other.attributes) == other and strict_json.equal(
+        product.attributes, other.attributes
+    )

@@ -1,4 +1,4 @@
-"""What catalog reads of the events of other services."""
+"""The events of other services that catalog consumes, with the data that it reads."""
 
 from uuid import UUID
 
@@ -6,6 +6,6 @@ from msgspec import Struct
 
 
 class OrderSettled(Struct, frozen=True):
-    """What catalog reads of `order.confirmed` and `order.cancelled`."""
+    """The data of `order.confirmed` and `order.cancelled` that catalog reads."""
 
     order_id: UUID

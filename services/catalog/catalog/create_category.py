@@ -1,31 +1,22 @@
 """Adds a category."""
 
-from uuid import UUID
-
-import msgspec
-
 from catalog.creation import Creation
+from catalog.domain.product import Category
 from catalog.errors import CategoryExists
-from catalog.messages import Category, CreateCategory
-from catalog.product_fields import category_name
-from catalog.store import products
+from catalog.store import categories
 from chassis.persistence.database import Connection, Database
 
 
-async def create_category(
-    database: Database, request: CreateCategory, *, created_by: UUID | None, key: str | None
-) -> Category:
-    """The new category; under a key that was used before for the same, the one made then. Raises `CategoryExists`."""
-    request = msgspec.structs.replace(request, name=category_name(request.name))
-    creation = Creation.of(request, created_by, key)
+async def create_category(database: Database, name: str, creation: Creation) -> Category:
+    """The new category; for a repeated request, the category that it created before. Raises `CategoryExists`."""
 
     async def work(connection: Connection) -> Category:
-        found = await products.find_category_creation(connection, creation)
-        if found is None and not await products.insert_category(connection, creation, request.name):
-            found = await products.find_category_creation(connection, creation)
+        found = await categories.find_creation(connection, creation)
+        if found is None and not await categories.insert_category(connection, creation, name):
+            found = await categories.find_creation(connection, creation)
             if found is None:
-                raise CategoryExists(f"There is a category {request.name} already.")
-        made = found if found is not None and creation.is_told_by(found) else creation
-        return await products.read_category(connection, made.id)
+                raise CategoryExists(f"There is a category {name} already.")
+        created = found if found is not None and creation.repeats(found) else creation
+        return await categories.read_category(connection, created.id)
 
     return await database.run(work)

@@ -1,7 +1,7 @@
-"""A request that creates something: repeated by its client under the same key, it creates nothing a second time.
+"""A request that creates a thing, and the id of that thing. A repeated request finds the thing and creates no other.
 
-The same holds when the database repeats a transaction whose COMMIT was not answered: the id is made before the first
-try, and finding it means that the try had worked.
+A client repeats a request under the same Idempotency-Key. The database layer repeats a transaction whose COMMIT got no
+answer: the id is made before the first attempt, so a later attempt that finds it knows that the first one has worked.
 """
 
 from typing import Self
@@ -15,7 +15,7 @@ from chassis.web.idempotency import accepted_key, fingerprint
 
 
 class Creation(msgspec.Struct, frozen=True):
-    """Under which id something is to be made, by whom, under which Idempotency-Key and from which request."""
+    """The id of the new thing, its creator, and the Idempotency-Key and the fingerprint of the request."""
 
     id: UUID
     created_by: UUID | None
@@ -27,8 +27,13 @@ class Creation(msgspec.Struct, frozen=True):
         """Raises `Malformed` for a key that cannot be accepted."""
         return cls(uuid7(), created_by, accepted_key(key), fingerprint(request))
 
-    def is_told_by(self, found: "Creation | None") -> bool:
-        """Whether `found`, made earlier, is the answer. Raises `KeyUsedAgain` when it was another request's."""
+    @classmethod
+    def without_request(cls, *, id_: UUID | None = None, created_by: UUID | None = None) -> Self:
+        """A creation that no client requests by itself, such as a part of another one."""
+        return cls(id_ or uuid7(), created_by, None, b"")
+
+    def repeats(self, found: "Creation | None") -> bool:
+        """Whether `found` was created by this request before. Raises `KeyUsedAgain` if another request created it."""
         if found is None:
             return False
         if found.id != self.id and found.fingerprint != self.fingerprint:

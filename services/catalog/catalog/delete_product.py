@@ -1,4 +1,4 @@
-"""Takes a product from sale. Its row stays: orders hold some of it, and what they hold can still be given back."""
+"""Takes a product from sale. Its row stays: orders hold its stock, which they may still release."""
 
 from uuid import UUID
 
@@ -11,13 +11,16 @@ from chassis.web.entity_tags import ANY, Precondition
 
 
 async def delete_product(database: Database, product_id: UUID, precondition: Precondition = ANY) -> None:
-    """Deleting once more is no mistake. Raises `UnknownProduct` for one that never was, and `PreconditionFailed`."""
+    """Delete the product; one that is deleted stays so.
+
+    Raises `UnknownProduct` for an id that no product ever had, and `PreconditionFailed`.
+    """
 
     async def work(connection: Connection) -> None:
         await products.lock_product(connection, product_id)
         product = await products.read_product(connection, product_id)
         if product is None:
-            if not await products.product_was_deleted(connection, product_id):
+            if not await products.is_deleted(connection, product_id):
                 raise UnknownProduct
             return
         precondition.check(product.version)

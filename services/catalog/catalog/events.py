@@ -4,13 +4,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from catalog.messages import Product, StockAdjustment
+from catalog.domain.product import Product
+from catalog.domain.stock import StockAdjustment
 from chassis.messaging.journal import Event
-from chassis.values.money import Money
+from chassis.values.money import Money, money
 
 
 class ProductChanged(Struct, frozen=True, kw_only=True):
-    """`product.created` and `product.updated`."""
+    """The data of `product.created` and `product.updated`."""
 
     product_id: UUID
     sku: str
@@ -21,14 +22,14 @@ class ProductChanged(Struct, frozen=True, kw_only=True):
 
 
 class ProductDeleted(Struct, frozen=True):
-    """`product.deleted`."""
+    """The data of `product.deleted`, with the last version."""
 
     product_id: UUID
     version: int
 
 
 class StockAdjusted(Struct, frozen=True, kw_only=True):
-    """`stock.adjusted`."""
+    """The data of `stock.adjusted`."""
 
     product_id: UUID
     adjustment_id: UUID
@@ -38,22 +39,18 @@ class StockAdjusted(Struct, frozen=True, kw_only=True):
 
 
 def product_created(product: Product) -> Event:
-    """The first version of a product."""
     return Event(type="product.created", subject=str(product.id), data=_changed(product))
 
 
 def product_updated(product: Product) -> Event:
-    """A new version of a product."""
     return Event(type="product.updated", subject=str(product.id), data=_changed(product))
 
 
 def product_deleted(product_id: UUID, version: int) -> Event:
-    """The end of a product, with its last version."""
     return Event(type="product.deleted", subject=str(product_id), data=ProductDeleted(product_id, version))
 
 
 def stock_adjusted(adjustment: StockAdjustment) -> Event:
-    """A new entry of the stock ledger."""
     return Event(
         type="stock.adjusted",
         subject=str(adjustment.product_id),
@@ -72,7 +69,7 @@ def _changed(product: Product) -> ProductChanged:
         product_id=product.id,
         sku=product.sku,
         name=product.name,
-        price=product.price,
+        price=money(product.price_minor, product.currency),
         category=product.category,
         version=product.version,
     )

@@ -1,4 +1,4 @@
-"""What the catalog service is told at its start."""
+"""The settings of the catalog service."""
 
 from chassis.settings import ServiceSettings
 
@@ -8,4 +8,4 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     port: int = 8092
     demo_shop: str = ""
-    """The path of a data file that fills an empty catalog at the start; none when empty."""
+    """The path of a data file that fills an empty catalog at the start; no demo shop when empty."""

@@ -1,6 +1,6 @@
 """A running catalog on a real PostgreSQL, and a catalog's database without the service around it.
 
-The users service is a peer: of it only the keys are needed, which a small server of our own hands out.
+Of the users service catalog needs only the keys and the revocations, which a small server of the tests answers.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ from cartwright.testkit.service import NO_REVOCATIONS
 from catalog import app
 from catalog.app import MIGRATIONS, build
 from catalog.create_product import create_product
-from catalog.domain.reservation import Wanted, WantedLine
-from catalog.messages import CreateProduct, Product
+from catalog.creation import Creation
+from catalog.domain.product import NewProduct, Product
+from catalog.domain.reservation import StockRequest, StockRequestLine
 from catalog.settings import Settings
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from chassis.values.money import Money
 
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
-"""Nobody listens there: the journal buffers, and the tests read it."""
+"""No broker listens there: the journal keeps the events, and the tests read it."""
 READY_S_MAX = 15.0
 DEMO_SHOP = Path(app.__file__).parent / "demo-shop.json"
 
@@ -43,7 +43,7 @@ MakeSettings = Callable[..., Settings]
 
 
 class Service:
-    """What a test does to a running service."""
+    """A client of a running service, and a reader of its database."""
 
     def __init__(self, client: httpx.AsyncClient, app: Litestar, database_url: str, tokens: Mapping[str, str]) -> None:
         self.client = client
@@ -59,7 +59,7 @@ class Service:
         return await self.client.request(method, path, headers=headers, **options)
 
     async def product(self, **changes: Any) -> dict[str, Any]:
-        """A new product, as its creation answered it."""
+        """A new product, as the response shows it."""
         body = {"sku": f"S-{uuid7()}", "name": "Lamp", "price": {"amount": "10.00", "currency": "USD"}, "stock": 5}
         answer = await self.call("POST", "/products", by="admin", json={**body, **changes})
         assert answer.status_code == 201, answer.text
@@ -72,7 +72,7 @@ class Service:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """One to the service's database, and not of its pool."""
+        """A connection to the database of the service, outside its pool."""
         connection = await asyncpg.connect(self._database_url, timeout=5)
         try:
             yield connection
@@ -83,15 +83,15 @@ class Service:
         async with self.connection() as connection:
             return await connection.fetch(query, *arguments)
 
-    async def told(self, product_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """The events about a product, in order: type and data."""
+    async def events_of(self, product_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The events of a product, in order: type and data."""
         rows = await self.rows("SELECT type, data FROM journal WHERE subject = $1 ORDER BY position", product_id)
         return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
 
 
 @pytest.fixture(scope="session")
 def tokens(access_token: Callable[..., str], service_token: Callable[[str, str], str]) -> dict[str, str]:
-    """A token for everybody who calls catalog."""
+    """A token for each caller of catalog."""
     people = {
         "admin": access_token(user_id=str(uuid7()), roles=["customer", "admin"]),
         "customer": access_token(user_id=str(uuid7())),
@@ -116,7 +116,7 @@ def settings(service_keys: Mapping[str, str], service_jwks: str) -> MakeSettings
 
 @asynccontextmanager
 async def fake_users(user_jwks: str) -> AsyncIterator[str]:
-    """The address of a users service that has nothing but its keys."""
+    """The address of a users service that has keys and no revocations."""
 
     async def keys(_: web.Request) -> web.Response:
         return web.Response(text=user_jwks, content_type="application/json")
@@ -135,8 +135,8 @@ async def fake_users(user_jwks: str) -> AsyncIterator[str]:
 async def running(settings: Settings, tokens: Mapping[str, str]) -> AsyncIterator[Service]:
     """The service, started and ready.
 
-    It runs in the test's own loop, and not in a thread as under the framework's test client, so that the peers that a
-    test fakes can answer it. Its lifespan has to end in the task that it began in, hence one of its own.
+    It runs in the loop of the test, so that the peers that a test fakes can answer it. The framework's test client
+    would run it in a thread. A lifespan has to end in the task in which it began, so it has a task of its own.
     """
     catalog = build(settings)
     ended = asyncio.Event()
@@ -171,7 +171,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
 async def service(
     settings: MakeSettings, migrated: MigratedDatabases, user_jwks: str, tokens: Mapping[str, str]
 ) -> AsyncIterator[Service]:
-    """One service for a module: its tests take products of their own."""
+    """One service for a module, whose tests add products of their own."""
     with migrated(MIGRATIONS) as database_url:
         async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
             yield service
@@ -201,16 +201,16 @@ async def found(service: Service, **query: Any) -> list[dict[str, Any]]:
 async def found_by_page(service: Service, limit: int, **query: Any) -> list[dict[str, Any]]:
     """The same, one page after the other, each of which is full but the last."""
     items: list[dict[str, Any]] = []
-    going_on: dict[str, str] = {}
+    resume: dict[str, str] = {}
     while True:
-        answer = await service.client.get("/products", params={**query, "limit": limit, **going_on})
+        answer = await service.client.get("/products", params={**query, "limit": limit, **resume})
         assert answer.status_code == 200, answer.text
         page = answer.json()
         items += page["items"]
         if page["next_cursor"] is None:
             return items
         assert len(page["items"]) == limit
-        going_on = {"cursor": page["next_cursor"]}
+        resume = {"cursor": page["next_cursor"]}
 
 
 @asynccontextmanager
@@ -226,7 +226,7 @@ async def opened(database_url: str) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replicas(migrated: MigratedDatabases) -> AsyncIterator[tuple[Database, Database]]:
-    """Two pools to one database, which a module's tests share: each takes products of its own."""
+    """Two pools to one database, which the tests of a module share: each adds products of its own."""
     with migrated(MIGRATIONS) as database_url:
         async with opened(database_url) as one, opened(database_url) as other:
             yield one, other
@@ -237,19 +237,38 @@ def database(replicas: tuple[Database, Database]) -> Database:
     return replicas[0]
 
 
-async def stocked(database: Database, stock: int, *, price: str = "10.00", currency: str = "USD") -> Product:
-    """A new product with so much in stock."""
-    request = CreateProduct(sku=f"S-{uuid7()}", name="Lamp", price=Money(price, currency), stock=stock)
-    return await create_product(database, request, created_by=None, key=None)
+async def stocked(database: Database, stock: int, *, price_minor: int = 1_000) -> Product:
+    """A new product with this stock."""
+    return await create_product(database, new_product(stock=stock, price_minor=price_minor), new_creation())
 
 
-def wanted(*lines: tuple[UUID, int], order_id: UUID | None = None, expected: tuple[int, str] | None = None) -> Wanted:
-    """An order of so much of each product."""
-    return Wanted(order_id or uuid7(), [WantedLine(*line) for line in lines], expected)
+def new_product(*, stock: int, price_minor: int = 1_000) -> NewProduct:
+    return NewProduct(
+        sku=f"S-{uuid7()}",
+        name="Lamp",
+        description="",
+        category=None,
+        price_minor=price_minor,
+        currency="USD",
+        attributes={},
+        stock=stock,
+    )
+
+
+def new_creation() -> Creation:
+    """The creation of a request without a key."""
+    return Creation.without_request()
+
+
+def stock_request(
+    *lines: tuple[UUID, int], order_id: UUID | None = None, expected: tuple[int, str] | None = None
+) -> StockRequest:
+    """An order of a quantity of each product."""
+    return StockRequest(order_id or uuid7(), [StockRequestLine(*line) for line in lines], expected)
 
 
 def event_of(kind: str, data: dict[str, Any], correlation_id: str = "c-1") -> Envelope:
-    """An event as it comes from orders."""
+    """An event as orders emits it."""
     return Envelope(
         id=uuid7(),
         source="/orders",
@@ -263,7 +282,7 @@ def event_of(kind: str, data: dict[str, Any], correlation_id: str = "c-1") -> En
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """A product in the view `stock_balance`."""
+    """The row of a product in the view `stock_balance`."""
 
     adjusted: int
     available: int

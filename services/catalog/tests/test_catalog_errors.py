@@ -1,4 +1,4 @@
-"""Every refusal has a code of its own, and the edge tells all of them."""
+"""Every refusal has a code of its own, and a problem shows it."""
 
 from typing import get_args
 
@@ -14,7 +14,7 @@ TREE = [kind for kind in vars(errors).values() if isinstance(kind, type) and kin
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_a_refusal_is_told_with_its_code(kind: type[Refusal]) -> None:
+def test_a_problem_has_the_code_and_the_detail_of_its_refusal(kind: type[Refusal]) -> None:
     problem = refusal_to_problem(kind("Because."))
     assert 400 <= problem.status_code < 500
     assert isinstance(problem.extra, dict)
@@ -29,10 +29,10 @@ def test_no_two_refusals_share_a_code() -> None:
     }
 
 
-def test_every_refusal_of_a_reservation_can_be_told_for_a_single_product_too() -> None:
+def test_every_refusal_of_a_reservation_is_a_problem_for_a_single_product() -> None:
     assert set(REFUSALS) == set(get_args(RefusalCode))
     assert all(kind.code == code for code, kind in REFUSALS.items())
 
 
-def test_the_rules_and_the_edge_agree_on_the_largest_total() -> None:
+def test_a_reservation_and_money_have_the_same_largest_amount() -> None:
     assert TOTAL_MINOR_MAX == MINOR_MAX

@@ -1,10 +1,10 @@
-"""Every write is done and told once, though its transaction runs a second time: the answer to COMMIT was lost."""
+"""Every write has one effect and one event, though its transaction runs twice because a COMMIT got no answer."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 import pytest
-from services.catalog.tests.conftest import balance_of, wanted
+from services.catalog.tests.conftest import balance_of, new_creation, new_product, stock_request
 from uuid_utils.compat import uuid7
 
 from catalog.adjust_stock import adjust_stock
@@ -13,11 +13,10 @@ from catalog.create_category import create_category
 from catalog.create_product import create_product
 from catalog.delete_product import delete_product
 from catalog.domain.reservation import Settlement
-from catalog.messages import AdjustStock, ChangeProduct, CreateCategory, CreateProduct
+from catalog.release_stock import release_stock
 from catalog.reserve_stock import reserve_stock
-from catalog.settle_reservations import Settled, release_stock
+from catalog.settle_reservations import SettlementRequest
 from chassis.persistence.database import Connection, Database
-from chassis.values.money import Money
 from chassis.web.entity_tags import Precondition
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,7 +24,7 @@ ResultT = TypeVar("ResultT")
 
 
 class CommitsLost:
-    """A database that never hears that its first COMMIT worked, and so runs each transaction again."""
+    """A database whose first COMMIT gets no answer, so that each transaction runs twice."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,30 +34,29 @@ class CommitsLost:
         return await self._database.run(work)
 
 
-async def test_every_write_is_done_and_told_once(database: Database) -> None:
+async def test_every_write_has_one_effect_and_one_event(database: Database) -> None:
     losing = cast("Database", CommitsLost(database))
-    await create_category(losing, CreateCategory(f"C {uuid7()}"), created_by=None, key=None)
-    request = CreateProduct(sku=f"S-{uuid7()}", name="Lamp", price=Money("10.00", "USD"), stock=5)
-    product = await create_product(losing, request, created_by=None, key=None)
-    # The second run finds less in stock than is to be taken out, and has to find that it was.
-    await adjust_stock(losing, product.id, AdjustStock(quantity=-3, reason="broken"), created_by=None, key=None)
-    changed = await change_product(losing, product.id, ChangeProduct(name="Better lamp"))
+    await create_category(losing, f"C {uuid7()}", new_creation())
+    product = await create_product(losing, new_product(stock=5), new_creation())
+    # The second attempt finds less stock than the adjustment takes out, and has to find that the first one did it.
+    await adjust_stock(losing, product.id, -3, "broken", new_creation())
+    changed = await change_product(losing, product.id, {"name": "Better lamp"})
     assert changed.version == 2
-    changed = await change_product(losing, product.id, ChangeProduct(name="Best lamp"), Precondition.of('"2"'))
+    changed = await change_product(losing, product.id, {"name": "Best lamp"}, Precondition.of('"2"'))
     assert changed.version == 3
-    orders = [wanted((product.id, 1)), wanted((product.id, 1))]
+    orders = [stock_request((product.id, 1)), stock_request((product.id, 1))]
     await reserve_stock(losing, orders)
-    await release_stock(losing, [Settled(orders[0].order_id, Settlement.UNDO)])
+    await release_stock(losing, [SettlementRequest(orders[0].order_id, Settlement.UNDO)])
     await delete_product(losing, product.id)
 
     balance = await balance_of(database, product.id)
     assert (balance.adjusted, balance.available, balance.held, balance.difference) == (2, 1, 1, 0)
-    told = await database.read(
+    emitted = await database.read(
         lambda connection: connection.fetch(
             "SELECT type FROM journal WHERE subject = $1 ORDER BY position", str(product.id)
         )
     )
-    assert [row["type"] for row in told] == [
+    assert [row["type"] for row in emitted] == [
         "product.created",
         "stock.adjusted",
         "stock.adjusted",

@@ -43,7 +43,7 @@ async def test_a_change_makes_the_next_version_and_one_event(service: Service) -
         assert changed.status_code == 200
         assert changed.json() == {**product, **change, "version": 2, "updated_at": changed.json()["updated_at"]}
     assert (await service.client.get(path)).json() == changed.json()
-    assert [kind for kind, _ in await service.told(product["id"])] == [
+    assert [kind for kind, _ in await service.events_of(product["id"])] == [
         "product.created",
         "stock.adjusted",
         "product.updated",
@@ -59,7 +59,7 @@ async def test_a_deleted_product_is_gone_and_its_sku_is_free(service: Service) -
     assert gone.status_code == never.status_code == 404
     assert {**gone.json(), "correlation_id": ""} == {**never.json(), "correlation_id": ""}
     assert (await service.call("PATCH", path, by="admin", json={"name": "x"})).status_code == 404
-    assert (await service.told(product["id"]))[-1] == (
+    assert (await service.events_of(product["id"]))[-1] == (
         "product.deleted",
         {"product_id": product["id"], "version": 2},
     )
@@ -108,7 +108,7 @@ async def test_stock_goes_up_and_down_with_a_ledger_that_says_why(service: Servi
     entries = [(entry["quantity"], entry["reason"]) for entry in first["items"] + second["items"]]
     assert entries == [(-30, "broken"), (25, "restock"), (5, "initial")]
     assert second["next_cursor"] is None
-    adjusted = [data for kind, data in await service.told(product["id"]) if kind == "stock.adjusted"]
+    adjusted = [data for kind, data in await service.events_of(product["id"]) if kind == "stock.adjusted"]
     assert [(data["quantity"], data["available"]) for data in adjusted] == [(5, 5), (25, 30), (-30, 0)]
 
 
@@ -211,7 +211,7 @@ async def test_a_change_of_attributes_to_another_json_value_is_a_change(
     changed = (await service.call("PATCH", path, by="admin", json={"attributes": after})).json()
     assert (repr(changed["attributes"]), changed["version"]) == (repr(after), 2)
     assert repr((await service.client.get(path)).json()["attributes"]) == repr(after)
-    assert [kind for kind, _ in await service.told(product["id"])][-1] == "product.updated"
+    assert [kind for kind, _ in await service.events_of(product["id"])][-1] == "product.updated"
 
 
 @pytest.mark.parametrize(

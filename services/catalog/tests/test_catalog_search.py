@@ -86,7 +86,7 @@ async def test_pages_neither_skip_nor_repeat(shop: Service, sort: Sort) -> None:
     amounts = [float(item["price"]["amount"]) for item in whole]
     if sort is Sort.PRICE:
         assert amounts == sorted(amounts)
-    if sort is Sort.DEAREST:
+    if sort is Sort.PRICE_DESCENDING:
         assert amounts == sorted(amounts, reverse=True)
     if sort is Sort.NAME:
         assert [item["name"] for item in whole] != []

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from catalog.app import MIGRATIONS
 from catalog.creation import Creation
-from catalog.store import products
+from catalog.store import categories
 from catalog.workers import search_document_backfill
 from catalog.workers.search_document_backfill import SearchDocumentBackfill
 from chassis.persistence.database import Database
@@ -214,7 +214,7 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
 async def test_a_second_start_finds_all_products_indexed_at_once(database: Database) -> None:
     documents = SearchDocumentBackfill(database)
     await documents.start()
-    assert documents.are_complete
+    assert documents.is_complete
     await documents.stop()
 
 
@@ -232,7 +232,7 @@ async def test_categories_that_were_two_before_stay_two_and_are_told_apart_by_th
     await before.stop()
     async with opened(database_url) as after:
         for name in names:
-            category = await after.read(lambda c, name=name: products.find_category(c, name))  # type: ignore[misc]
+            category = await after.read(lambda c, name=name: categories.find_category(c, name))  # type: ignore[misc]
             assert category is not None
             assert category.name == name
-        assert not await after.run(lambda c: products.insert_category(c, Creation(uuid7(), None, None, b""), "CAFÉ"))
+        assert not await after.run(lambda c: categories.insert_category(c, Creation.without_request(), "CAFÉ"))

@@ -1,26 +1,26 @@
-"""What of a query is looked for, and how it is taken apart."""
+"""The words of a query that are searched, and the parts of its compounds."""
 
 import pytest
 
-from catalog.domain.product_search import PARTS_MAX, taken_apart, words_in
+from catalog.domain.product_search import WORD_PARTS_MAX, searched_words, split_compounds
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("text", "words"),
     [
-        ("key " * 50, "key " * (PARTS_MAX - 1) + "key"),
-        ("k_" * 99 + "k", "k_" * (PARTS_MAX - 1) + "k"),
+        ("key " * 50, "key " * (WORD_PARTS_MAX - 1) + "key"),
+        ("k_" * 99 + "k", "k_" * (WORD_PARTS_MAX - 1) + "k"),
         ("a keyboard", "a keyboard"),
         (" \t", None),
         (None, None),
     ],
 )
-def test_so_many_words_are_looked_for_and_no_more(asked: str | None, words: str | None) -> None:
-    assert words_in(asked) == words
+def test_a_search_uses_a_bounded_number_of_words(text: str | None, words: str | None) -> None:
+    assert searched_words(text) == words
 
 
 @pytest.mark.parametrize(
-    ("query", "apart"),
+    ("query", "split"),
     [
         ("walnutt/rest", "walnutt rest"),
         ("left-handd -mouse", "left handd -mouse"),
@@ -29,5 +29,5 @@ def test_so_many_words_are_looked_for_and_no_more(asked: str | None, words: str 
         ('"left-handed mouse" -"usb-c"', '"left handed mouse" -"usb c"'),
     ],
 )
-def test_what_is_joined_is_taken_apart(query: str, apart: str) -> None:
-    assert taken_apart(query) == apart
+def test_what_is_joined_is_split_compounds(query: str, split: str) -> None:
+    assert split_compounds(query) == split

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from catalog.domain.reservation import (
     LINES_MAX,
     TOTAL_MINOR_MAX,
-    Goods,
-    Refused,
     Reservation,
+    ReservationRefusal,
     ReservedLine,
     Settlement,
-    Wanted,
-    WantedLine,
-    allot,
-    given_back,
+    StockRequest,
+    StockRequestLine,
+    allocate,
     is_oversold,
-    settled,
+    released_quantities,
+    settle,
 )
+from catalog.domain.stock import ProductStock
 
 PRODUCTS = [UUID(int=number) for number in range(1, 5)]
 ORDER = UUID(int=99)
@@ -30,20 +30,20 @@ lines = st.lists(
 )
 
 
-def goods(*available: int, price: int = 1_000) -> dict[UUID, Goods]:
+def stock(*available: int, price: int = 1_000) -> dict[UUID, ProductStock]:
     return {
-        id_: Goods(id_, f"product {id_.int}", price, "USD", left, True)
+        id_: ProductStock(id_, f"product {id_.int}", price, "USD", left, True)
         for id_, left in zip(PRODUCTS, available, strict=False)
     }
 
 
-def order(*wanted: tuple[UUID, int], expected: tuple[int, str] | None = None) -> Wanted:
-    return Wanted(ORDER, [WantedLine(*line) for line in wanted], expected)
+def order(*wanted: tuple[UUID, int], expected: tuple[int, str] | None = None) -> StockRequest:
+    return StockRequest(ORDER, [StockRequestLine(*line) for line in wanted], expected)
 
 
-def code_of(wanted: Wanted, there: dict[UUID, Goods]) -> str:
-    [outcome] = allot([wanted], there).outcomes
-    return outcome.code if isinstance(outcome, Refused) else "reserved"
+def code_of(wanted: StockRequest, there: dict[UUID, ProductStock]) -> str:
+    [outcome] = allocate([wanted], there).outcomes
+    return outcome.code if isinstance(outcome, ReservationRefusal) else "reserved"
 
 
 @given(available=st.lists(st.integers(0, 15), min_size=4, max_size=4), orders=st.lists(lines, max_size=12))
@@ -58,16 +58,16 @@ def test_orders_are_served_first_come_first_served_with_all_their_lines_or_none(
             left[id_] -= quantity
         expected.append(fits)
 
-    allotment = allot([order(*wanted) for wanted in orders], goods(*available))
+    allocation = allocate([order(*wanted) for wanted in orders], stock(*available))
 
-    assert [isinstance(outcome, Reservation) for outcome in allotment.outcomes] == expected
+    assert [isinstance(outcome, Reservation) for outcome in allocation.outcomes] == expected
     for id_, before in zip(PRODUCTS, available, strict=True):
-        assert before - allotment.taken.get(id_, 0) == left[id_] >= 0
+        assert before - allocation.quantities.get(id_, 0) == left[id_] >= 0
 
 
 def test_a_short_order_is_told_what_is_left_of_each_line_that_is_short() -> None:
-    [outcome] = allot([order((PRODUCTS[0], 1), (PRODUCTS[1], 4), (PRODUCTS[2], 2))], goods(5, 3, 0)).outcomes
-    assert isinstance(outcome, Refused)
+    [outcome] = allocate([order((PRODUCTS[0], 1), (PRODUCTS[1], 4), (PRODUCTS[2], 2))], stock(5, 3, 0)).outcomes
+    assert isinstance(outcome, ReservationRefusal)
     assert [(short.product_id, short.requested, short.available) for short in outcome.shortages] == [
         (PRODUCTS[1], 4, 3),
         (PRODUCTS[2], 2, 0),
@@ -75,28 +75,28 @@ def test_a_short_order_is_told_what_is_left_of_each_line_that_is_short() -> None
 
 
 def test_an_order_for_what_is_unknown_or_off_sale_is_refused() -> None:
-    there = goods(5)
+    there = stock(5)
     assert code_of(order((PRODUCTS[0], 1), (PRODUCTS[3], 1)), there) == "unknown_product"
-    there[PRODUCTS[3]] = Goods(PRODUCTS[3], "gone", 1_000, "USD", 5, is_on_sale=False)
+    there[PRODUCTS[3]] = ProductStock(PRODUCTS[3], "gone", 1_000, "USD", 5, is_on_sale=False)
     assert code_of(order((PRODUCTS[3], 1)), there) == "unknown_product"
 
 
 def test_an_order_in_two_currencies_is_refused() -> None:
-    there = goods(5) | {PRODUCTS[1]: Goods(PRODUCTS[1], "foreign", 1_000, "EUR", 5, True)}
+    there = stock(5) | {PRODUCTS[1]: ProductStock(PRODUCTS[1], "foreign", 1_000, "EUR", 5, True)}
     assert code_of(order((PRODUCTS[0], 1), (PRODUCTS[1], 1)), there) == "mixed_currencies"
 
 
 def test_a_total_is_never_larger_than_can_be_handled() -> None:
-    assert code_of(order((PRODUCTS[0], 1)), goods(5, price=TOTAL_MINOR_MAX)) == "reserved"
-    assert code_of(order((PRODUCTS[0], 2)), goods(5, price=TOTAL_MINOR_MAX)) == "total_too_large"
+    assert code_of(order((PRODUCTS[0], 1)), stock(5, price=TOTAL_MINOR_MAX)) == "reserved"
+    assert code_of(order((PRODUCTS[0], 2)), stock(5, price=TOTAL_MINOR_MAX)) == "total_too_large"
 
 
 @pytest.mark.parametrize("expected", [(1_999, "USD"), (2_000, "EUR"), (-1, "USD")])
 def test_another_total_than_the_expected_one_is_refused_with_the_new_one(expected: tuple[int, str]) -> None:
-    [outcome] = allot([order((PRODUCTS[0], 2), expected=expected)], goods(5)).outcomes
-    assert isinstance(outcome, Refused)
+    [outcome] = allocate([order((PRODUCTS[0], 2), expected=expected)], stock(5)).outcomes
+    assert isinstance(outcome, ReservationRefusal)
     assert (outcome.code, outcome.total_minor, outcome.currency) == ("price_changed", 2_000, "USD")
-    assert code_of(order((PRODUCTS[0], 2), expected=(2_000, "USD")), goods(5)) == "reserved"
+    assert code_of(order((PRODUCTS[0], 2), expected=(2_000, "USD")), stock(5)) == "reserved"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_another_total_than_the_expected_one_is_refused_with_the_new_one(expecte
     ],
 )
 def test_lines_that_make_no_sense_are_refused_alone(wanted: Sequence[tuple[UUID, int]]) -> None:
-    outcomes = allot([order(*wanted), order((PRODUCTS[0], 5))], goods(5)).outcomes
-    assert isinstance(outcomes[0], Refused)
+    outcomes = allocate([order(*wanted), order((PRODUCTS[0], 5))], stock(5)).outcomes
+    assert isinstance(outcomes[0], ReservationRefusal)
     assert outcomes[0].code == "unacceptable_lines"
     assert isinstance(outcomes[1], Reservation)
 
@@ -121,32 +121,32 @@ HELD = Reservation(ORDER, "held", [ReservedLine(PRODUCTS[0], "lamp", 3, 1_000)],
 
 @given(st.lists(st.sampled_from(Settlement), max_size=8), st.booleans())
 def test_a_reservation_gives_back_at_most_once_whatever_comes_in_whatever_order(
-    news: Sequence[Settlement], is_reserved: bool
+    settlements: Sequence[Settlement], is_reserved: bool
 ) -> None:
     reservation = HELD if is_reserved else None
     returned = 0
-    for settlement in news:
-        after = settled(ORDER, reservation, settlement)
+    for settlement in settlements:
+        after = settle(ORDER, reservation, settlement)
         if after is not None:
-            returned += given_back([reservation] if reservation else [], [after]).get(PRODUCTS[0], 0)
+            returned += released_quantities([reservation] if reservation else [], [after]).get(PRODUCTS[0], 0)
             reservation = after
     is_released = reservation is not None and reservation.state == "released"
     assert returned == (3 if is_reserved and is_released else 0)
 
 
 def test_an_undo_never_takes_back_what_is_sold_but_a_cancellation_does() -> None:
-    sold = settled(ORDER, HELD, Settlement.CONFIRMATION)
+    sold = settle(ORDER, HELD, Settlement.CONFIRMATION)
     assert sold is not None
     assert sold.state == "sold"
-    assert settled(ORDER, sold, Settlement.UNDO) is None
-    cancelled = settled(ORDER, sold, Settlement.CANCELLATION)
+    assert settle(ORDER, sold, Settlement.UNDO) is None
+    cancelled = settle(ORDER, sold, Settlement.CANCELLATION)
     assert cancelled is not None
     assert cancelled.state == "released"
 
 
 def test_a_confirmed_order_without_stock_is_noticed_unless_it_was_cancelled_first() -> None:
-    undone = settled(ORDER, HELD, Settlement.UNDO)
-    cancelled = settled(ORDER, HELD, Settlement.CANCELLATION)
+    undone = settle(ORDER, HELD, Settlement.UNDO)
+    cancelled = settle(ORDER, HELD, Settlement.CANCELLATION)
     assert is_oversold(None, Settlement.CONFIRMATION)
     assert is_oversold(undone, Settlement.CONFIRMATION)
     assert not is_oversold(cancelled, Settlement.CONFIRMATION)

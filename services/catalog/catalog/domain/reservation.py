@@ -1,14 +1,17 @@
-"""A reservation: what an order may take of the stock there is, and what becomes of it. Rules only, without any I/O.
+"""The rules of reservations: which orders of a batch get stock, and how a reservation ends.
 
-A reservation is held from the reserve until the order's fate is known: sold when the order is confirmed, released
-when it is undone or cancelled. What is released is given back once, since only a state that is not `released` gives.
+A reservation is `held` until the fate of its order is known. It is `sold` when the order is confirmed, and `released`
+when the checkout is undone or the order is cancelled. Only a transition to `released` returns stock, and no transition
+leaves that state. So stock is returned once at most.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, TypeAlias
 from uuid import UUID
+
+from catalog.domain.stock import ProductStock
 
 LINES_MAX = 100
 TOTAL_MINOR_MAX = 10**15 - 1
@@ -26,37 +29,33 @@ RefusalCode: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class WantedLine:
-    """So many of one product."""
+class StockRequestLine:
+    """A quantity of one product."""
 
     product_id: UUID
     quantity: int
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an order asks for. `expected` is the total, in minor units with its currency, that the buyer has seen."""
+class StockRequest:
+    """The lines of an order. `expected_total` is the total that the buyer has seen: minor units and currency."""
 
     order_id: UUID
-    lines: Sequence[WantedLine]
-    expected: tuple[int, str] | None = None
+    lines: Sequence[StockRequestLine]
+    expected_total: tuple[int, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Goods:
-    """A product as it is now, its stock row locked."""
+class Settlement(StrEnum):
+    """The event that ends a hold: the undo of the checkout, the confirmation of the order, or its cancellation."""
 
-    product_id: UUID
-    name: str
-    unit_price_minor: int
-    currency: str
-    available: int
-    is_on_sale: bool
+    UNDO = "undo"
+    CONFIRMATION = "confirmation"
+    CANCELLATION = "cancellation"
 
 
 @dataclass(frozen=True, slots=True)
 class ReservedLine:
-    """A line with the name and the price of the moment of the reservation."""
+    """A line with the name and the price at the time of the reservation."""
 
     product_id: UUID
     name: str
@@ -66,19 +65,31 @@ class ReservedLine:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What an order holds, has bought, or gave back. A tombstone is `released` and has no lines."""
+    """The stock that an order holds, has bought or has returned. A tombstone is `released` and has no lines."""
 
     order_id: UUID
     state: State
     lines: Sequence[ReservedLine] = ()
     currency: str | None = None
     total_minor: int | None = None
-    settled_by: "Settlement | None" = None
+    settled_by: Settlement | None = None
+
+    def settle(self, settlement: Settlement) -> "Reservation | None":
+        """The reservation after `settlement`, or None when it stays as it is.
+
+        An undo does not release a sold reservation: the order was confirmed, so only its cancellation does.
+        """
+        match settlement, self.state:
+            case Settlement.CONFIRMATION, "held":
+                return replace(self, state="sold", settled_by=settlement)
+            case ((Settlement.UNDO | Settlement.CANCELLATION), "held") | (Settlement.CANCELLATION, "sold"):
+                return replace(self, state="released", settled_by=settlement)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A product of which there is less than was asked for."""
+    """A product of which less is available than an order requests."""
 
     product_id: UUID
     requested: int
@@ -86,8 +97,8 @@ class Shortage:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Why an order gets nothing; for `price_changed`, with the total as it is now."""
+class ReservationRefusal:
+    """The reason why an order gets no stock; for `price_changed`, with the current total."""
 
     code: RefusalCode
     detail: str
@@ -96,111 +107,93 @@ class Refused:
     currency: str | None = None
 
 
-Outcome: TypeAlias = Reservation | Refused
+Outcome: TypeAlias = Reservation | ReservationRefusal
 
 
 @dataclass(slots=True)
-class Allotment:
-    """The outcomes of a batch, order by order, and how many of each product they take together."""
+class Allocation:
+    """The outcomes of a batch, order by order, and the quantity of each product that they take together."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    taken: dict[UUID, int] = field(default_factory=dict)
+    quantities: dict[UUID, int] = field(default_factory=dict)
 
 
-def allot(wishes: Sequence[Wanted], goods: Mapping[UUID, Goods]) -> Allotment:
-    """Serve the orders of a batch first come first served: each gets all of its lines, or nothing and the reason.
+def allocate(requests: Sequence[StockRequest], stock: Mapping[UUID, ProductStock]) -> Allocation:
+    """Serve the orders of a batch first come, first served: each gets all of its lines, or none and the reason.
 
-    `goods` holds every product of the batch that exists, as locked: no other transaction can take from it meanwhile.
+    `stock` holds every existing product of the batch. Its rows are locked, so no other transaction takes from them.
     """
-    allotment = Allotment()
-    left = {product.product_id: product.available for product in goods.values()}
-    for wanted in wishes:
-        outcome = _consider(wanted, goods, left)
+    allocation = Allocation()
+    available = {product.product_id: product.available for product in stock.values()}
+    for request in requests:
+        outcome = _reserve(request, stock, available)
         if isinstance(outcome, Reservation):
             for line in outcome.lines:
-                left[line.product_id] -= line.quantity
-                allotment.taken[line.product_id] = allotment.taken.get(line.product_id, 0) + line.quantity
-        allotment.outcomes.append(outcome)
-    return allotment
+                available[line.product_id] -= line.quantity
+                allocation.quantities[line.product_id] = allocation.quantities.get(line.product_id, 0) + line.quantity
+        allocation.outcomes.append(outcome)
+    return allocation
 
 
-def _consider(wanted: Wanted, goods: Mapping[UUID, Goods], left: Mapping[UUID, int]) -> Outcome:
-    if (fault := _fault_of(wanted.lines)) is not None:
-        return Refused("unacceptable_lines", fault)
-    unknown = [line.product_id for line in wanted.lines if not _is_on_sale(goods.get(line.product_id))]
+def _reserve(request: StockRequest, stock: Mapping[UUID, ProductStock], available: Mapping[UUID, int]) -> Outcome:
+    if (error := _lines_error(request.lines)) is not None:
+        return ReservationRefusal("unacceptable_lines", error)
+    unknown = [line.product_id for line in request.lines if not _is_on_sale(stock.get(line.product_id))]
     if unknown:
-        return Refused("unknown_product", f"There is no product {', '.join(map(str, unknown))}.")
-    currencies = {goods[line.product_id].currency for line in wanted.lines}
+        return ReservationRefusal("unknown_product", f"There is no product {', '.join(map(str, unknown))}.")
+    currencies = {stock[line.product_id].currency for line in request.lines}
     if len(currencies) > 1:
-        return Refused("mixed_currencies", f"The prices are in {' and '.join(sorted(currencies))}.")
+        return ReservationRefusal("mixed_currencies", f"The prices are in {' and '.join(sorted(currencies))}.")
     currency = currencies.pop()
-    total_minor = sum(goods[line.product_id].unit_price_minor * line.quantity for line in wanted.lines)
+    total_minor = sum(stock[line.product_id].unit_price_minor * line.quantity for line in request.lines)
     if total_minor > TOTAL_MINOR_MAX:
-        return Refused("total_too_large", "The total is larger than can be handled.")
+        return ReservationRefusal("total_too_large", "The total exceeds the largest possible amount.")
     shortages = [
-        Shortage(line.product_id, requested=line.quantity, available=left[line.product_id])
-        for line in wanted.lines
-        if line.quantity > left[line.product_id]
+        Shortage(line.product_id, requested=line.quantity, available=available[line.product_id])
+        for line in request.lines
+        if line.quantity > available[line.product_id]
     ]
     if shortages:
-        detail = "; ".join(f"{goods[short.product_id].name}: {short.available} left" for short in shortages)
-        return Refused("out_of_stock", f"{detail}.", shortages)
-    if wanted.expected is not None and wanted.expected != (total_minor, currency):
-        return Refused("price_changed", "The total is another one now.", (), total_minor, currency)
+        detail = "; ".join(f"{stock[short.product_id].name}: {short.available} left" for short in shortages)
+        return ReservationRefusal("out_of_stock", f"{detail}.", shortages)
+    if request.expected_total is not None and request.expected_total != (total_minor, currency):
+        return ReservationRefusal("price_changed", "The total has changed.", (), total_minor, currency)
     lines = [
         ReservedLine(line.product_id, product.name, line.quantity, product.unit_price_minor)
-        for line in wanted.lines
-        for product in [goods[line.product_id]]
+        for line in request.lines
+        for product in [stock[line.product_id]]
     ]
-    return Reservation(wanted.order_id, "held", lines, currency, total_minor)
+    return Reservation(request.order_id, "held", lines, currency, total_minor)
 
 
-def _is_on_sale(product: Goods | None) -> bool:
+def _is_on_sale(product: ProductStock | None) -> bool:
     return product is not None and product.is_on_sale
 
 
-def _fault_of(lines: Sequence[WantedLine]) -> str | None:
+def _lines_error(lines: Sequence[StockRequestLine]) -> str | None:
     if not 1 <= len(lines) <= LINES_MAX:
         return f"An order has 1 to {LINES_MAX} lines."
     if any(line.quantity < 1 for line in lines):
         return "A quantity is at least 1."
     if len({line.product_id for line in lines}) != len(lines):
-        return "A product stands in one line only."
+        return "An order has one line for each product."
     return None
 
 
-class Settlement(StrEnum):
-    """What ends a hold: the saga's undo, the order's confirmation, its cancellation."""
+def settle(order_id: UUID, reservation: Reservation | None, settlement: Settlement) -> Reservation | None:
+    """The reservation of the order after `settlement`, or None when nothing changes.
 
-    UNDO = "undo"
-    CONFIRMATION = "confirmation"
-    CANCELLATION = "cancellation"
-
-
-def settled(order_id: UUID, reservation: Reservation | None, settlement: Settlement) -> Reservation | None:
-    """The reservation after `settlement`, or None when it stays as it is.
-
-    An undo never takes back what is sold: the order was confirmed, and only its cancellation gives it back. What
-    comes before the reservation leaves a tombstone, so that the reservation is refused when it comes at last.
+    An undo or a cancellation may arrive before the reservation. It leaves a tombstone, which refuses the late request.
     """
-    state = None if reservation is None else reservation.state
-    match settlement, state:
-        case Settlement.CONFIRMATION, "held":
-            assert reservation is not None
-            return _moved(reservation, "sold", settlement)
-        case ((Settlement.UNDO | Settlement.CANCELLATION), "held"):
-            assert reservation is not None
-            return _moved(reservation, "released", settlement)
-        case Settlement.CANCELLATION, "sold":
-            assert reservation is not None
-            return _moved(reservation, "released", settlement)
-        case ((Settlement.UNDO | Settlement.CANCELLATION), None):
-            return Reservation(order_id, "released", settled_by=settlement)
-    return None
+    if reservation is not None:
+        return reservation.settle(settlement)
+    if settlement is Settlement.CONFIRMATION:
+        return None
+    return Reservation(order_id, "released", settled_by=settlement)
 
 
 def is_oversold(reservation: Reservation | None, settlement: Settlement) -> bool:
-    """Whether an order is confirmed that holds nothing, and was not cancelled either: that must never happen."""
+    """Whether a confirmed order holds no stock and was not cancelled before. This must never happen."""
     if settlement is not Settlement.CONFIRMATION:
         return False
     if reservation is None:
@@ -208,8 +201,8 @@ def is_oversold(reservation: Reservation | None, settlement: Settlement) -> bool
     return reservation.state == "released" and reservation.settled_by is not Settlement.CANCELLATION
 
 
-def given_back(before: Sequence[Reservation], after: Sequence[Reservation]) -> dict[UUID, int]:
-    """How many of each product return to the stock when the reservations `before` become those `after`."""
+def released_quantities(before: Iterable[Reservation], after: Iterable[Reservation]) -> dict[UUID, int]:
+    """The quantity of each product that returns to the stock when the reservations `before` become those `after`."""
     released = {reservation.order_id for reservation in after if reservation.state == "released"}
     quantities: dict[UUID, int] = {}
     for reservation in before:
@@ -217,9 +210,3 @@ def given_back(before: Sequence[Reservation], after: Sequence[Reservation]) -> d
             for line in reservation.lines:
                 quantities[line.product_id] = quantities.get(line.product_id, 0) + line.quantity
     return quantities
-
-
-def _moved(reservation: Reservation, state: State, settlement: Settlement) -> Reservation:
-    return Reservation(
-        reservation.order_id, state, reservation.lines, reservation.currency, reservation.total_minor, settlement
-    )

@@ -1,29 +1,23 @@
-"""What clients ask of products, categories and stock, and what administrators change."""
+"""Products: searches and reads for clients, changes by administrators, and the lookup for other services."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, patch, post
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from catalog import browse
-from catalog.adjust_stock import adjust_stock
 from catalog.change_product import change_product
-from catalog.create_category import create_category
 from catalog.create_product import create_product
+from catalog.creation import Creation
 from catalog.delete_product import delete_product
-from catalog.domain.product_search import ProductSearch, Sort, going_on, words_in
-from catalog.messages import (
-    AdjustStock,
-    Category,
-    ChangeProduct,
-    CreateCategory,
-    CreateProduct,
-    Product,
-    StockAdjustment,
-)
-from catalog.workers.search_document_backfill import SearchDocumentBackfill
+from catalog.domain import product as domain
+from catalog.domain.product_search import ProductSearch, Sort, searched_words
+from catalog.http.schemas import ChangeProduct, CreateProduct, Product, ProductLookup, ProductSummaries, ProductSummary
+from catalog.look_up_products import look_up_products
+from catalog.search_products import search_products
+from catalog.show_product import show_product
 from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.problems import Invalid
@@ -34,9 +28,8 @@ from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
 from chassis.web.idempotency import IdempotencyKey
 from chassis.web.pages import Cursor, Limit, Page
 
-AdministratorRequest = Request[Caller, Any, Any]
 QUERY_CHARACTERS_MAX = 800
-"""A name of 200 characters takes so many when it is typed with its marks apart (NFD)."""
+"""The length of a name of 200 characters in NFD, where a mark is a character of its own."""
 CATEGORY_CHARACTERS_MAX = 320
 Query = Annotated[
     str | None,
@@ -44,8 +37,8 @@ Query = Annotated[
         name="q",
         max_length=QUERY_CHARACTERS_MAX,
         description=(
-            'Words, as in a web search: `"a phrase"`, `-without`, `or`. Where they find nothing, words that no product '
-            "has are taken for misspelt or half-typed."
+            'Words, as in a web search: `"a phrase"`, `-without`, `or`. If they find nothing, similar words and longer '
+            "words replace those that no product has."
         ),
     ),
 ]
@@ -62,147 +55,99 @@ CurrencyFilter = Annotated[
 ]
 
 
-@get("/products", guards=[access.public])
-async def get_products(
-    database: NamedDependency[Database],
-    search_documents: NamedDependency[SearchDocumentBackfill],
-    q: Query = None,
-    category: CategoryFilter = None,
-    price_min: PriceMin = None,
-    price_max: PriceMax = None,
-    currency: CurrencyFilter = None,
-    in_stock: FromQuery[bool | None] = None,
-    sort: FromQuery[Sort | None] = None,
-    limit: Limit = 20,
-    cursor: Cursor = None,
-) -> Page[Product]:
-    """The products that are on sale: by relevance when `q` is given, else by name, unless `sort` says otherwise."""
-    query = words_in(q)
-    if sort is Sort.RELEVANCE and query is None:
-        raise Invalid("sort: relevance needs words to look for, in q.")
-    order = sort or (Sort.NAME if query is None else Sort.RELEVANCE)
-    if currency is not None and not is_currency(currency):
-        raise Invalid(f"currency: {currency} is no currency of ISO 4217.")
-    if currency is None and (price_min is not None or price_max is not None):
-        currency = "USD"
-    search = ProductSearch(
-        query=query,
-        whole=q,
-        category=category,
-        currency=currency,
-        price_minor_min=_minor(price_min, currency),
-        price_minor_max=_minor(price_max, currency),
-        in_stock=in_stock,
-        sort=order,
-    )
-    return await browse.search_products(
-        database, going_on(search, cursor), limit, in_documents=search_documents.are_complete
-    )
+def routes(database: Database, relay: Relay, *, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
+    """`are_documents_complete` says whether searches can use the search documents."""
+    return [*_reads(database, are_documents_complete), *_changes(database, relay), _lookup(database)]
 
 
-@get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])
-async def get_product(product_id: FromPath[UUID], database: NamedDependency[Database]) -> Response[Product]:
-    """One product, with its price and what can still be bought. Its version, and so its `ETag`, leaves stock aside."""
-    return _tagged(await browse.show_product(database, product_id))
+def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
+    @get("/products", guards=[access.public])
+    async def get_products(
+        q: Query = None,
+        category: CategoryFilter = None,
+        price_min: PriceMin = None,
+        price_max: PriceMax = None,
+        currency: CurrencyFilter = None,
+        in_stock: FromQuery[bool | None] = None,
+        sort: FromQuery[Sort | None] = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> Page[Product]:
+        """The products that are on sale: by relevance when `q` is given, else by name, unless `sort` says otherwise."""
+        if currency is None and (price_min is not None or price_max is not None):
+            currency = "USD"
+        words = searched_words(q)
+        search = ProductSearch(
+            words=words,
+            text=q,
+            category=category,
+            currency=currency,
+            price_minor_min=_minor(price_min, currency),
+            price_minor_max=_minor(price_max, currency),
+            in_stock=in_stock,
+            sort=sort or (Sort.NAME if words is None else Sort.RELEVANCE),
+        )
+        _check(search)
+        page = await search_products(database, search, cursor, limit, in_documents=are_documents_complete())
+        return Page([Product.of(product) for product in page.items], page.next_cursor)
+
+    @get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])
+    async def get_product(product_id: FromPath[UUID]) -> Response[Product]:
+        """One product, with its price and the quantity that can be bought. Its version, and so its `ETag`, leaves stock
+        aside."""
+        return _tagged(await show_product(database, product_id))
+
+    return [get_products, get_product]
 
 
-@post("/products", guards=[access.administrator], response_headers=[ETAG])
-async def post_product(
-    request: AdministratorRequest,
-    data: JSONBody[CreateProduct],
-    database: NamedDependency[Database],
-    relay: NamedDependency[Relay],
-    idempotency_key: IdempotencyKey = None,
-) -> Response[Product]:
-    """Add a product with its first stock."""
-    product = await create_product(database, data, created_by=request.user.user_id, key=idempotency_key)
-    relay.wake()
-    return _tagged(product, location=f"/products/{product.id}")
+def _changes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
+    @post("/products", guards=[access.administrator], response_headers=[ETAG])
+    async def post_product(
+        request: Request[Caller, Any, Any], data: JSONBody[CreateProduct], idempotency_key: IdempotencyKey = None
+    ) -> Response[Product]:
+        """Add a product with its initial stock."""
+        fields = data.normalized()
+        creation = Creation.of(fields, request.user.user_id, idempotency_key)
+        product = await create_product(database, fields.new_product(), creation)
+        relay.wake()
+        return _tagged(product, location=f"/products/{product.id}")
+
+    @patch("/products/{product_id:uuid}", guards=[access.administrator], response_headers=[ETAG])
+    async def patch_product(
+        product_id: FromPath[UUID], data: JSONBody[ChangeProduct], if_match: IfMatch = None
+    ) -> Response[Product]:
+        """Change the fields that are given, and keep the others."""
+        product = await change_product(database, product_id, data.changes(), Precondition.of(if_match))
+        relay.wake()
+        return _tagged(product)
+
+    @delete("/products/{product_id:uuid}", guards=[access.administrator])
+    async def remove_product(product_id: FromPath[UUID], if_match: IfMatch = None) -> None:
+        """Take a product from sale."""
+        await delete_product(database, product_id, Precondition.of(if_match))
+        relay.wake()
+
+    return [post_product, patch_product, remove_product]
 
 
-@patch("/products/{product_id:uuid}", guards=[access.administrator], response_headers=[ETAG])
-async def patch_product(
-    product_id: FromPath[UUID],
-    data: JSONBody[ChangeProduct],
-    database: NamedDependency[Database],
-    relay: NamedDependency[Relay],
-    if_match: IfMatch = None,
-) -> Response[Product]:
-    """Change what is given, and leave the rest."""
-    product = await change_product(database, product_id, data, Precondition.of(if_match))
-    relay.wake()
-    return _tagged(product)
+def _lookup(database: Database) -> HTTPRouteHandler:
+    @post("/products/lookup", status_code=200, guards=[access.services("orders", "storefront")])
+    async def look_up(data: JSONBody[ProductLookup]) -> ProductSummaries:
+        """The products with these ids that are on sale. Unknown ids are left out."""
+        return ProductSummaries([ProductSummary.of(product) for product in await look_up_products(database, data.ids)])
+
+    return look_up
 
 
-@delete("/products/{product_id:uuid}", guards=[access.administrator])
-async def remove_product(
-    product_id: FromPath[UUID],
-    database: NamedDependency[Database],
-    relay: NamedDependency[Relay],
-    if_match: IfMatch = None,
-) -> None:
-    """Take a product from sale."""
-    await delete_product(database, product_id, Precondition.of(if_match))
-    relay.wake()
+def _check(search: ProductSearch) -> None:
+    if search.sort is Sort.RELEVANCE and search.words is None:
+        raise Invalid("sort: relevance needs words to search for, in q.")
+    if search.currency is not None and not is_currency(search.currency):
+        raise Invalid(f"currency: {search.currency} is no currency of ISO 4217.")
 
 
-@post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
-async def post_adjustment(
-    request: AdministratorRequest,
-    product_id: FromPath[UUID],
-    data: JSONBody[AdjustStock],
-    database: NamedDependency[Database],
-    relay: NamedDependency[Relay],
-    idempotency_key: IdempotencyKey = None,
-) -> StockAdjustment:
-    """Put stock in, or take some out (negative)."""
-    adjustment = await adjust_stock(database, product_id, data, created_by=request.user.user_id, key=idempotency_key)
-    relay.wake()
-    return adjustment
-
-
-@get("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
-async def get_adjustments(
-    product_id: FromPath[UUID], database: NamedDependency[Database], limit: Limit = 20, cursor: Cursor = None
-) -> Page[StockAdjustment]:
-    """The stock ledger of a product, the newest entry first."""
-    return await browse.list_adjustments(database, product_id, cursor, limit)
-
-
-@get("/categories", guards=[access.public])
-async def get_categories(
-    database: NamedDependency[Database], limit: Limit = 20, cursor: Cursor = None
-) -> Page[Category]:
-    """The categories by name."""
-    return await browse.list_categories(database, cursor, limit)
-
-
-@post("/categories", guards=[access.administrator])
-async def post_category(
-    request: AdministratorRequest,
-    data: JSONBody[CreateCategory],
-    database: NamedDependency[Database],
-    idempotency_key: IdempotencyKey = None,
-) -> Category:
-    """Add a category."""
-    return await create_category(database, data, created_by=request.user.user_id, key=idempotency_key)
-
-
-ROUTES = (
-    get_products,
-    get_product,
-    post_product,
-    patch_product,
-    remove_product,
-    post_adjustment,
-    get_adjustments,
-    get_categories,
-    post_category,
-)
-
-
-def _tagged(product: Product, **headers: str) -> Response[Product]:
-    return Response(product, headers={"etag": entity_tag(product.version), **headers})
+def _tagged(product: domain.Product, **headers: str) -> Response[Product]:
+    return Response(Product.of(product), headers={"etag": entity_tag(product.version), **headers})
 
 
 def _minor(amount: str | None, currency: str | None) -> int | None:

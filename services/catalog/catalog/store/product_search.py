@@ -1,45 +1,52 @@
-"""The statements that find products: by the words as they were said, or by what was meant by words that nobody has.
+"""The statements that find products: by the words as typed, or by similar words where no product has those.
 
-Why it is two searches, one after the other: docs/decisions/0015. What a document holds: docs/decisions/0027.
+Why these are two searches, one after the other: docs/decisions/0015. What a document holds: docs/decisions/0027.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from catalog.domain.product_search import ProductSearch, Sort, taken_apart
-from catalog.messages import Product
-from catalog.store.products import FROM_PRODUCTS, PRODUCT, found_category, product_of
+from catalog.domain.product import Product
+from catalog.domain.product_search import ProductSearch, Sort, split_compounds
+from catalog.store.categories import from_category_named
+from catalog.store.products import FROM_PRODUCTS, PRODUCT_COLUMNS, product_from_row
 from chassis.persistence.database import Connection
 
-Found: TypeAlias = list[tuple[Product, tuple[Any, ...]]]
-"""Products, each with its place in the order."""
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A product that a search finds. The next page begins after its `sort_key`."""
+
+    product: Product
+    sort_key: tuple[Any, ...]
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Each the text of a `tsquery`: what finds a product, what its rank goes by, and what puts it first."""
+    """Three texts of a `tsquery`: `matches` selects products, `ranks` ranks them, and `name` puts a product first."""
 
-    found: str
-    said: str
+    matches: str
+    ranks: str
     name: str = ""
 
 
 SIMILARITY_MIN = 0.5
-"""The share of a misspelt word's trigrams that a word has to have, to count as meant."""
-NEARNESS_MIN = 0.8
-"""A word has to be so near, as a share of how near the nearest is: with "wireless" at hand, nobody means "wires"."""
-MEANINGS_MAX = 5
-"""So many words may be meant by one."""
+"""The share of a misspelled word's trigrams that a similar word has at least."""
+RELATIVE_SIMILARITY_MIN = 0.8
+"""The similarity of a word, as a share of the best one: where "wireless" is similar, "wires" is no correction."""
+CORRECTIONS_MAX = 5
+"""The number of similar words that replace a misspelled one."""
 WORDS_MAX = 8
-"""So many words of a query are looked at, so that a long one is no more work than that."""
+"""The number of words of a query that are corrected, so that a long query costs no more than that."""
 PREFIX_LETTERS_MIN = 3
-"""A word of so many letters may be half of a longer one."""
+"""A word of at least this length may be the beginning of a longer one."""
 
-# Of a few parts: each may be half-typed, and then costs a look at all that begins so.
+# The number of parts is bounded: a part may be incomplete, and then reads the index entries of all words that begin so.
 _IS_LIKE_A_SKU = "$1 ~ '^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+){0,4}[._-]*$'"
-# SKUs are no English: of "HEADPHONES-ANC" that dictionary would make "headphon", and find nothing.
-_AS_SAID = f"""
+# SKUs are not English: that dictionary makes "headphon" of "HEADPHONES-ANC", and finds nothing.
+_AS_TYPED = f"""
     websearch_to_tsquery('english', $1::text) ||
     CASE
         WHEN {_IS_LIKE_A_SKU} AND phraseto_tsquery('simple', $1) <> websearch_to_tsquery('english', $1)
@@ -49,19 +56,20 @@ _AS_SAID = f"""
 """
 
 PIECES_MAX = 32
-"""So many words and signs of a query are looked for among names, and of a run without blanks so many letters."""
+"""The number of words and signs of a query that are searched in names."""
 RUN_LETTERS_MAX = 64
+"""The number of letters that are used of a text without blanks."""
 TAIL_LETTERS_MIN = 3
-"""So many characters are taken for the tail of a SKU."""
+"""A query of at least this length may be the tail of a SKU."""
 
-# The query as it was said, and names: each word as a word of the language or as one of a name, in either spelling.
-# Words that the language leaves out are asked for only where there is no other. `$2` is the query as a whole, which may
-# be a name. `$3` is whether it consists of words alone; if not, its operators say what is wanted.
-_AS_SAID_OR_NAMED = f"""
+# The query as typed, or names: each word as a word of the language or of a name, in either spelling. The stop words of
+# the language count only in a query without other words. `$2` is the whole text, which may be a name. `$3` is whether
+# the query has no operators; those are for the words of the language alone.
+_AS_TYPED_OR_NAMED = f"""
     WITH letters AS (
         SELECT pieces_of(plain_letters(searchable($1))) AS plain, pieces_of(paired_letters(searchable($1))) AS paired
     ), words AS (
-        SELECT plainto_tsquery('english', spelling.plain) AS said, (
+        SELECT plainto_tsquery('english', spelling.plain) AS typed, (
             SELECT string_agg('(' || named.query || ')', ' | ')
             FROM unnest(ARRAY[spelling.plain, nullif(spelling.paired, spelling.plain)]) AS piece
             CROSS JOIN LATERAL (
@@ -74,140 +82,139 @@ _AS_SAID_OR_NAMED = f"""
             AS spelling (plain, paired)
     ), together AS (
         SELECT coalesce(
-            string_agg('(' || (said || named)::text || ')', ' & ') FILTER (WHERE numnode(said) > 0),
+            string_agg('(' || (typed || named)::text || ')', ' & ') FILTER (WHERE numnode(typed) > 0),
             string_agg('(' || named::text || ')', ' & ')
         )::tsquery AS query
         FROM words
     )
-    SELECT ({_AS_SAID})::text AS said, quoted_lexeme(lexeme_of_whole($2)) AS name, (
-        ({_AS_SAID}) ||
+    SELECT ({_AS_TYPED})::text AS ranks, quoted_lexeme(lexeme_of_whole($2)) AS name, (
+        ({_AS_TYPED}) ||
         quoted_lexeme(lexeme_of_whole($2))::tsquery ||
         CASE WHEN $3 THEN coalesce(together.query, '') ELSE '' END ||
         CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail($1)) > {TAIL_LETTERS_MIN}
             THEN (quoted_lexeme(lexeme_of_tail($1)) || ':*')::tsquery
             ELSE ''
         END
-    )::text AS found
+    )::text AS matches
     FROM together
-"""  # noqa: S608 - What stands in the braces are the constants above.
+"""  # noqa: S608 - The braces hold the constants above.
 
-# What is put together to a query here are words out of `words_of`, which have letters and digits alone, and a SKU in
-# quotes, so nobody's input is ever read as the language of `to_tsquery`. Everything else that is said, such as that a
-# word is not wanted, stays as it is.
-_AS_MEANT = f"""
-    WITH RECURSIVE strange AS (
-        SELECT row_number() OVER () AS number, asked.word, trigrams_of(asked.word) AS trigrams
+# `to_tsquery` gets only words out of `words_of`, which consist of letters and digits, and a SKU in quotes. So it never
+# reads the input of a client as its query language. The rest of the query, such as an exclusion, stays as it is.
+_CORRECTED = f"""
+    WITH RECURSIVE misspelled AS (
+        SELECT row_number() OVER () AS number, typed.word, trigrams_of(typed.word) AS trigrams
         FROM (
             SELECT word
             FROM words_of($1) AS word
             WHERE numnode(plainto_tsquery('english', word)) > 0
             ORDER BY word
             LIMIT {WORDS_MAX}
-        ) AS asked
+        ) AS typed
         WHERE CASE
-            WHEN $2::text[] IS NOT NULL THEN asked.word = ANY ($2)
+            WHEN $2::text[] IS NOT NULL THEN typed.word = ANY ($2)
             ELSE NOT EXISTS (
                 SELECT FROM products
-                WHERE products.search @@ plainto_tsquery('english', asked.word)
+                WHERE products.search @@ plainto_tsquery('english', typed.word)
                   AND products.deleted_at IS NULL
             )
         END
-    ), telling AS (
-        -- Who has half of seven trigrams has one that is not at an end of the word, where many words are alike.
+    ), selective AS (
+        -- A word with half of seven trigrams has one from within the word. Those at its ends are in many words.
         SELECT number, word, trigrams, CASE
             WHEN cardinality(trigrams) < 7 THEN trigrams
             ELSE ARRAY(SELECT trigram FROM unnest(trigrams) AS trigram WHERE trigram NOT LIKE '% %')
-        END AS telling
-        FROM strange
-    ), meant AS (
-        SELECT strange.number, plainto_tsquery('english', strange.word) AS said,
+        END AS selective
+        FROM misspelled
+    ), corrections AS (
+        SELECT typed.number, plainto_tsquery('english', typed.word) AS typed,
                to_tsquery('english', concat_ws(
                    ' | ',
-                   strange.word || CASE WHEN length(strange.word) >= {PREFIX_LETTERS_MIN} THEN ':*' ELSE '' END,
+                   typed.word || CASE WHEN length(typed.word) >= {PREFIX_LETTERS_MIN} THEN ':*' ELSE '' END,
                    string_agg(similar_word.word, ' | ')
-               )) AS meant
-        FROM telling AS strange
+               )) AS corrected
+        FROM selective AS typed
         LEFT JOIN LATERAL (
-            SELECT words.word, near.share, max(near.share) OVER () AS share_max
+            SELECT words.word, similarity.share, max(similarity.share) OVER () AS share_max
             FROM words
             CROSS JOIN LATERAL (
-                SELECT count(*)::double precision / cardinality(strange.trigrams) AS share
+                SELECT count(*)::double precision / cardinality(typed.trigrams) AS share
                 FROM unnest(words.trigrams) AS trigram
-                WHERE trigram = ANY (strange.trigrams)
-            ) AS near
-            WHERE words.trigrams && strange.telling
-              AND cardinality(words.trigrams) >= {SIMILARITY_MIN} * cardinality(strange.trigrams)
-              AND words.word <> strange.word
-              AND near.share >= {SIMILARITY_MIN}
-            ORDER BY near.share DESC, abs(length(words.word) - length(strange.word)), words.word
-            LIMIT {MEANINGS_MAX}
-        ) AS similar_word ON similar_word.share >= {NEARNESS_MIN} * similar_word.share_max
-        GROUP BY strange.number, strange.word
+                WHERE trigram = ANY (typed.trigrams)
+            ) AS similarity
+            WHERE words.trigrams && typed.selective
+              AND cardinality(words.trigrams) >= {SIMILARITY_MIN} * cardinality(typed.trigrams)
+              AND words.word <> typed.word
+              AND similarity.share >= {SIMILARITY_MIN}
+            ORDER BY similarity.share DESC, abs(length(words.word) - length(typed.word)), words.word
+            LIMIT {CORRECTIONS_MAX}
+        ) AS similar_word ON similar_word.share >= {RELATIVE_SIMILARITY_MIN} * similar_word.share_max
+        GROUP BY typed.number, typed.word
     ), rewritten (number, query) AS (
         SELECT 0::bigint, websearch_to_tsquery('english', $3)
         UNION ALL
-        SELECT meant.number, ts_rewrite(rewritten.query, meant.said, meant.meant)
+        SELECT corrections.number, ts_rewrite(rewritten.query, corrections.typed, corrections.corrected)
         FROM rewritten
-        JOIN meant ON meant.number = rewritten.number + 1
+        JOIN corrections ON corrections.number = rewritten.number + 1
     )
-    SELECT ARRAY(SELECT word FROM strange ORDER BY number) AS strange, nullif(
+    SELECT ARRAY(SELECT word FROM misspelled ORDER BY number) AS misspelled, nullif(
         rewritten.query ||
             CASE WHEN {_IS_LIKE_A_SKU} AND length($1) >= {PREFIX_LETTERS_MIN}
                 THEN to_tsquery('simple', '''' || $1 || ''':*')
                 ELSE ''
             END,
-        {_AS_SAID}
+        {_AS_TYPED}
     )::text AS query
     FROM rewritten
     ORDER BY rewritten.number DESC
     LIMIT 1
-"""  # noqa: S608 - What stands in the braces are the constants above.
+"""  # noqa: S608 - The braces hold the constants above.
 
-# The column that each order goes by, before the id; with its type.
-# To rank by all that is looked for takes several times as long, since most of it is there to find the same.
+# Ranking by all matches takes several times as long, since most of them are other spellings of the same words.
 _RANK = """(
-    ts_rank_cd(asked.document, asked.said) + CASE WHEN asked.document @@ asked.name THEN 1 ELSE 0 END
+    ts_rank_cd(searched.document, searched.ranks) + CASE WHEN searched.document @@ searched.name THEN 1 ELSE 0 END
 )::double precision"""
 _ORDERS: dict[Sort, tuple[dict[str, str], str]] = {
     Sort.RELEVANCE: ({_RANK: "double precision"}, "DESC"),
     Sort.NAME: ({"lower(products.name)": "text"}, "ASC"),
     Sort.PRICE: ({"products.currency": "text", "products.price_minor": "bigint"}, "ASC"),
-    Sort.DEAREST: ({"products.currency": "text", "products.price_minor": "bigint"}, "DESC"),
+    Sort.PRICE_DESCENDING: ({"products.currency": "text", "products.price_minor": "bigint"}, "DESC"),
     Sort.NEWEST: ({"products.created_at": "timestamptz"}, "DESC"),
 }
-
-
-async def read_meaning(
-    connection: Connection, query: str, strange: Sequence[str] | None
-) -> tuple[tuple[str, ...], str | None]:
-    """Which of the query's words no product has, and a `tsquery` with similar words for them.
-
-    None in place of the latter when there is nothing to ask for but what was said. On a later page `strange` are those
-    words, so that they stay the same though somebody adds a product that has one.
-    """
-    # Only single words are kept, so what is joined is taken apart.
-    row = await connection.fetchrow(_AS_MEANT, query, strange, taken_apart(query))
-    assert row is not None, "there is a query at the least"
-    return tuple(row["strange"]), row["query"] or None
+"""The columns of each order, before the id, with their types."""
 
 
 async def read_query(connection: Connection, search: ProductSearch, *, in_documents: bool) -> SearchQuery:
-    """What was said, as queries of PostgreSQL. `in_documents`: names are looked for, too, as documents have them."""
+    """The query as typed. With `in_documents` it also finds names, in the forms that search documents hold."""
     if not in_documents:
-        said = await connection.fetchval(f"SELECT ({_AS_SAID})::text", search.query)
-        return SearchQuery(found=said, said=said)
-    row = await connection.fetchrow(_AS_SAID_OR_NAMED, search.query, search.whole, search.is_of_words_alone)
-    assert row is not None, "there is a query at the least"
+        query = await connection.fetchval(f"SELECT ({_AS_TYPED})::text", search.words)
+        return SearchQuery(matches=query, ranks=query)
+    row = await connection.fetchrow(_AS_TYPED_OR_NAMED, search.words, search.text, not search.has_operators)
+    assert row is not None, "the statement returns one row"
     return SearchQuery(**row)
+
+
+async def read_correction(
+    connection: Connection, words: str, misspelled: Sequence[str] | None
+) -> tuple[tuple[str, ...], str | None]:
+    """The words that no product has, and a `tsquery` with similar words for them.
+
+    The query is None when no correction differs from the words as typed. `misspelled` are the words of the page before:
+    they stay the same though a product that has one may have been added.
+    """
+    # Only single words are replaced, so compounds are split.
+    row = await connection.fetchrow(_CORRECTED, words, misspelled, split_compounds(words))
+    assert row is not None, "the statement returns one row"
+    return tuple(row["misspelled"]), row["query"] or None
 
 
 async def search_products(
     connection: Connection, search: ProductSearch, limit: int, query: SearchQuery | None, *, in_documents: bool
-) -> Found:
-    """Up to `limit` of the products that `query` finds; None finds all."""
+) -> list[Hit]:
+    """Up to `limit` of the products that match `query`; None matches all."""
     arguments: list[Any] = []
 
-    def given(value: Any) -> str:
+    def bind(value: Any) -> str:
         arguments.append(value)
         return f"${len(arguments)}"
 
@@ -217,49 +224,49 @@ async def search_products(
         source = (
             "search_documents JOIN products ON products.id = search_documents.product_id" if in_documents else source
         )
-        parts = ", ".join(f"{given(part)}::text::tsquery" for part in (query.said, query.name))
-        source += f" CROSS JOIN LATERAL (SELECT {document}, {parts}) AS asked (document, said, name)"
-        conditions.append(f"{document} @@ {given(query.found)}::text::tsquery")
-    conditions += _filters(search, given)
+        parts = ", ".join(f"{bind(part)}::text::tsquery" for part in (query.ranks, query.name))
+        source += f" CROSS JOIN LATERAL (SELECT {document}, {parts}) AS searched (document, ranks, name)"
+        conditions.append(f"{document} @@ {bind(query.matches)}::text::tsquery")
+    conditions += _filters(search, bind)
     order, direction = _ORDERS[search.sort]
     columns = order | {"products.id": "uuid"}
     if search.after is not None:
-        place = ", ".join(f"{given(value)}::{kind}" for value, kind in zip(search.after, columns.values(), strict=True))
-        conditions.append(f"({', '.join(columns)}) {'>' if direction == 'ASC' else '<'} ({place})")
-    places = [f"place_{number}" for number in range(len(columns))]
-    in_order = ", ".join(f"{name} {direction}" for name in places)
-    # What is wide is read for the page alone, and not for all that has to be put in order.
+        after = ", ".join(f"{bind(value)}::{kind}" for value, kind in zip(search.after, columns.values(), strict=True))
+        conditions.append(f"({', '.join(columns)}) {'>' if direction == 'ASC' else '<'} ({after})")
+    keys = [f"key_{number}" for number in range(len(columns))]
+    in_order = ", ".join(f"{key} {direction}" for key in keys)
+    # The wide columns are read for the page alone, and not for all rows that are sorted.
     rows = await connection.fetch(
         f"""
         WITH page AS (
-            SELECT {", ".join(f"{column} AS {name}" for name, column in zip(places, columns, strict=True))}
+            SELECT {", ".join(f"{column} AS {key}" for key, column in zip(keys, columns, strict=True))}
             FROM {source}
             WHERE {" AND ".join(conditions)}
             ORDER BY {in_order}
-            LIMIT {given(limit)}
+            LIMIT {bind(limit)}
         )
-        SELECT {PRODUCT}, {", ".join(places)}
+        SELECT {PRODUCT_COLUMNS}, {", ".join(keys)}
         {FROM_PRODUCTS}
-        JOIN page ON page.{places[-1]} = products.id
+        JOIN page ON page.{keys[-1]} = products.id
         ORDER BY {in_order}
-        """,  # noqa: S608 - What stands in the braces are statements of this module and numbers of parameters.
+        """,  # noqa: S608 - The braces hold SQL of this module and parameter numbers.
         *arguments,
     )
-    return [(product_of(row), tuple(row[name] for name in places)) for row in rows]
+    return [Hit(product_from_row(row), tuple(row[key] for key in keys)) for row in rows]
 
 
-def _filters(search: ProductSearch, given: Callable[[Any], str]) -> list[str]:
-    """Conditions on products; `given` makes a value an argument of the statement."""
+def _filters(search: ProductSearch, bind: Callable[[Any], str]) -> list[str]:
+    """Conditions on products. `bind` adds an argument to the statement and returns its parameter."""
     conditions = []
     if search.category is not None:
-        conditions.append(f"products.category_id = (SELECT id {found_category(given(search.category))})")
+        conditions.append(f"products.category_id = (SELECT id {from_category_named(bind(search.category))})")
     if search.currency is not None:
-        conditions.append(f"products.currency = {given(search.currency)}")
+        conditions.append(f"products.currency = {bind(search.currency)}")
     if search.price_minor_min is not None:
-        conditions.append(f"products.price_minor >= {given(search.price_minor_min)}")
+        conditions.append(f"products.price_minor >= {bind(search.price_minor_min)}")
     if search.price_minor_max is not None:
-        conditions.append(f"products.price_minor <= {given(search.price_minor_max)}")
+        conditions.append(f"products.price_minor <= {bind(search.price_minor_max)}")
     if search.in_stock is not None:
-        left = "available > 0" if search.in_stock else "available = 0"
-        conditions.append(f"EXISTS (SELECT FROM stock WHERE stock.product_id = products.id AND {left})")
+        available = "available > 0" if search.in_stock else "available = 0"
+        conditions.append(f"EXISTS (SELECT FROM stock WHERE stock.product_id = products.id AND {available})")
     return conditions

@@ -1,19 +1,19 @@
-"""The statements about products and categories."""
+"""The statements about products."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from catalog.creation import Creation
+from catalog.domain.product import NewProduct, Product, ProductSummary
 from catalog.errors import SkuTaken
-from catalog.messages import Category, Product, ProductNow
 from chassis.persistence.database import Connection, Row
-from chassis.values.money import Money, is_currency, money
+from chassis.values.money import is_currency
 
-PRODUCT = """
+PRODUCT_COLUMNS = """
     products.id, products.sku, products.name, products.description, categories.name AS category, products.price_minor,
     products.currency, products.attributes, stock.available, products.version, products.created_at, products.updated_at
 """
@@ -24,41 +24,28 @@ FROM_PRODUCTS = """
 """
 
 
-def found_category(name: str) -> str:
-    """The category that `name`, a parameter, names: in capital letters or small, and in any form of Unicode.
-
-    Of two that were made before such names were held for the same, the one that has exactly this name.
-    """
-    return f"""
-        FROM categories
-        WHERE key = folded({name}) OR lower(name) = lower({name})
-        ORDER BY name = {name} DESC, key IS NULL
-        LIMIT 1
-    """
-
-
 async def has_products(connection: Connection) -> bool:
-    """Whether there ever was a product: deleted ones count."""
+    """Whether the catalog ever had a product: deleted ones count."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM products)"))
 
 
-async def lock_products(connection: Connection) -> None:
-    """Keep others from writing products until the end of the transaction."""
+async def lock_table(connection: Connection) -> None:
+    """Keep other transactions from writing products until the end of this one."""
     await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def read_product(connection: Connection, product_id: UUID, *, deleted_too: bool = False) -> Product | None:
-    """The product, or None when there is none (any more)."""
+async def read_product(connection: Connection, product_id: UUID, *, include_deleted: bool = False) -> Product | None:
+    """The product, or None for an unknown or deleted one."""
     row = await connection.fetchrow(
-        f"SELECT {PRODUCT} {FROM_PRODUCTS} WHERE products.id = $1 AND (products.deleted_at IS NULL OR $2)",
+        f"SELECT {PRODUCT_COLUMNS} {FROM_PRODUCTS} WHERE products.id = $1 AND (products.deleted_at IS NULL OR $2)",
         product_id,
-        deleted_too,
+        include_deleted,
     )
-    return None if row is None else product_of(row)
+    return None if row is None else product_from_row(row)
 
 
-async def read_products_now(connection: Connection, product_ids: Sequence[UUID]) -> list[ProductNow]:
-    """Those of the products that are on sale, in a currency that is one."""
+async def read_summaries(connection: Connection, product_ids: Sequence[UUID]) -> list[ProductSummary]:
+    """The products that are on sale, and whose currency is one."""
     rows = await connection.fetch(
         """
         SELECT products.id, products.sku, products.name, products.price_minor, products.currency, stock.available
@@ -71,11 +58,12 @@ async def read_products_now(connection: Connection, product_ids: Sequence[UUID])
         product_ids,
     )
     return [
-        ProductNow(
+        ProductSummary(
             id=row["id"],
             sku=row["sku"],
             name=row["name"],
-            price=money(row["price_minor"], row["currency"]),
+            price_minor=row["price_minor"],
+            currency=row["currency"],
             stock=row["available"],
         )
         for row in rows
@@ -83,8 +71,8 @@ async def read_products_now(connection: Connection, product_ids: Sequence[UUID])
     ]
 
 
-async def find_product_creation(connection: Connection, creation: Creation) -> Creation | None:
-    """What was made under this id or key before."""
+async def find_creation(connection: Connection, creation: Creation) -> Creation | None:
+    """The creation of the product with this id or this key."""
     row = await connection.fetchrow(
         """
         SELECT id, created_by, idempotency_key, request_fingerprint
@@ -99,16 +87,7 @@ async def find_product_creation(connection: Connection, creation: Creation) -> C
 
 
 async def insert_product(
-    connection: Connection,
-    creation: Creation,
-    *,
-    sku: str,
-    name: str,
-    description: str,
-    category_id: UUID | None,
-    price: Money,
-    attributes: dict[str, Any],
-    stock: int,
+    connection: Connection, product: NewProduct, category_id: UUID | None, creation: Creation
 ) -> bool:
     """Add a product and its stock. False when its SKU or its key is taken."""
     added = await connection.fetchval(
@@ -122,30 +101,30 @@ async def insert_product(
         RETURNING id
         """,
         creation.id,
-        sku,
-        name,
-        description,
+        product.sku,
+        product.name,
+        product.description,
         category_id,
-        price.minor(),
-        price.currency,
-        msgspec.json.encode(attributes).decode(),
+        product.price_minor,
+        product.currency,
+        msgspec.json.encode(product.attributes).decode(),
         creation.created_by,
         creation.key,
         creation.fingerprint,
     )
     if added is None:
         return False
-    await connection.execute("INSERT INTO stock (product_id, available) VALUES ($1, $2)", creation.id, stock)
+    await connection.execute("INSERT INTO stock (product_id, available) VALUES ($1, $2)", creation.id, product.stock)
     return True
 
 
 async def lock_product(connection: Connection, product_id: UUID) -> None:
-    """Keep others from changing the product until the end of the transaction."""
+    """Keep other transactions from changing the product until the end of this one."""
     await connection.execute("SELECT id FROM products WHERE id = $1 FOR NO KEY UPDATE", product_id)
 
 
 async def update_product(connection: Connection, product: Product, category_id: UUID | None) -> Product:
-    """Write a locked product with the next version. Raises `SkuTaken`."""
+    """Write a locked product as its next version. Raises `SkuTaken`."""
     try:
         row = await connection.fetchrow(
             """
@@ -160,18 +139,18 @@ async def update_product(connection: Connection, product: Product, category_id: 
             product.name,
             product.description,
             category_id,
-            product.price.minor(),
-            product.price.currency,
+            product.price_minor,
+            product.currency,
             msgspec.json.encode(product.attributes).decode(),
         )
     except asyncpg.UniqueViolationError:
         raise SkuTaken(f"Another product has the SKU {product.sku}.") from None
     assert row is not None, "the product is locked"
-    return msgspec.structs.replace(product, version=row["version"], updated_at=row["updated_at"])
+    return replace(product, version=row["version"], updated_at=row["updated_at"])
 
 
 async def mark_product_deleted(connection: Connection, product_id: UUID) -> int:
-    """Take a locked product from sale; its last version."""
+    """Take a locked product from sale. Returns its last version."""
     version: int | None = await connection.fetchval(
         """
         UPDATE products
@@ -181,12 +160,12 @@ async def mark_product_deleted(connection: Connection, product_id: UUID) -> int:
         """,
         product_id,
     )
-    assert version is not None, "the product is locked, and was there"
+    assert version is not None, "the product is locked, and was on sale"
     return version
 
 
-async def product_was_deleted(connection: Connection, product_id: UUID) -> bool:
-    """Whether there was such a product once."""
+async def is_deleted(connection: Connection, product_id: UUID) -> bool:
+    """Whether the product existed and was deleted."""
     return bool(
         await connection.fetchval(
             "SELECT EXISTS (SELECT FROM products WHERE id = $1 AND deleted_at IS NOT NULL)", product_id
@@ -194,74 +173,16 @@ async def product_was_deleted(connection: Connection, product_id: UUID) -> bool:
     )
 
 
-async def find_category(connection: Connection, name: str) -> Category | None:
-    row = await connection.fetchrow(f"SELECT id, name, created_at {found_category('$1::text')}", name)
-    return None if row is None else Category(*row)
-
-
-async def read_category(connection: Connection, category_id: UUID) -> Category:
-    row = await connection.fetchrow("SELECT id, name, created_at FROM categories WHERE id = $1", category_id)
-    assert row is not None, "categories are never deleted"
-    return Category(*row)
-
-
-async def list_categories(connection: Connection, after: str | None, limit: int) -> list[Category]:
-    """In the order of their names, from after the name `after` on."""
-    rows = await connection.fetch(
-        """
-        SELECT id, name, created_at
-        FROM categories
-        WHERE $1::text IS NULL OR lower(name) > lower($1)
-        ORDER BY lower(name)
-        LIMIT $2
-        """,
-        after,
-        limit,
-    )
-    return [Category(*row) for row in rows]
-
-
-async def find_category_creation(connection: Connection, creation: Creation) -> Creation | None:
-    """What was made under this id or key before."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, created_by, idempotency_key, request_fingerprint
-        FROM categories
-        WHERE id = $1 OR (created_by = $2 AND idempotency_key = $3)
-        """,
-        creation.id,
-        creation.created_by,
-        creation.key,
-    )
-    return None if row is None else Creation(*row)
-
-
-async def insert_category(connection: Connection, creation: Creation, name: str) -> bool:
-    """Add a category. False when its name or its key is taken."""
-    added = await connection.fetchval(
-        """
-        INSERT INTO categories (id, name, created_by, idempotency_key, request_fingerprint)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT DO NOTHING
-        RETURNING id
-        """,
-        creation.id,
-        name,
-        creation.created_by,
-        creation.key,
-        creation.fingerprint,
-    )
-    return added is not None
-
-
-def product_of(row: Row) -> Product:
+def product_from_row(row: Row) -> Product:
+    """The product of a row with `PRODUCT_COLUMNS`."""
     return Product(
         id=row["id"],
         sku=row["sku"],
         name=row["name"],
         description=row["description"],
         category=row["category"],
-        price=money(row["price_minor"], row["currency"]),
+        price_minor=row["price_minor"],
+        currency=row["currency"],
         attributes=msgspec.json.decode(row["attributes"]),
         stock=row["available"],
         version=row["version"],

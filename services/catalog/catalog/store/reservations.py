@@ -1,7 +1,7 @@
-"""The statements about reservations and the stock they take.
+"""The statements about reservations and the stock that they take.
 
-Every transaction that touches stock locks in one order, or two of them could wait for each other for ever: first the
-orders (`lock_orders`), then the stock rows by product id (`lock_goods`).
+Every transaction that changes stock locks in one order, or two of them could deadlock: first the orders
+(`lock_orders`), then the stock rows by product id (`lock_stock`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from catalog.domain.reservation import Goods, Reservation, ReservedLine, Settlement
+from catalog.domain.reservation import Reservation, ReservedLine, Settlement
+from catalog.domain.stock import ProductStock
 from chassis.persistence.database import Connection, Row, rows_affected
 from chassis.values.money import is_currency
 
@@ -17,17 +18,17 @@ _lines = msgspec.json.Decoder(list[ReservedLine])
 
 
 async def lock_orders(connection: Connection, order_ids: Iterable[UUID]) -> None:
-    """Until the end of the transaction no other one reserves, releases, sells or cancels for these orders.
+    """Keep other transactions from reserving or settling for these orders until the end of this one.
 
-    An advisory lock, since a reservation that does not exist yet has no row to lock. Its number is the second half of
-    the id, which is random in UUIDv7; two orders that share it would only wait for each other.
+    The locks are advisory, since a reservation that does not exist yet has no row to lock. The number of a lock is the
+    second half of the id, which is random in UUIDv7. Two orders with the same number would only wait for each other.
     """
     numbers = sorted({int.from_bytes(order_id.bytes[8:], signed=True) for order_id in order_ids})
     await connection.execute("SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number", numbers)
 
 
 async def read_reservations(connection: Connection, order_ids: Iterable[UUID]) -> dict[UUID, Reservation]:
-    """The reservations that there are, by order id."""
+    """The existing reservations of these orders, by order id."""
     rows = await connection.fetch(
         """
         SELECT order_id, state, lines, currency, total_minor, settled_by
@@ -36,16 +37,16 @@ async def read_reservations(connection: Connection, order_ids: Iterable[UUID]) -
         """,
         list(order_ids),
     )
-    return {row["order_id"]: _reservation(row) for row in rows}
+    return {row["order_id"]: _reservation_from_row(row) for row in rows}
 
 
-async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dict[UUID, Goods]:
-    """The products as they are, deleted ones too, their stock rows locked in the order of their ids.
+async def lock_stock(connection: Connection, product_ids: Iterable[UUID]) -> dict[UUID, ProductStock]:
+    """Lock the stock rows in the order of their ids. Returns the products, deleted ones too.
 
-    A product whose stored currency is none (any more) is not on sale: no payment can be made in it.
+    A product is not on sale if its stored currency is none, or none any more: no payment can be made in it.
 
-    The stock is read after the lock was got; name and price as of the beginning of the statement, so a price change
-    that commits while this waits counts as having come just after.
+    The quantity is read after the lock is taken, but name and price as of the beginning of the statement. So a price
+    change that commits while this statement waits applies to the next reservation.
     """
     rows = await connection.fetch(
         """
@@ -65,7 +66,7 @@ async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dic
         list(product_ids),
     )
     return {
-        row["product_id"]: Goods(
+        row["product_id"]: ProductStock(
             product_id=row["product_id"],
             name=row["name"],
             unit_price_minor=row["price_minor"],
@@ -77,7 +78,7 @@ async def lock_goods(connection: Connection, product_ids: Iterable[UUID]) -> dic
     }
 
 
-_HOLD = """
+_HOLD_STOCK = """
     WITH lowered AS (
         UPDATE stock
         SET available = stock.available - taken.quantity
@@ -95,16 +96,18 @@ _HOLD = """
 """
 
 
-async def hold(connection: Connection, reservations: Sequence[Reservation], quantities: Mapping[UUID, int]) -> None:
-    """Keep what was reserved, and lower the stock by it: `quantities` of products that are locked.
+async def hold_stock(
+    connection: Connection, reservations: Sequence[Reservation], quantities: Mapping[UUID, int]
+) -> None:
+    """Insert the reservations, and lower the stock of locked products by their `quantities`.
 
-    The condition is a guard: what was decided must hold here too. The orders are locked, so a reservation that is
-    there already is a bug, and raises.
+    The condition on the stock guards the allocation. The orders are locked, so an existing reservation is a bug, and
+    raises.
     """
     if not reservations:
         return
     lowered = await connection.fetchval(
-        _HOLD,
+        _HOLD_STOCK,
         list(quantities.keys()),
         list(quantities.values()),
         [reservation.order_id for reservation in reservations],
@@ -112,11 +115,11 @@ async def hold(connection: Connection, reservations: Sequence[Reservation], quan
         [reservation.currency for reservation in reservations],
         [reservation.total_minor for reservation in reservations],
     )
-    assert lowered == len(quantities), "stock was promised that is not there"
+    assert lowered == len(quantities), "more stock was allocated than is available"
 
 
-async def give_back_stock(connection: Connection, quantities: Mapping[UUID, int]) -> None:
-    """Raise the stock of products that are locked."""
+async def return_stock(connection: Connection, quantities: Mapping[UUID, int]) -> None:
+    """Raise the stock of locked products."""
     if not quantities:
         return
     status = await connection.execute(
@@ -129,11 +132,11 @@ async def give_back_stock(connection: Connection, quantities: Mapping[UUID, int]
         list(quantities.keys()),
         list(quantities.values()),
     )
-    assert rows_affected(status) == len(quantities), "stock was given back to a product that has none"
+    assert rows_affected(status) == len(quantities), "stock was returned to a product without a stock row"
 
 
 async def insert_tombstones(connection: Connection, tombstones: Sequence[Reservation]) -> None:
-    """Keep that these orders, never reserved, are released already."""
+    """Insert `released` reservations without lines, for orders that were never reserved."""
     if not tombstones:
         return
     await connection.execute(
@@ -148,7 +151,10 @@ async def insert_tombstones(connection: Connection, tombstones: Sequence[Reserva
 
 
 async def update_reservations(connection: Connection, reservations: Sequence[Reservation]) -> None:
-    """Note the new state of reservations that are locked."""
+    """Write the new state of reservations whose orders are locked.
+
+    The condition on the state guards the transition, as `Reservation.settle` has made it.
+    """
     if not reservations:
         return
     status = await connection.execute(
@@ -159,15 +165,19 @@ async def update_reservations(connection: Connection, reservations: Sequence[Res
             settled_by = settled.settled_by
         FROM unnest($1::uuid[], $2::text[], $3::text[]) AS settled (order_id, state, settled_by)
         WHERE reservations.order_id = settled.order_id
+          AND (
+              reservations.state = 'held'
+              OR (reservations.state = 'sold' AND settled.state = 'released' AND settled.settled_by = 'cancellation')
+          )
         """,
         [reservation.order_id for reservation in reservations],
         [reservation.state for reservation in reservations],
         [reservation.settled_by for reservation in reservations],
     )
-    assert rows_affected(status) == len(reservations), "a reservation vanished while it was locked"
+    assert rows_affected(status) == len(reservations), "a locked reservation was not in the expected state"
 
 
-def _reservation(row: Row) -> Reservation:
+def _reservation_from_row(row: Row) -> Reservation:
     return Reservation(
         order_id=row["order_id"],
         state=row["state"],

@@ -1,16 +1,16 @@
-"""The statements about the stock ledger. Those about taking stock are with the reservations."""
+"""The statements about the stock ledger. Those that reserve and return stock are in reservations.py."""
 
 from uuid import UUID
 
 from catalog.creation import Creation
-from catalog.messages import StockAdjustment
+from catalog.domain.stock import StockAdjustment
 from chassis.persistence.database import Connection
 
 
 async def find_adjustment(
     connection: Connection, creation: Creation
 ) -> tuple[Creation, StockAdjustment] | tuple[None, None]:
-    """What was made under this id or key before."""
+    """The entry with this id or this key, and its creation."""
     row = await connection.fetchrow(
         """
         SELECT
@@ -39,7 +39,7 @@ async def find_adjustment(
 async def insert_adjustment(
     connection: Connection, creation: Creation, *, product_id: UUID, quantity: int, reason: str, available: int
 ) -> StockAdjustment | None:
-    """Add a line to the ledger. None when its key is taken."""
+    """Add an entry to the ledger. None when its key is taken."""
     row = await connection.fetchrow(
         """
         INSERT INTO stock_adjustments (
@@ -79,7 +79,7 @@ async def set_available(connection: Connection, product_id: UUID, available: int
 async def list_adjustments(
     connection: Connection, product_id: UUID, after: UUID | None, limit: int
 ) -> list[StockAdjustment]:
-    """The ledger of a product, the newest line first, from before the line `after` on."""
+    """Up to `limit` entries of a product, the newest first, from after the entry `after` on."""
     rows = await connection.fetch(
         """
         SELECT id, product_id, quantity, reason, available, created_by, created_at

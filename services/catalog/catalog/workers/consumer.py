@@ -1,10 +1,10 @@
-"""Hears what became of orders: the stock of a confirmed one is sold, that of a cancelled one goes back."""
+"""Consumes the events that end orders: the stock of a confirmed order is sold, that of a cancelled one is released."""
 
 from collections.abc import Sequence
 
 from catalog.consumed_events import OrderSettled
 from catalog.domain.reservation import Settlement
-from catalog.settle_reservations import Settled, settle
+from catalog.settle_reservations import SettlementRequest, settle_reservations
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Connection
@@ -14,11 +14,11 @@ TYPES = tuple(_SETTLEMENTS)
 
 
 async def handle(connection: Connection, events: Sequence[Envelope]) -> None:
-    """Settle all orders of the batch at once."""
-    await settle(
+    """Settle all orders of a batch of events, in the transaction of the inbox."""
+    await settle_reservations(
         connection,
         [
-            Settled(
+            SettlementRequest(
                 envelope.read(event, OrderSettled).order_id,
                 _SETTLEMENTS[event.type],
                 event.correlationid,

@@ -28,12 +28,12 @@ class SearchDocumentBackfill:
         self._database = database
         self._reached = UUID(int=0)
         self._task: asyncio.Task[None] | None = None
-        self.are_complete = False
+        self.is_complete = False
 
     async def start(self) -> None:
         """Nearly always all products have a document, and the first look says so."""
         await self._add_batch()
-        if not self.are_complete:
+        if not self.is_complete:
             self._task = asyncio.create_task(self._add_rest())
 
     async def stop(self) -> None:
@@ -44,7 +44,7 @@ class SearchDocumentBackfill:
 
     async def _add_rest(self) -> None:
         _log.info("products are being indexed for searches")
-        while not self.are_complete:
+        while not self.is_complete:
             await asyncio.sleep(PAUSE_S)
             await self._add_batch()
         _log.info("all products are indexed for searches")
@@ -57,6 +57,6 @@ class SearchDocumentBackfill:
             lambda connection: search_documents.add_documents(connection, self._reached, BATCH)
         )
         if last is None:
-            self.are_complete = True
+            self.is_complete = True
         else:
             self._reached = last

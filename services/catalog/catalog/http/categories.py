@@ -1,0 +1,36 @@
+"""Categories: the list for clients, and new ones by administrators."""
+
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+
+from catalog.create_category import create_category
+from catalog.creation import Creation
+from catalog.http.schemas import Category, CreateCategory
+from catalog.list_categories import list_categories
+from chassis.persistence.database import Database
+from chassis.security import access
+from chassis.security.tokens import Caller
+from chassis.web.idempotency import IdempotencyKey
+from chassis.web.pages import Cursor, Limit, Page
+
+
+def routes(database: Database) -> list[HTTPRouteHandler]:
+    @get("/categories", guards=[access.public])
+    async def get_categories(limit: Limit = 20, cursor: Cursor = None) -> Page[Category]:
+        """The categories by name."""
+        page = await list_categories(database, cursor, limit)
+        return Page([Category.of(category) for category in page.items], page.next_cursor)
+
+    @post("/categories", guards=[access.administrator])
+    async def post_category(
+        request: Request[Caller, Any, Any], data: JSONBody[CreateCategory], idempotency_key: IdempotencyKey = None
+    ) -> Category:
+        """Add a category."""
+        fields = data.normalized()
+        creation = Creation.of(fields, request.user.user_id, idempotency_key)
+        return Category.of(await create_category(database, fields.name, creation))
+
+    return [get_categories, post_category]
