@@ -15,7 +15,14 @@ import pytest
 from cartwright.launcher.reaper import LastWill
 from cartwright.testkit.servers import ScratchPostgres, running_postgres
 from chassis.persistence import database as module
-from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable, rows_affected
+from chassis.persistence.database import (
+    ChangeUnknown,
+    Connection,
+    Database,
+    DatabaseUnavailable,
+    note_change,
+    rows_affected,
+)
 from chassis.problems import Invalid
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
@@ -58,6 +65,44 @@ async def test_a_transaction_that_fails_has_no_effect(database: Database) -> Non
     with pytest.raises(RuntimeError, match="changed my mind"):
         await database.run(work)
     assert await _names(database) == []
+
+
+async def test_a_commit_hook_is_called_once_for_a_commit_that_noted_its_kind(database: Database) -> None:
+    calls: list[str] = []
+    database.after_commit("journal", lambda: calls.append("journal"))
+    database.after_commit("other", lambda: calls.append("other"))
+
+    async def work(connection: Connection) -> None:
+        await _add(connection)
+        note_change("journal")
+        note_change("journal")
+        assert calls == []
+
+    await database.run(work)
+    assert calls == ["journal"]
+    await database.run_statement(_add_and_note)
+    assert calls == ["journal", "other"]
+    await database.run(_add)
+    assert calls == ["journal", "other"]
+
+
+async def _add_and_note(connection: Connection) -> None:
+    await _add(connection)
+    note_change("other")
+
+
+async def test_a_commit_hook_is_not_called_for_work_that_failed(database: Database) -> None:
+    calls: list[str] = []
+    database.after_commit("journal", lambda: calls.append("journal"))
+
+    async def work(connection: Connection) -> None:
+        note_change("journal")
+        raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        await database.run(work)
+    await database.run(_add)
+    assert calls == []
 
 
 async def test_a_connection_that_was_cut_makes_the_whole_transaction_run_again(

@@ -338,8 +338,6 @@ async def test_one_relay_works_at_a_time_and_another_takes_over(
     for number in range(20):
         names.append(str(number))
         await _place(database, str(number))
-        for relay in relays:
-            relay.wake()
     await eventually(lambda: _published(record, *names), "all was published once")
     assert record.publishing_max == 1
     holder = await database.read(
@@ -478,13 +476,23 @@ async def test_an_absent_broker_is_told_without_tracebacks_and_the_journal_waits
     assert not any("exc_info" in line for line in logs)
 
 
+async def test_a_commit_that_wrote_events_wakes_the_relay(
+    database: Database, record: Record, eventually: Eventually
+) -> None:
+    relay = Relay("orders", database, record, poll_s=60.0)
+    await relay.start()
+    await asyncio.sleep(0.3)  # The first round is over, and the relay rests for a minute.
+    await _place(database, "a")
+    await eventually(lambda: _published(record, "a"), "the commit woke the relay")
+    await relay.stop()
+
+
 async def test_the_journal_reaches_a_real_broker(database: Database, events_url: str, eventually: Eventually) -> None:
     broker = NatsBroker(events_url, "orders")
     await broker.start()
     relay = Relay("orders", database, broker)
     await relay.start()
     await _place(database, "a", "b")
-    relay.wake()
     subscription = await _subscribed(broker)
     names: list[str] = []
     async with asyncio.timeout(10):

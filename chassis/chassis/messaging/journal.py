@@ -13,8 +13,10 @@ from uuid_utils.compat import uuid7
 
 from chassis import context
 from chassis.messaging.envelope import Envelope
-from chassis.persistence.database import Connection
+from chassis.persistence.database import Connection, note_change
 
+WRITTEN = "journal"
+"""The kind of change that a transaction notes when it writes events: the relay is woken after its commit."""
 LATEST_MAX = 50_000
 """So many of the latest entries are looked through for one that may just have been written."""
 TRANSACTION_MAX = timedelta(minutes=2)
@@ -116,6 +118,7 @@ def columns_of(
     events: Sequence[Event],
 ) -> tuple[list[UUID], list[str], list[str], list[str], list[str | None], list[str | None], list[str]]:
     """What a statement that `with_events` has made takes as its last seven parameters."""
+    note_change(WRITTEN)
     return (
         [event.id for event in events],
         [event.type for event in events],

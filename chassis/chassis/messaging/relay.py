@@ -19,7 +19,7 @@ from chassis import failpoint
 from chassis.lifecycle import Loop
 from chassis.messaging import envelope, journal, restore_detection
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message
-from chassis.persistence.database import Connection, Database, rows_affected
+from chassis.persistence.database import Connection, Database, note_change, rows_affected
 from chassis.telemetry import metrics, tracing
 
 LEASE_S = 5.0
@@ -33,7 +33,10 @@ Cursor: TypeAlias = tuple[str, int]
 
 
 class Relay:
-    """A `Part`. Call `wake` after a commit, so that its events leave at once; else they leave within `poll_s`."""
+    """A `Part`. Each commit that writes to the journal through `database` wakes it, so that events leave at once.
+
+    Events of other processes leave within `poll_s`.
+    """
 
     def __init__(self, source: str, database: Database, broker: Broker, *, poll_s: float = 0.1) -> None:
         self._source = f"/{source}"
@@ -43,6 +46,7 @@ class Relay:
         self._held_until = float("-inf")
         self._numbers_checked = False
         self._loop = Loop("relay", self._turn, rest_s=poll_s, gather_s=GATHER_S)
+        database.after_commit(journal.WRITTEN, self.wake)
 
     async def start(self) -> None:
         await self._loop.start()
@@ -64,6 +68,7 @@ class Relay:
         end = await journal.end_before(connection, since)
         if rows_affected(await connection.execute(_GO_BACK, *end)) == 0:
             return 0
+        note_change(journal.WRITTEN)
         # To count them takes a minute where there are millions. Only what was rolled back has left its position empty.
         return await journal.last_position(connection) - end[1]
 

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
@@ -71,6 +72,19 @@ _MAY_SUCCEED_NEXT_TIME = (
 _NOT_THERE_YET = (*_MAY_SUCCEED_NEXT_TIME, TimeoutError, asyncpg.InvalidCatalogNameError)
 
 
+_changes_noted: ContextVar[set[str] | None] = ContextVar("changes_noted", default=None)
+
+
+def note_change(kind: str) -> None:
+    """Have the hooks for `kind` called after the commit of the present work (see `Database.after_commit`).
+
+    Does nothing outside `Database.run` and `Database.run_statement`.
+    """
+    noted = _changes_noted.get()
+    if noted is not None:
+        noted.add(kind)
+
+
 def _may_succeed_next_time(error: Exception) -> bool:
     # asyncpg's DataError is an InterfaceError too, but says that our own arguments are wrong: a bug, not a fault.
     # TimeoutError is an OSError too, but has taken all the time that there was.
@@ -101,6 +115,15 @@ class Database:
         self._migrations = migrations
         self._pool_size_max = pool_size_max
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._commit_hooks: dict[str, list[Callable[[], None]]] = {}
+
+    def after_commit(self, kind: str, hook: Callable[[], None]) -> None:
+        """Call `hook` after each commit of work that noted a change of `kind` (`note_change`), once per commit.
+
+        A hook only wakes a loop: it must not raise or block. It may be missed when a COMMIT is not answered, so the
+        loop has to poll as well.
+        """
+        self._commit_hooks.setdefault(kind, []).append(hook)
 
     async def start(self) -> None:
         """Wait for the server, apply the migrations that are missing, open the pool."""
@@ -212,7 +235,7 @@ class Database:
         """As `run`, for work that is one statement: PostgreSQL commits it by itself, so that the round trips of BEGIN
         and COMMIT are saved, which are most of the time of a change that nobody else is in the way of.
         """
-        return await self._repeated("statement", statement, in_transaction=failpoint.is_armed())
+        return await self._change("statement", statement, in_transaction=failpoint.is_armed())
 
     async def run(self, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
         """Run `work` in one transaction, and the whole of it again when the connection was lost or it was a victim.
@@ -220,7 +243,22 @@ class Database:
         So `work` has to be idempotent, a lost COMMIT included: key what it inserts. Raises `DatabaseUnavailable` when
         nothing was changed, and `ChangeUnknown` when that is not known.
         """
-        return await self._repeated("transaction", work, in_transaction=True)
+        return await self._change("transaction", work, in_transaction=True)
+
+    async def _change(
+        self, name: str, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool
+    ) -> ResultT:
+        # One set for all attempts: when the first COMMIT was not answered, the second attempt may find its change made.
+        noted: set[str] = set()
+        token = _changes_noted.set(noted)
+        try:
+            result = await self._repeated(name, work, in_transaction=in_transaction)
+        finally:
+            _changes_noted.reset(token)
+        for kind in noted:
+            for hook in self._commit_hooks.get(kind, ()):
+                hook()
+        return result
 
     async def _repeated(
         self, name: str, work: Callable[[Connection], Awaitable[ResultT]], *, in_transaction: bool

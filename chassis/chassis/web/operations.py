@@ -94,16 +94,13 @@ def routes(
     database: Database, *, relay: Relay | None = None, consumer: Consumer | None = None, tell: Tell = tell_once
 ) -> list[HTTPRouteHandler]:
     """The operations of a service that publishes by `relay` and listens by `consumer`, as far as it does."""
-    wake = relay.wake if relay is not None else lambda: None
     return [
-        *(_of_dead_letters(database, consumer, tell, wake) if consumer is not None else ()),
+        *(_of_dead_letters(database, consumer, tell) if consumer is not None else ()),
         *(_of_journal(database, relay, tell) if relay is not None else ()),
     ]
 
 
-def _of_dead_letters(
-    database: Database, consumer: Consumer, tell: Tell, wake: Callable[[], None]
-) -> list[HTTPRouteHandler]:
+def _of_dead_letters(database: Database, consumer: Consumer, tell: Tell) -> list[HTTPRouteHandler]:
     @get("/dead-letters", guards=[access.operator], tags=TAGS, summary="Events that failed for good, and why")
     async def list_dead_letters(limit: Limit = 20, cursor: Cursor = None) -> Page[DeadLetter]:
         after = key_of(cursor, UUID)
@@ -129,7 +126,6 @@ def _of_dead_letters(
             raise RedriveFailed(f"{type(error).__name__}: {error}") from error
         if not was_there:
             raise NoSuchDeadLetter
-        wake()
 
     return [list_dead_letters, redrive]
 
@@ -144,8 +140,6 @@ def _of_journal(database: Database, relay: Relay, tell: Tell) -> list[HTTPRouteH
             await tell(connection, act)
             return events
 
-        events = await database.run(work)
-        relay.wake()
-        return Replayed(events)
+        return Replayed(await database.run(work))
 
     return [replay]
