@@ -12,6 +12,7 @@ import sys
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
@@ -71,6 +72,10 @@ _WORDS = re.compile(r"\b(" + "|".join(REPLACED_WORDS) + r")\b", re.IGNORECASE)
 _CODE_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+_TEST_NAME = re.compile(r"`(?:[\w/]+/)?(test_\w+)(\.\.\.|\.py)?`")
+_PATH = re.compile(r"`(?:\.\./)*((?:[\w.-]+/)+[\w.-]+\.(?:py|md|sql|j2|yaml|toml))`")
+_HISTORY = ("docs/decisions/", "CHANGELOG.md")
+"""Pages about the past may name files that are gone."""
 _DECISION = re.compile(r"\b(?:docs/decisions/|[Dd]ecision )(\d{1,4})\b")
 
 
@@ -93,6 +98,20 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @cached_property
+    def names(self) -> str:
+        """The paths of all files, each between newlines, for searches of a path by its end."""
+        found = self.files(f"{folder}/**/*.*" for folder in (*SOURCES, "docs", "contracts"))
+        return "\n" + "\n".join(["", *(f"/{self.name(path)}" for path in found), ""])
+
+    @cached_property
+    def tests(self) -> str:
+        """The names of all test functions and test modules, each between newlines."""
+        found: list[str] = []
+        for path in self.files(f"{folder}/**/test_*.py" for folder in SOURCES):
+            found += [path.stem, *re.findall(r"def (test_\w+)", path.read_text())]
+        return "\n".join(["", *found, ""])
+
     def files(self, patterns: Iterable[str]) -> Iterator[Path]:
         found = {path for pattern in patterns for path in self.root.glob(pattern) if path.is_file()}
         return iter(sorted(path for path in found if NOT_READ.isdisjoint(path.relative_to(self.root).parts)))
@@ -110,6 +129,7 @@ def check(root: Path) -> list[Violation]:
     for path in tree.files(PROSE):
         found += check_prose(tree.name(path), path.read_text())
         found += check_links(tree, path)
+        found += check_mentions(tree, path)
     found += check_folders(tree)
     return sorted(found)
 
@@ -218,6 +238,22 @@ def check_links(tree: Tree, path: Path) -> Iterator[Violation]:
         if int(found[1]) not in numbers:
             line = text.count("\n", 0, found.start()) + 1
             yield Violation("link", name, line, f"there is no decision {found[1]}")
+
+
+def check_mentions(tree: Tree, path: Path) -> Iterator[Violation]:
+    """Names of tests and paths of files, in backquotes, exist. A path may lack its first folders."""
+    text = path.read_text()
+    name = tree.name(path)
+    mentions = [
+        (found, f"\n{found[1]}" + ("" if found[2] == "..." else "\n"), tree.tests)
+        for found in _TEST_NAME.finditer(text)
+    ]
+    if not name.startswith(_HISTORY):
+        mentions += [(found, f"/{found[1]}\n", tree.names) for found in _PATH.finditer(text)]
+    for found, wanted, names in mentions:
+        if wanted not in names:
+            line = text.count("\n", 0, found.start()) + 1
+            yield Violation("mention", name, line, f"{found[0]} does not exist")
 
 
 def anchors(text: str) -> set[str]:

@@ -92,6 +92,17 @@ def test_a_link_leads_to_a_file_and_a_heading_of_the_repository(tmp_path: Path, 
     assert rules_broken(tmp_path) == [("link", "README.md", line) for line in (1, 2, 3)]
 
 
+def test_tests_and_files_that_a_page_mentions_exist(tmp_path: Path, write: WriteFile) -> None:
+    write("services/shop/tests/test_orders.py", "def test_an_order_ends() -> None: ...\n")
+    write("services/shop/shop/orders.py", "")
+    write(
+        "README.md", "`test_an_order_ends`, `test_an_...`, `test_orders.py`, `tests/test_orders.py`, `shop/orders.py`\n"
+    )
+    assert rules_broken(tmp_path) == []
+    write("README.md", "`test_an_order`, `test_a_...`\n`test_order.py`\n`hop/orders.py`\n")
+    assert rules_broken(tmp_path) == [("mention", "README.md", line) for line in (1, 1, 2, 3)]
+
+
 def test_an_exception_allows_a_rule_in_a_file_until_it_is_not_needed() -> None:
     found = [Violation("name", "a.py", 1, "x"), Violation("word", "a.py", 2, "y")]
     assert style_rules.compare(found, ["name a.py", "word a.py"]) == []
