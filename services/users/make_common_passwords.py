@@ -10,16 +10,16 @@ from pathlib import Path
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
-from users.domain.account import PASSWORD_LENGTH_MIN
-from users.domain.common_passwords import normalised
+from users.domain.account import PASSWORD_CHARACTERS_MIN
+from users.domain.common_passwords import normalise
 
 FILE = Path(__file__).parent / "users" / "domain" / "common_passwords.txt"
 
 
 def common_passwords() -> str:
     """One a line, in order."""
-    words = {normalised(word) for word in FREQUENCY_LISTS["passwords"]}
-    return "".join(f"{word}\n" for word in sorted(words) if len(word) >= PASSWORD_LENGTH_MIN)
+    words = {normalise(word) for word in FREQUENCY_LISTS["passwords"]}
+    return "".join(f"{word}\n" for word in sorted(words) if len(word) >= PASSWORD_CHARACTERS_MIN)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,22 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
+from uuid_utils.compat import uuid7
 
 from cartwright.launcher import keys
 from cartwright.testkit import servers
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.service import ready_client, until
+from chassis.persistence.database import Database
+from chassis.security.tokens import Caller
 from users.app import MIGRATIONS, build
+from users.domain.session import Session
+from users.domain.signing_key import RotationSchedule
+from users.key_encryption import parse_encryption_keys
+from users.key_ring import KeyRing
+from users.rotate_signing_keys import rotate_signing_keys
 from users.settings import Settings
+from users.workers.key_rotation import KeyRotation
 
 ADMINISTRATOR = {"email": "admin@cartwright.example", "password": "the first of all"}
 PASSWORD = "correct horse battery"
@@ -114,6 +123,43 @@ class Service:
         """The events about a person, in order: type and data."""
         rows = await self.rows("SELECT type, data FROM journal WHERE subject = $1 ORDER BY position", user_id)
         return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
+
+
+class KeyReplica:
+    """The signing keys of one replica, as `users.app` wires them."""
+
+    def __init__(self, database: Database, encryption_keys: str, schedule: RotationSchedule) -> None:
+        self._database = database
+        self._encryption = parse_encryption_keys(encryption_keys)
+        self._schedule = schedule
+        self.ring = KeyRing(database, self._encryption, issuer="cartwright", token_lifetime_s=schedule.token_lifetime_s)
+        self.rotation = KeyRotation(database, self._encryption, self.ring, schedule)
+
+    async def rotate(self, operator: Caller) -> None:
+        await rotate_signing_keys(self._database, self._encryption, self._schedule, operator)
+        await self.ring.reload()
+
+    def sign(self) -> str:
+        session = Session(id=uuid7(), account_id=uuid7(), account_version=1, roles=("customer",))
+        return self.ring.sign(session)
+
+    def published(self) -> list[str]:
+        """The key ids of the JWKS."""
+        return [key["kid"] for key in self.ring.jwks()["keys"]]
+
+
+MakeReplica = Callable[..., KeyReplica]
+
+
+@pytest.fixture(scope="session")
+def replica() -> MakeReplica:
+    def make(
+        database: Database, encryption_keys: str = ENCRYPTION_KEY, *, rotation_s: float = 30 * 24 * 3600
+    ) -> KeyReplica:
+        schedule = RotationSchedule(rotation_s=rotation_s, publish_ahead_s=600, token_lifetime_s=900)
+        return KeyReplica(database, encryption_keys, schedule)
+
+    return make
 
 
 MakeSettings = Callable[..., Settings]

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from chassis import actor, context
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
-from users.workers.address_canonicaliser import BATCH_MAX, CanonicaliseAddresses
+from users.workers.address_canonicaliser import BATCH_MAX, AddressCanonicaliser
 
 UNICODE, PUNYCODE = "zoe@bücher.example", "zoe@xn--bcher-kva.example"
 FORMS = [
@@ -75,7 +75,7 @@ async def emails_of(database: Database, ids: list[UUID]) -> list[str]:
 
 async def test_addresses_of_earlier_releases_get_the_form_of_today_and_it_is_told(database: Database) -> None:
     ids = await put(database, PUNYCODE, "ada@ｅｘａｍｐｌｅ.com", "zoë@bücher.example", "ada@plain.example")
-    assert not await CanonicaliseAddresses(database)()
+    assert not await AddressCanonicaliser(database).run_once()
     assert await emails_of(database, ids) == [UNICODE, "ada@example.com", "zoë@bücher.example", "ada@plain.example"]
     told = await database.read(
         lambda connection: connection.fetch("SELECT type, subject, actor, data ->> 'email' AS email FROM journal")
@@ -94,23 +94,23 @@ async def test_two_accounts_of_one_mailbox_both_stay_and_an_operator_is_told(
 ) -> None:
     ids = await put(database, *emails)
     with structlog.testing.capture_logs() as logs:
-        assert not await CanonicaliseAddresses(database)()
+        assert not await AddressCanonicaliser(database).run_once()
     assert await emails_of(database, ids) == list(emails)
-    said = [(log["log_level"], log["user_id"]) for log in logs if "one mailbox" in log["event"]]
+    said = [(log["log_level"], log["user_id"]) for log in logs if "same mailbox" in log["event"]]
     assert said == [("warning", str(ids[emails.index(PUNYCODE)]))]
 
 
 async def test_an_address_that_would_be_refused_today_stays_and_hinders_no_other(database: Database) -> None:
     ids = await put(database, "ö@printer.local", PUNYCODE)
-    await CanonicaliseAddresses(database)()
+    await AddressCanonicaliser(database).run_once()
     assert await emails_of(database, ids) == ["ö@printer.local", UNICODE]
 
 
 async def test_many_addresses_are_canonicalised_in_turns(database: Database) -> None:
     ids = await put(database, *(f"zoe{number}@xn--bcher-kva.example" for number in range(BATCH_MAX + 1)))
-    canonicalise = CanonicaliseAddresses(database)
-    assert await canonicalise()
-    assert not await canonicalise()
+    canonicaliser = AddressCanonicaliser(database)
+    assert await canonicaliser.run_once()
+    assert not await canonicaliser.run_once()
     assert await emails_of(database, ids) == [f"zoe{number}@bücher.example" for number in range(BATCH_MAX + 1)]
 
 

@@ -7,9 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from users.domain.account import EMAIL_LENGTH_MAX
-from users.http.schemas import PASSWORD_LENGTH_MAX
-from users.http.sessions import FORM_BYTES_MAX
+from users.domain.account import EMAIL_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX
+from users.http.tokens import FORM_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,7 +29,7 @@ def normalised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(unicodedata, "normalize", count)
     yield lengths
-    assert max(lengths, default=0) <= max(EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX)
+    assert max(lengths, default=0) <= max(EMAIL_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ async def test_a_form_with_thousands_of_parameters_is_not_taken_apart(service: A
 
 
 async def test_the_longest_form_that_can_sign_in_fits(service: Any) -> None:
-    password = "\U0001f511" * PASSWORD_LENGTH_MAX
+    password = "\U0001f511" * PASSWORD_CHARACTERS_MAX
     email = "x" * 64 + "@" + ".".join(["y" * 60] * 3) + ".com"
     registered = await service.register(email, password=password)
     assert registered.status_code == 201, registered.text

@@ -30,7 +30,7 @@ class Crowd:
                 await asyncio.sleep(0)
 
     async def _one(self, source: str) -> None:
-        async with self.queue.place(source):
+        async with self.queue.slot(source):
             self.served.append(source)
             await self.next.acquire()
 
@@ -141,6 +141,6 @@ async def test_a_wait_ends_at_the_deadline_of_the_request() -> None:
     with context.working_on(None, seconds=0.1):
         async with asyncio.timeout(5):
             with pytest.raises(Overloaded):
-                async with crowd.queue.place("second"):
+                async with crowd.queue.slot("second"):
                     pytest.fail("the place is taken")
     await crowd.serve(1)

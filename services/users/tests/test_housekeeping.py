@@ -73,15 +73,15 @@ async def left(database: Database) -> list[Any]:
 
 async def test_what_has_expired_is_removed_and_what_is_in_use_stays(database: Database) -> None:
     await put(database, expired=3, in_use=2)
-    assert not await housekeeping.clear_out(database)
+    assert not await housekeeping.delete_expired(database)
     assert await left(database) == [2, 2, 2, 2]
 
 
 async def test_much_is_removed_in_several_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "BATCH_MAX", 4)
     await put(database, expired=10, in_use=1)
-    assert await housekeeping.clear_out(database)
+    assert await housekeeping.delete_expired(database)
     assert (await left(database))[0] == 7
-    while await housekeeping.clear_out(database):
+    while await housekeeping.delete_expired(database):
         pass
     assert await left(database) == [1, 1, 1, 1]

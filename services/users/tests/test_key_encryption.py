@@ -7,28 +7,14 @@ import msgspec
 import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
-from uuid_utils.compat import uuid7
 
 from cartwright.launcher.keys import make_encryption_key, make_key
 from cartwright.testkit import servers
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
-from users.domain.session import Session
-from users.key_encryption import CannotDecrypt, Encrypted, parse_encryption_keys
-from users.key_ring import SigningKeys
+from users.key_encryption import CannotDecrypt, EncryptedKey, parse_encryption_keys
 
 OLD, NEW = make_encryption_key(), make_encryption_key()
-
-
-def signing_keys(database: Database, encryption_keys: str) -> SigningKeys:
-    return SigningKeys(
-        database,
-        parse_encryption_keys(encryption_keys),
-        issuer="cartwright",
-        token_lifetime_s=900,
-        rotation_s=30 * 24 * 3600,
-        publish_ahead_s=600,
-    )
 
 
 @pytest.fixture
@@ -39,15 +25,11 @@ async def database(database_url: str):
     await opened.stop()
 
 
-async def begun(database: Database, encryption_keys: str) -> SigningKeys:
-    keys = signing_keys(database, encryption_keys)
-    await keys.start()
-    await keys.stop()
+async def started(replica: Any, database: Database, encryption_keys: str) -> Any:
+    keys = replica(database, encryption_keys)
+    await keys.rotation.start()
+    await keys.rotation.stop()
     return keys
-
-
-def sign(keys: SigningKeys) -> str:
-    return keys.sign(Session(id=uuid7(), account_id=uuid7(), account_version=1, roles=("customer",)))
 
 
 async def whole_table(database: Database) -> str:
@@ -55,28 +37,32 @@ async def whole_table(database: Database) -> str:
     return "".join(row["row"] + row["ciphertext"].decode("latin-1") for row in rows)
 
 
-async def test_the_table_holds_nothing_that_signs(database: Database) -> None:
-    keys = await begun(database, NEW)
-    ((_, key),) = keys._keys
+async def test_the_table_holds_nothing_that_signs(database: Database, replica: Any) -> None:
+    keys = await started(replica, database, NEW)
+    (key,) = keys.ring._private_keys.values()
     private = str(key.as_dict(private=True)["d"])
     assert private not in await whole_table(database)
 
 
-async def test_a_new_encryption_key_takes_over_from_the_old_one_and_tokens_stay_valid(database: Database) -> None:
-    token = sign(await begun(database, OLD))
-    after = await begun(database, f"{NEW}\n{OLD}\n")
+async def test_a_new_encryption_key_takes_over_from_the_old_one_and_tokens_stay_valid(
+    database: Database, replica: Any
+) -> None:
+    token = (await started(replica, database, OLD)).sign()
+    after = await started(replica, database, f"{NEW}\n{OLD}\n")
     # The old one is needed no more.
-    alone = await begun(database, NEW)
+    alone = await started(replica, database, NEW)
     for keys in (after, alone):
-        jwks = KeySet.import_key_set(msgspec.to_builtins(keys.public_keys()))
+        jwks = KeySet.import_key_set(keys.ring.jwks())
         assert jwt.decode(token, jwks, algorithms=["ES256"]).claims["typ"] == "access"
 
 
-async def test_a_start_without_the_key_that_encrypts_fails_and_changes_nothing(database: Database) -> None:
-    await begun(database, OLD)
+async def test_a_start_without_the_key_that_encrypts_fails_and_changes_nothing(
+    database: Database, replica: Any
+) -> None:
+    await started(replica, database, OLD)
     before = await whole_table(database)
     with pytest.raises(CannotDecrypt, match="KEY_ENCRYPTION_KEYS does not hold"):
-        await begun(database, NEW)
+        await started(replica, database, NEW)
     assert await whole_table(database) == before
 
 
@@ -87,14 +73,16 @@ async def test_a_ciphertext_that_was_moved_to_another_row_or_changed_is_refused(
     changed = bytes([*encrypted.ciphertext[:-1], encrypted.ciphertext[-1] ^ 1])
     for key_id, attempt in (
         ("other", encrypted),
-        ("one", Encrypted(encrypted.encryption_key_id, changed)),
-        ("one", Encrypted(encrypted.encryption_key_id, b"")),
+        ("one", EncryptedKey(encrypted.encryption_key_id, changed)),
+        ("one", EncryptedKey(encrypted.encryption_key_id, b"")),
     ):
         with pytest.raises(CannotDecrypt):
             encryption.decrypt(key_id, attempt)
 
 
-async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_replaced(database: Database) -> None:
+async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_replaced(
+    database: Database, replica: Any
+) -> None:
     plain = make_key("plain")
 
     async def as_before(connection: Connection) -> None:
@@ -108,15 +96,15 @@ async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_repl
         )
 
     await database.run_as_owner(as_before)
-    keys = await begun(database, NEW)
+    keys = await started(replica, database, NEW)
     assert str(ECKey.import_key(msgspec.json.decode(plain)).as_dict(private=True)["d"]) not in await whole_table(
         database
     )
     with pytest.raises(asyncpg.UndefinedColumnError):
         await database.read(lambda connection: connection.fetch("SELECT private_jwk FROM signing_keys"))
     # It signs on until the next one, which is published now, does.
-    assert jws.extract_compact(sign(keys).encode()).headers()["kid"] == "plain"
-    published = [key.kid for key in keys.public_keys().keys]
+    assert jws.extract_compact(keys.sign().encode()).headers()["kid"] == "plain"
+    published = keys.published()
     assert (published[0], len(published)) == ("plain", 2)
 
 

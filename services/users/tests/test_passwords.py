@@ -1,4 +1,4 @@
-"""Passwords: Argon2id, few at once, and nothing to be learned from the time that it takes. No I/O."""
+"""PasswordHasher: Argon2id, few at once, and nothing to be learned from the time that it takes. No I/O."""
 
 import asyncio
 import os
@@ -12,26 +12,26 @@ import pytest
 from cartwright.launcher.keys import make_encryption_key
 from cartwright.testkit.service import until
 from chassis.problems import Overloaded
-from users.password_hashing import freed_memory
-from users.password_hashing.hasher import NICENESS, Passwords
+from users.password_hashing import malloc
+from users.password_hashing.hasher import NICENESS, PasswordHasher
 from users.settings import Settings
 
 CHEAP = {"time_cost": 1, "memory_kib": 8, "parallelism": 1, "at_once": 1}
 HERE = "192.0.2.1"
 
 
-def passwords(wait_s_max: float = 5.0, **changes: int) -> Passwords:
-    return Passwords(**{**CHEAP, **changes}, wait_s_max=wait_s_max)
+def passwords(wait_s_max: float = 5.0, **changes: int) -> PasswordHasher:
+    return PasswordHasher(**{**CHEAP, **changes}, wait_s_max=wait_s_max)
 
 
 class Work:
     """Takes the place of the check of a password: goes on until it may end, and notes how many do so at once."""
 
-    def __init__(self, some: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, some: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
         self.may_end = threading.Event()
         self.most_at_once = 0
         self._running: set[int] = set()
-        monkeypatch.setattr(some, "_check", self)
+        monkeypatch.setattr(some, "_verify", self)
 
     def __call__(self, *_: Any) -> bool:
         self._running.add(threading.get_ident())
@@ -41,9 +41,9 @@ class Work:
         return True
 
 
-async def begun(some: Passwords, count: int, source: str = HERE) -> list[asyncio.Task[bool]]:
+async def begun(some: PasswordHasher, count: int, source: str = HERE) -> list[asyncio.Task[bool]]:
     """So many checks, of which each runs or waits."""
-    tasks = [asyncio.create_task(some.matches("x", "kept", source)) for _ in range(count)]
+    tasks = [asyncio.create_task(some.verify("x", "kept", source)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
@@ -52,14 +52,14 @@ async def test_a_password_matches_its_own_hash_alone() -> None:
     some = passwords()
     kept = await some.hash("correct horse", HERE)
     assert kept.startswith("$argon2id$")
-    assert await some.matches("correct horse", kept, HERE)
-    assert not await some.matches("Correct horse", kept, HERE)
+    assert await some.verify("correct horse", kept, HERE)
+    assert not await some.verify("Correct horse", kept, HERE)
     assert kept != await some.hash("correct horse", HERE), "each hash has a salt of its own"
 
 
 async def test_the_same_characters_match_however_a_keyboard_composes_them() -> None:
     some = passwords()
-    assert await some.matches("cafe\u0301 noir", await some.hash("caf\u00e9 noir", HERE), HERE)
+    assert await some.verify("cafe\u0301 noir", await some.hash("caf\u00e9 noir", HERE), HERE)
 
 
 async def test_nobodys_password_is_checked_at_the_same_cost_and_never_matches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,17 +70,17 @@ async def test_nobodys_password_is_checked_at_the_same_cost_and_never_matches(mo
         checked.append(kept)
         return True
 
-    monkeypatch.setattr(some, "_check", check)
-    assert not await some.matches("correct horse", None, HERE)
-    assert await some.matches("correct horse", await some.hash("correct horse", HERE), HERE)
+    monkeypatch.setattr(some, "_verify", check)
+    assert not await some.verify("correct horse", None, HERE)
+    assert await some.verify("correct horse", await some.hash("correct horse", HERE), HERE)
     nobodys, somebodys = (kept.split("$")[1:4] for kept in checked)
     assert nobodys == somebodys, "the same algorithm, version and parameters"
 
 
-async def test_a_hash_of_other_parameters_is_outdated() -> None:
+async def test_a_hash_of_other_parameters_needs_rehash() -> None:
     kept = await passwords().hash("correct horse", HERE)
-    assert not passwords().is_outdated(kept)
-    assert passwords(time_cost=2).is_outdated(kept)
+    assert not passwords().needs_rehash(kept)
+    assert passwords(time_cost=2).needs_rehash(kept)
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -100,10 +100,10 @@ async def test_a_wait_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted = await begun(some, 1)
     async with asyncio.timeout(5):
         with pytest.raises(Overloaded):
-            await some.matches("x", "kept", HERE)
+            await some.verify("x", "kept", HERE)
     work.may_end.set()
     await asyncio.gather(*accepted)
-    assert await some.matches("x", "kept", HERE), "what was overloaded is free again"
+    assert await some.verify("x", "kept", HERE), "what was overloaded is free again"
 
 
 async def test_past_the_bound_of_the_queue_a_check_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ async def test_past_the_bound_of_the_queue_a_check_is_refused_at_once(monkeypatc
     accepted = await begun(some, 5)
     async with asyncio.timeout(1):
         with pytest.raises(Overloaded):
-            await some.matches("x", "kept", HERE)
+            await some.verify("x", "kept", HERE)
     work.may_end.set()
     assert await asyncio.gather(*accepted) == [True] * 5
 
@@ -125,8 +125,8 @@ async def test_the_threads_that_hash_stand_back(monkeypatch: pytest.MonkeyPatch)
         niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return True
 
-    monkeypatch.setattr(some, "_check", check)
-    await some.matches("x", "kept", HERE)
+    monkeypatch.setattr(some, "_verify", check)
+    await some.verify("x", "kept", HERE)
     assert niceness == [NICENESS]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICENESS
 
@@ -139,7 +139,7 @@ async def test_the_memory_of_a_hash_is_kept_for_the_next_and_given_back_when_the
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults < 1_000, "46 MiB are 11,776 pages"
 
     kept = resident_bytes()
-    freed_memory.give_back()
+    malloc.trim()
     assert kept - resident_bytes() > 40 << 20
 
 

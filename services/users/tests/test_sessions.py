@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from users.password_hashing.hasher import Passwords
+from users.password_hashing.hasher import PasswordHasher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -109,14 +109,14 @@ async def test_a_sign_in_without_an_account_costs_one_password_check(
     service: Any, monkeypatch: pytest.MonkeyPatch, email: str
 ) -> None:
     checks = 0
-    check = Passwords.matches
+    check = PasswordHasher.verify
 
-    async def count(self: Passwords, password: str, kept_hash: str | None, source: str) -> bool:
+    async def count(self: PasswordHasher, password: str, kept_hash: str | None, source: str) -> bool:
         nonlocal checks
         checks += 1
         return await check(self, password, kept_hash, source)
 
-    monkeypatch.setattr(Passwords, "matches", count)
+    monkeypatch.setattr(PasswordHasher, "verify", count)
     assert (await service.sign_in(email)).json()["code"] == "invalid_grant"
     assert checks == 1
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chassis.problems import Overloaded
-from users.domain.attempt_limits import ACCOUNT, PAIR, SOURCE
-from users.domain.session import hash_of
-from users.password_hashing.hasher import Passwords
+from users.domain.session import hash_token
+from users.domain.sign_in_limits import ACCOUNT_LIMIT, PAIR_LIMIT, SOURCE_LIMIT
+from users.password_hashing.hasher import PasswordHasher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GUESSER, OWNER = "203.0.113.9", "198.51.100.4"
@@ -32,8 +32,8 @@ async def guesses(service: Any, email: str, count: int, source: str = GUESSER) -
 
 async def use_up(service: Any, email: str) -> None:
     """What strangers have together at this account."""
-    for number in range(ACCOUNT.burst // PAIR.burst):
-        assert await guesses(service, email, PAIR.burst, f"203.0.114.{number}") == [400] * PAIR.burst
+    for number in range(ACCOUNT_LIMIT.burst // PAIR_LIMIT.burst):
+        assert await guesses(service, email, PAIR_LIMIT.burst, f"203.0.114.{number}") == [400] * PAIR_LIMIT.burst
 
 
 async def test_four_wrong_passwords_a_second_from_elsewhere_refuse_none_of_the_owners(service: Any) -> None:
@@ -56,9 +56,9 @@ async def test_one_source_has_ten_guesses_and_then_one_a_minute(service: Any) ->
     assert sorted(answer.status_code for answer in answers) == [400] * 10 + [429] * 5
     held_back = await service.sign_in(person.email, source=GUESSER)
     assert (held_back.status_code, held_back.json()["code"]) == (429, "too_many_attempts")
-    assert 50 < int(held_back.headers["retry-after"]) <= PAIR.interval_s
+    assert 50 < int(held_back.headers["retry-after"]) <= PAIR_LIMIT.interval_s
     assert (await service.refresh(person.refresh_token)).status_code == 200, "a session that is there goes on"
-    await let_time_pass(service, PAIR.interval_s)
+    await let_time_pass(service, PAIR_LIMIT.interval_s)
     assert await guesses(service, person.email, 2) == [400, 429]
 
 
@@ -77,9 +77,9 @@ async def test_an_address_without_an_account_is_held_back_just_the_same(service:
 
 async def test_a_source_that_sprays_many_accounts_is_held_back(service: Any) -> None:
     statuses = []
-    for number in range(SOURCE.burst + 1):
+    for number in range(SOURCE_LIMIT.burst + 1):
         statuses += await guesses(service, f"sprayed{number}@example.com", 1, "203.0.113.80")
-    assert statuses == [400] * SOURCE.burst + [429]
+    assert statuses == [400] * SOURCE_LIMIT.burst + [429]
     rows = await service.rows("SELECT count(*) FROM sign_in_budgets")
     await guesses(service, "one-more@example.com", 1, "203.0.113.80")
     assert await service.rows("SELECT count(*) FROM sign_in_budgets") == rows, "a refusal leaves nothing behind"
@@ -100,7 +100,7 @@ async def test_many_sources_make_a_new_device_wait_for_a_turn_that_it_surely_get
     asked = await service.sign_in(person.email, source="198.51.100.30")
     assert asked.status_code == 429
     wait_s = int(asked.headers["retry-after"])
-    assert 0 < wait_s <= ACCOUNT.interval_s
+    assert 0 < wait_s <= ACCOUNT_LIMIT.interval_s
     for number in range(30):
         await guesses(service, person.email, 1, f"203.0.115.{number}")
     await let_time_pass(service, wait_s)
@@ -156,7 +156,7 @@ async def test_a_device_token_itself_is_not_kept_and_an_account_knows_twenty(ser
     kept = {
         row["hash"] for row in await service.rows("SELECT hash FROM known_devices WHERE account_id = $1", person.id)
     }
-    assert kept == {hash_of(token) for token in tokens[-20:]}
+    assert kept == {hash_token(token) for token in tokens[-20:]}
 
 
 async def test_a_device_that_has_not_signed_in_for_long_and_one_of_a_deleted_account_are_not_known(
@@ -180,7 +180,7 @@ async def test_a_password_that_was_not_looked_at_for_overload_does_not_count_as_
         raise Overloaded
 
     with monkeypatch.context() as overload:
-        overload.setattr(Passwords, "matches", overloaded)
+        overload.setattr(PasswordHasher, "verify", overloaded)
         answers = [await service.sign_in(person.email, source=OWNER) for _ in range(12)]
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
     assert (await service.sign_in(person.email, source=OWNER)).status_code == 200

@@ -6,22 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import msgspec
 import pytest
 import pytest_asyncio
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
-from uuid_utils.compat import uuid7
 
-from cartwright.launcher.keys import make_encryption_key
 from cartwright.testkit import servers
 from cartwright.testkit.servers import ScratchPostgres
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
 from users.app import MIGRATIONS
-from users.domain.session import Session
-from users.key_encryption import parse_encryption_keys
-from users.key_ring import SigningKeys
 from users.store import signing_keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,22 +45,6 @@ async def database(kept_database: Database) -> Database:
     return kept_database
 
 
-ENCRYPTION_KEYS = make_encryption_key()
-
-
-def replica(
-    database: Database, rotation_s: float = 30 * 24 * 3600, encryption_keys: str = ENCRYPTION_KEYS
-) -> SigningKeys:
-    return SigningKeys(
-        database,
-        parse_encryption_keys(encryption_keys),
-        issuer="cartwright",
-        token_lifetime_s=LIFETIME_S,
-        rotation_s=rotation_s,
-        publish_ahead_s=AHEAD_S,
-    )
-
-
 async def let_time_pass(database: Database, seconds: float) -> None:
     """Move every time of every key into the past."""
 
@@ -85,45 +63,40 @@ async def let_time_pass(database: Database, seconds: float) -> None:
     await database.run(work)
 
 
-def signed_with(keys: SigningKeys) -> str:
-    token = keys.sign(Session(id=uuid7(), account_id=uuid7(), account_version=1, roles=("customer",)))
-    jwks = KeySet.import_key_set(msgspec.to_builtins(keys.public_keys()))
-    return str(jwt.decode(token, jwks, algorithms=["ES256"]).header["kid"])
+def signed_with(keys: Any) -> str:
+    jwks = KeySet.import_key_set(keys.ring.jwks())
+    return str(jwt.decode(keys.sign(), jwks, algorithms=["ES256"]).header["kid"])
 
 
-def published(keys: SigningKeys) -> list[str]:
-    return [key.kid for key in keys.public_keys().keys]
-
-
-async def test_replicas_that_start_at_once_make_one_key(database: Database) -> None:
+async def test_replicas_that_start_at_once_make_one_key(database: Database, replica: Any) -> None:
     replicas = [replica(database) for _ in range(4)]
 
     async def hold_up(connection: Connection) -> None:
-        await signing_keys.lock(connection)
-        starts.extend(asyncio.create_task(keys.keep_up()) for keys in replicas)
+        await signing_keys.lock_table(connection)
+        starts.extend(asyncio.create_task(keys.rotation.run_once()) for keys in replicas)
         async with asyncio.timeout(10):
             while await database.read(waiting_for_a_lock) < len(replicas):
                 await asyncio.sleep(0.02)
 
-    starts: list[asyncio.Task[None]] = []
+    starts: list[asyncio.Task[bool]] = []
     await database.run(hold_up)
     await asyncio.gather(*starts)
     assert len({signed_with(keys) for keys in replicas}) == 1
-    assert {len(published(keys)) for keys in replicas} == {1}
+    assert {len(keys.published()) for keys in replicas} == {1}
 
 
-async def test_users_itself_forgets_a_key_that_was_withdrawn(database: Database) -> None:
+async def test_users_itself_forgets_a_key_that_was_withdrawn(database: Database, replica: Any) -> None:
     keys = replica(database)
-    await keys.keep_up()
-    [stolen] = published(keys)
-    assert await keys.verifying.key(stolen) is not None
+    await keys.rotation.run_once()
+    [stolen] = keys.published()
+    assert await keys.ring.verifying.key(stolen) is not None
 
     async def withdraw(connection: Connection) -> None:
         await connection.execute("DELETE FROM signing_keys")
 
     await database.run(withdraw)
-    await keys.keep_up()
-    assert await keys.verifying.key(stolen) is None
+    await keys.rotation.run_once()
+    assert await keys.ring.verifying.key(stolen) is None
     assert signed_with(keys) != stolen
 
 
@@ -134,10 +107,10 @@ async def waiting_for_a_lock(connection: Connection) -> int:
     return count
 
 
-async def test_through_a_rotation_every_verifier_knows_every_key(database: Database) -> None:
+async def test_through_a_rotation_every_verifier_knows_every_key(database: Database, replica: Any) -> None:
     replicas = [replica(database), replica(database)]
     for keys in replicas:
-        await keys.keep_up()
+        await keys.rotation.run_once()
     first = signed_with(replicas[0])
     await let_time_pass(database, 3600)
     await replicas[0].rotate(ADMINISTRATOR)
@@ -147,9 +120,9 @@ async def test_through_a_rotation_every_verifier_knows_every_key(database: Datab
     known: list[set[str]] = []
     for _ in range(minutes):
         for keys in replicas:
-            await keys.keep_up()
+            await keys.rotation.run_once()
         signing.append({signed_with(keys) for keys in replicas})
-        known.append(set(published(replicas[1])))
+        known.append(set(replicas[1].published()))
         await let_time_pass(database, 60)
 
     assert signing[0] == {first}
@@ -161,43 +134,43 @@ async def test_through_a_rotation_every_verifier_knows_every_key(database: Datab
     assert first not in known[-1], "a key that signs nothing any more is not published for ever"
 
 
-async def test_keys_rotate_by_age_once_though_several_replicas_see_it(database: Database) -> None:
+async def test_keys_rotate_by_age_once_though_several_replicas_see_it(database: Database, replica: Any) -> None:
     replicas = [replica(database, rotation_s=3600) for _ in range(4)]
     for keys in replicas:
-        await keys.keep_up()
+        await keys.rotation.run_once()
     first = signed_with(replicas[0])
     await let_time_pass(database, 3601)
-    await asyncio.gather(*(keys.keep_up() for keys in replicas))
+    await asyncio.gather(*(keys.rotation.run_once() for keys in replicas))
     for keys in replicas:
-        await keys.keep_up()
-        assert len(published(keys)) == 2
+        await keys.rotation.run_once()
+        assert len(keys.published()) == 2
         assert signed_with(keys) == first, "the next one is published and does not sign yet"
     await let_time_pass(database, AHEAD_S + 1)
-    await replicas[0].keep_up()
-    assert signed_with(replicas[0]) == published(replicas[0])[-1] != first
+    await replicas[0].rotation.run_once()
+    assert signed_with(replicas[0]) == replicas[0].published()[-1] != first
 
 
-async def test_a_service_that_slept_for_months_goes_on_with_the_key_it_had(database: Database) -> None:
+async def test_a_service_that_slept_for_months_goes_on_with_the_key_it_had(database: Database, replica: Any) -> None:
     keys = replica(database)
-    await keys.keep_up()
+    await keys.rotation.run_once()
     first = signed_with(keys)
     await let_time_pass(database, 100 * 24 * 3600)
     woken = replica(database)
-    await woken.keep_up()
+    await woken.rotation.run_once()
     assert signed_with(woken) == first
-    assert len(published(woken)) == 2
+    assert len(woken.published()) == 2
 
 
-async def test_the_private_half_of_a_retired_key_is_removed(database: Database) -> None:
+async def test_the_private_half_of_a_retired_key_is_removed(database: Database, replica: Any) -> None:
     keys = replica(database)
-    await keys.keep_up()
+    await keys.rotation.run_once()
     await keys.rotate(ADMINISTRATOR)
     await let_time_pass(database, AHEAD_S + LIFETIME_S + 30)
-    await database.run(signing_keys.forget_retired)
-    assert len(await database.read(signing_keys.published)) == 2, "clocks may differ by a minute"
+    await database.run(signing_keys.delete_retired)
+    assert len(await database.read(signing_keys.read_published)) == 2, "clocks may differ by a minute"
     await let_time_pass(database, 31)
-    await database.run(signing_keys.forget_retired)
-    assert len(await database.read(signing_keys.published)) == 1
+    await database.run(signing_keys.delete_retired)
+    assert len(await database.read(signing_keys.read_published)) == 1
 
 
 async def test_an_administrator_rotates_and_a_second_time_changes_nothing(start: Any) -> None:

@@ -1,6 +1,6 @@
-"""What a token is worth in users: every request of a person is checked against the account and the session as they are.
+"""Checks an access token against its account and session, at each request to users.
 
-Other services follow the revocations instead. Here the tables are at hand, and here rights are changed.
+Other services follow the revocations instead. This service has the tables, and it is where rights change.
 """
 
 from uuid import UUID
@@ -19,16 +19,16 @@ class AccountRights:
         self._database = database
 
     async def confirm(self, caller: Caller) -> None:
-        """Raises `AccountGone`, or `TokenRevoked` when the session has ended or the roles changed since."""
+        """Raises `AccountGone`, or `TokenRevoked` when the session has ended or the roles have changed since."""
         account_id, session_id = caller.user_id, _uuid(caller.session_id)
         assert account_id is not None, "services have rights of their own"
-        found = await self._database.read(lambda connection: accounts.rights(connection, account_id, session_id))
-        if found is None:
+        rights = await self._database.read(lambda connection: accounts.read_rights(connection, account_id, session_id))
+        if rights is None:
             raise AccountGone
         if (
-            not found.is_session_active
-            or caller.account_version < found.roles_version
-            or frozenset(found.roles) != caller.roles
+            not rights.is_session_open
+            or caller.account_version < rights.roles_version
+            or frozenset(rights.roles) != caller.roles
         ):
             raise TokenRevoked
 

@@ -1,9 +1,8 @@
-"""The composition root: what the users service is made of, by plain calls."""
+"""The composition root of users."""
 
 from pathlib import Path
 
 from litestar import Litestar
-from litestar.di import Provide
 
 from chassis.lifecycle import Loop
 from chassis.messaging.relay import Relay
@@ -13,14 +12,16 @@ from chassis.security.tokens import TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from users.account_rights import AccountRights
-from users.http import accounts, sessions
+from users.domain.signing_key import RotationSchedule
+from users.http import accounts, own_account, revocations, signing_keys, tokens
 from users.key_encryption import parse_encryption_keys
-from users.key_ring import SigningKeys
-from users.password_hashing.hasher import Passwords
+from users.key_ring import KeyRing
+from users.password_hashing.hasher import PasswordHasher
 from users.settings import Settings
-from users.workers.address_canonicaliser import CanonicaliseAddresses
+from users.workers.address_canonicaliser import AddressCanonicaliser
 from users.workers.first_administrator import FirstAdministrator
-from users.workers.housekeeping import clear_out
+from users.workers.housekeeping import delete_expired
+from users.workers.key_rotation import KeyRotation
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 HOUSEKEEPING_S = 300.0
@@ -38,53 +39,51 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "users", key=settings.service_key, keys=settings.service_keys, owners={}
     )
     relay = Relay("users", database, broker)
-    passwords = Passwords(
+    hasher = PasswordHasher(
         time_cost=settings.argon2_time_cost,
         memory_kib=settings.argon2_memory_kib,
         parallelism=settings.argon2_parallelism,
         at_once=settings.passwords_at_once,
         wait_s_max=settings.password_wait_s_max,
     )
-    signing_keys = SigningKeys(
-        database,
-        parse_encryption_keys(settings.key_encryption_keys),
-        issuer=settings.token_issuer,
-        token_lifetime_s=settings.access_token_lifetime_s,
+    encryption = parse_encryption_keys(settings.key_encryption_keys)
+    schedule = RotationSchedule(
         rotation_s=settings.key_rotation_s,
         publish_ahead_s=settings.key_publish_ahead_s,
+        token_lifetime_s=settings.access_token_lifetime_s,
     )
-    first_administrator = FirstAdministrator(
-        database, passwords, email=settings.admin_email, password=settings.admin_password
+    key_ring = KeyRing(
+        database, encryption, issuer=settings.token_issuer, token_lifetime_s=settings.access_token_lifetime_s
     )
 
     return application(
         name="users",
         description="Accounts, sessions and signing keys: who is this?",
         version="0.1.0",
-        routes=[*accounts.ROUTES, *sessions.ROUTES, *operations.routes(database, relay=relay)],
+        routes=[
+            *accounts.routes(database, hasher, relay),
+            *own_account.routes(database, relay),
+            *tokens.routes(database, hasher, key_ring, settings),
+            *signing_keys.routes(database, encryption, key_ring, schedule, relay),
+            *revocations.routes(database, token_lifetime_s=settings.access_token_lifetime_s),
+            *operations.routes(database, relay=relay),
+        ],
         parts=[
             database,
-            passwords,
-            signing_keys,
-            first_administrator,
-            Loop("housekeeping", lambda: clear_out(database), rest_s=HOUSEKEEPING_S),
-            Loop("canonicalise addresses", CanonicaliseAddresses(database), rest_s=CANONICALISE_ADDRESSES_S),
+            hasher,
+            KeyRotation(database, encryption, key_ring, schedule),
+            FirstAdministrator(database, hasher, email=settings.admin_email, password=settings.admin_password),
+            Loop("housekeeping", lambda: delete_expired(database), rest_s=HOUSEKEEPING_S),
+            Loop("canonicalise addresses", AddressCanonicaliser(database).run_once, rest_s=CANONICALISE_ADDRESSES_S),
             broker,
             relay,
         ],
         verifier=TokenVerifier(
             service="users",
             issuer=settings.token_issuer,
-            user_keys=signing_keys.verifying,
+            user_keys=key_ring.verifying,
             rights=AccountRights(database),
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,
-        dependencies={
-            "database": Provide(lambda: database, sync_to_thread=False),
-            "passwords": Provide(lambda: passwords, sync_to_thread=False),
-            "relay": Provide(lambda: relay, sync_to_thread=False),
-            "settings": Provide(lambda: settings, sync_to_thread=False),
-            "signing_keys": Provide(lambda: signing_keys, sync_to_thread=False),
-        },
     )

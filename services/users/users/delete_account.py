@@ -1,6 +1,6 @@
-"""Deletes an account: its sessions end, what is personal is erased, and its e-mail address is free again.
+"""Deletes an account: its sessions end, personal data is erased, and its e-mail address is free again.
 
-A tombstone stays, with the id alone, so that old news of the account are never taken for new.
+A tombstone with id and version stays, so that consumers recognise outdated events of the account.
 """
 
 from uuid import UUID
@@ -10,25 +10,24 @@ import structlog
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 from users import events
-from users.errors import LastAdministrator
 from users.store import accounts, devices, sessions
 
 _log = structlog.get_logger()
 
 
 async def delete_account(database: Database, account_id: UUID) -> None:
-    """A second time is no error. Raises `LastAdministrator`."""
+    """Idempotent. Raises `LastAdministrator`."""
 
-    async def work(connection: Connection) -> None:
+    async def delete(connection: Connection) -> None:
         administrators = await accounts.lock_administrators(connection)
-        if administrators == {account_id}:
-            raise LastAdministrator
-        if await accounts.lock(connection, account_id) is None:
+        account = await accounts.lock(connection, account_id)
+        if account is None:
             return
-        version = await accounts.erase(connection, account_id)
-        await sessions.end_all(connection, account_id)
-        await devices.forget_all(connection, account_id)
-        await journal.append(connection, [events.deleted(account_id, version)])
+        deleted = account.delete(administrators=administrators)
+        await accounts.erase(connection, deleted)
+        await sessions.delete_all(connection, account_id)
+        await devices.delete_all(connection, account_id)
+        await journal.append(connection, events.journal_events([deleted]))
         _log.info("account deleted", user_id=str(account_id))
 
-    await database.run(work)
+    await database.run(delete)

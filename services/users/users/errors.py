@@ -1,4 +1,4 @@
-"""What the users service refuses, with stable codes. Those of the token endpoint carry OAuth's `error` as well."""
+"""The refusals of users, with stable codes. Those of the token endpoint also carry OAuth's `error`."""
 
 import math
 from typing import Any
@@ -7,44 +7,44 @@ from chassis.problems import Conflict, Invalid, NotFound, Refusal, Unauthenticat
 
 
 class EmailTaken(Conflict):
-    code, title = "email_taken", "There is an account with this e-mail address already."
+    code, title = "email_taken", "Another account has this e-mail address."
 
 
 class LastAdministrator(Conflict):
-    code, title = "last_administrator", "This is the last administrator: make another one first."
+    code, title = "last_administrator", "This is the last administrator: appoint another one first."
 
 
 class InvalidEmail(Invalid):
-    code, title = "invalid_email", "This is no e-mail address that can be written to."
+    code, title = "invalid_email", "This e-mail address is not valid."
 
 
 class WeakPassword(Invalid):
-    code, title = "weak_password", "This password is among those that are tried first. Choose another."
+    code, title = "weak_password", "This password is too common or too easy to guess. Choose another one."
 
 
 class UnknownUser(NotFound):
-    code, title = "user_not_found", "There is no such user."
+    code, title = "user_not_found", "This user does not exist."
 
 
 class AccountGone(Unauthenticated):
-    """The token is good, and its account has been deleted since."""
+    """The access token is valid, but its account was deleted after it was issued."""
 
-    code, title = "account_gone", "The account of this access token is no more."
+    code, title = "account_gone", "The account of this access token was deleted."
 
 
 class OAuthRefusal(Refusal):
-    """The root of what the token endpoint refuses (RFC 6749, section 5.2)."""
+    """The root of the token endpoint's refusals (RFC 6749, section 5.2)."""
 
     def __init__(self, detail: str | None = None, **extras: Any) -> None:
         super().__init__(detail, error=self.code, error_description=detail or self.title, **extras)
 
 
 class InvalidGrant(OAuthRefusal):
-    code, title = "invalid_grant", "The e-mail address and password, or the refresh token, are not accepted."
+    code, title = "invalid_grant", "The e-mail address and password, or the refresh token, are not valid."
 
 
 class InvalidRequest(OAuthRefusal):
-    code, title = "invalid_request", "The request lacks a parameter or holds one twice."
+    code, title = "invalid_request", "The request lacks a parameter or repeats one."
 
 
 class UnsupportedGrantType(OAuthRefusal):
@@ -52,7 +52,7 @@ class UnsupportedGrantType(OAuthRefusal):
 
 
 class TooManyAttempts(OAuthRefusal):
-    status, code, title = 429, "too_many_attempts", "Too many attempts to sign in have failed: wait before the next."
+    status, code, title = 429, "too_many_attempts", "Too many sign-in attempts have failed: wait before the next one."
 
     def __init__(self, wait_s: float = 1.0) -> None:
         super().__init__()

@@ -1,19 +1,37 @@
-"""The events of users: what others may know of a person, told in the transaction of the change."""
+"""The events of users: their data, and how each domain event becomes one.
 
+They are appended to the journal in the transaction of the change.
+"""
+
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
 
 from chassis import actor, context
 from chassis.messaging.journal import Event
-from users.domain.account import Account, Preferences, Role
-from users.domain.session import SessionEnd
+from users.domain.account import (
+    Account,
+    AccountDeleted,
+    AccountEvent,
+    AccountRegistered,
+    AccountUpdated,
+    Preferences,
+    Role,
+    RolesChanged,
+)
+from users.domain.session import SessionEnd, SessionRevoked
 
+DomainEvent: TypeAlias = AccountEvent | SessionRevoked
+
+REGISTERED = "user.registered"
+UPDATED = "user.updated"
 ROLES_CHANGED = "user.roles_changed"
 SESSION_REVOKED = "user.session_revoked"
 DELETED = "user.deleted"
 REVOCATIONS = (ROLES_CHANGED, SESSION_REVOKED, DELETED)
-"""Each of them takes access tokens back: the feed of revocations is read from the journal."""
+"""The types that revoke access tokens. `read_revocations` reads them from the journal."""
 
 
 class UserData(msgspec.Struct, kw_only=True):
@@ -27,7 +45,7 @@ class UserData(msgspec.Struct, kw_only=True):
 
 
 class RolesChangedData(msgspec.Struct, kw_only=True):
-    """user.roles_changed. Access tokens of earlier versions of the account are revoked."""
+    """user.roles_changed. Revokes the access tokens of earlier versions of the account."""
 
     user_id: UUID
     roles: list[Role]
@@ -35,7 +53,7 @@ class RolesChangedData(msgspec.Struct, kw_only=True):
 
 
 class SessionRevokedData(msgspec.Struct, kw_only=True):
-    """user.session_revoked. The access tokens of the session are revoked."""
+    """user.session_revoked. Revokes the access tokens of the session."""
 
     user_id: UUID
     session_id: UUID
@@ -43,46 +61,42 @@ class SessionRevokedData(msgspec.Struct, kw_only=True):
 
 
 class UserDeletedData(msgspec.Struct, kw_only=True):
-    """user.deleted."""
+    """user.deleted. Revokes the access tokens of the account."""
 
     user_id: UUID
     version: int
 
 
-def registered(account: Account) -> Event:
-    # A registration comes without a token: the person who is registered has asked for it.
-    by = context.actor() or actor.user(account.id)
-    return Event(type="user.registered", subject=str(account.id), data=_data_of(account), actor=by)
+def journal_events(domain_events: Iterable[DomainEvent]) -> list[Event]:
+    """For `journal.append`, in the same order."""
+    return [_journal_event(event) for event in domain_events]
 
 
-def updated(account: Account) -> Event:
-    return Event(type="user.updated", subject=str(account.id), data=_data_of(account))
+def _journal_event(event: DomainEvent) -> Event:
+    match event:
+        case AccountRegistered(account):
+            # A registration carries no access token: its actor is the new user.
+            by = context.actor() or actor.user(account.id)
+            return Event(type=REGISTERED, subject=str(account.id), data=_user_data(account), actor=by)
+        case AccountUpdated(account):
+            return Event(type=UPDATED, subject=str(account.id), data=_user_data(account))
+        case RolesChanged(account):
+            roles_changed = RolesChangedData(user_id=account.id, roles=list(account.roles), version=account.version)
+            return Event(type=ROLES_CHANGED, subject=str(account.id), data=roles_changed)
+        case AccountDeleted(account_id, version):
+            return Event(
+                type=DELETED, subject=str(account_id), data=UserDeletedData(user_id=account_id, version=version)
+            )
+        case SessionRevoked(account_id, session_id, reason):
+            # Neither request carries an access token. A valid refresh token identifies its user, a reused one nobody.
+            by = actor.user(account_id) if reason == "signed_out" else actor.service("users")
+            revoked = SessionRevokedData(user_id=account_id, session_id=session_id, reason=reason)
+            return Event(type=SESSION_REVOKED, subject=str(account_id), data=revoked, actor=by)
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
-def roles_changed(account: Account) -> Event:
-    return Event(
-        type=ROLES_CHANGED,
-        subject=str(account.id),
-        data=RolesChangedData(user_id=account.id, roles=list(account.roles), version=account.version),
-    )
-
-
-def session_revoked(account_id: UUID, session_id: UUID, reason: SessionEnd) -> Event:
-    # No access token is needed for either. A refresh token stands for its person, one that is used twice for nobody.
-    by = actor.user(account_id) if reason == "signed_out" else actor.service("users")
-    return Event(
-        type=SESSION_REVOKED,
-        subject=str(account_id),
-        data=SessionRevokedData(user_id=account_id, session_id=session_id, reason=reason),
-        actor=by,
-    )
-
-
-def deleted(account_id: UUID, version: int) -> Event:
-    return Event(type=DELETED, subject=str(account_id), data=UserDeletedData(user_id=account_id, version=version))
-
-
-def _data_of(account: Account) -> UserData:
+def _user_data(account: Account) -> UserData:
     return UserData(
         user_id=account.id,
         email=account.email,

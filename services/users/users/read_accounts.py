@@ -1,4 +1,4 @@
-"""Reads accounts: one's own, one of all, a page of all, and those that another service names."""
+"""Reads accounts: the caller's own, one by id, a page of all, and those that another service lists."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,15 +10,15 @@ from users.errors import AccountGone, UnknownUser
 from users.store import accounts
 
 
-async def read_own(database: Database, account_id: UUID) -> Account:
-    """Raises `AccountGone` when it was deleted after the token was made."""
+async def read_own_account(database: Database, account_id: UUID) -> Account:
+    """Raises `AccountGone` when the account was deleted after its token was issued."""
     account = await database.read(lambda connection: accounts.read(connection, account_id))
     if account is None:
         raise AccountGone
     return account
 
 
-async def read_one(database: Database, account_id: UUID) -> Account:
+async def read_account(database: Database, account_id: UUID) -> Account:
     """Raises `UnknownUser`."""
     account = await database.read(lambda connection: accounts.read(connection, account_id))
     if account is None:
@@ -26,17 +26,17 @@ async def read_one(database: Database, account_id: UUID) -> Account:
     return account
 
 
-async def read_page(database: Database, cursor: str | None, limit: int) -> Page[Account]:
-    """The newest first. Raises `Invalid` for a cursor that is none."""
+async def read_accounts(database: Database, cursor: str | None, limit: int) -> Page[Account]:
+    """The newest first. Raises `Invalid` for a malformed cursor."""
     after = key_of(cursor, UUID)
-    # One more than asked for tells whether there is a next page.
-    found = await database.read(lambda connection: accounts.page(connection, after, limit + 1))
+    # One more row than requested shows whether there is a next page.
+    found = await database.read(lambda connection: accounts.read_page(connection, after, limit + 1))
     items = found[:limit]
     return Page(items=items, next_cursor=cursor_of(items[-1].id) if len(found) > limit else None)
 
 
-async def look_up(database: Database, account_ids: Sequence[UUID]) -> list[Account]:
-    """Those of the accounts that there are, in the order of the asking."""
-    found = await database.read(lambda connection: accounts.find(connection, account_ids))
+async def look_up_accounts(database: Database, account_ids: Sequence[UUID]) -> list[Account]:
+    """Those of the accounts that exist, once each, in the order of `account_ids`."""
+    found = await database.read(lambda connection: accounts.read_many(connection, account_ids))
     by_id = {account.id: account for account in found}
     return [by_id[account_id] for account_id in dict.fromkeys(account_ids) if account_id in by_id]

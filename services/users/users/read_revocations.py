@@ -1,6 +1,6 @@
-"""Tells services which access tokens are revoked: by sessions that were ended, roles that were changed, and deletions.
+"""Lists the revoked access tokens to services: by sessions that ended, roles that changed, and deleted accounts.
 
-The journal has each of them, written in the transaction of the change: so the feed needs no table of its own.
+The journal has each of them, appended in the transaction of the change, so the feed has no table of its own.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,16 +13,16 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
 from chassis.security.revocations import REVOCATIONS_MAX, Revocation, Revocations
 from users import events
+from users.domain.signing_key import CLOCK_DIFFERENCE_S
 from users.events import SessionRevokedData
-from users.key_ring import CLOCK_DIFFERENCE_S
 from users.store import revocations
 from users.store.revocations import Entry
 
 
 async def read_revocations(database: Database, *, after: str | None, token_lifetime_s: int) -> Revocations:
-    """Those that were committed after the cursor `after`; without it, all of which a token may still be alive.
+    """The revocations after the cursor `after`; without it, all whose tokens may not have expired yet.
 
-    Raises `Invalid` for a cursor that is none.
+    Raises `Invalid` for a malformed cursor.
     """
     since = datetime.now(UTC) - timedelta(seconds=token_lifetime_s + CLOCK_DIFFERENCE_S)
 
@@ -34,8 +34,8 @@ async def read_revocations(database: Database, *, after: str | None, token_lifet
     try:
         cursor, entries = await database.read(read)
     except asyncpg.DataError as error:
-        raise Invalid("after: this is no cursor of revocations.") from error
-    # An entry that was left out can have been written so much later than those after it.
+        raise Invalid("after: this is not a cursor of revocations.") from error
+    # Commit order is not the order of time: an omitted entry may be newer than a listed one, by one transaction.
     is_cut = len(entries) == REVOCATIONS_MAX
     issued_before = min(entry.time for entry in entries) + TRANSACTION_MAX if is_cut else None
     return Revocations(items=[_revocation(entry) for entry in entries], cursor=cursor, issued_before=issued_before)
@@ -45,5 +45,5 @@ def _revocation(entry: Entry) -> Revocation:
     if entry.type == events.SESSION_REVOKED:
         ended = msgspec.json.decode(entry.data, type=SessionRevokedData)
         return Revocation(session_id=str(ended.session_id))
-    # What both kinds of change say of an account: who, and as of which version.
+    # The other two types have both members: the id of the account, and its version.
     return msgspec.json.decode(entry.data, type=Revocation)

@@ -1,12 +1,14 @@
-"""Makes an account, once per `Idempotency-Key` and once per e-mail address.
+"""Creates an account, once per `Idempotency-Key` and once per e-mail address.
 
-A client that registers is not signed in, so a key belongs to the address that it registers: the same key for another
-address is another request. The password is no part of what makes two requests the same: an answer that depended on it
-would let a client that knows the key try passwords, past every throttle of the sign-in.
+A client that registers is not signed in, so a key belongs to the address that it registers: the same key with another
+address is another request. The password is not compared when a request is repeated. Otherwise a client that knows the
+key could try passwords, past all sign-in limits.
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -18,82 +20,88 @@ from chassis.problems import KeyUsedAgain
 from chassis.values import visible_text
 from chassis.web import idempotency
 from users import events
-from users.domain.account import CUSTOMER, Account, Preferences, Role, normalised_email
+from users.domain.account import CUSTOMER, Account, Role, canonical_email
 from users.domain.common_passwords import is_weak
 from users.errors import EmailTaken, WeakPassword
-from users.http.schemas import Registered, Registration
-from users.password_hashing.hasher import Passwords
+from users.password_hashing.hasher import PasswordHasher
 from users.store import accounts
-from users.store.accounts import Claim
+from users.store.accounts import ExistingAccount
 
 _log = structlog.get_logger()
 
 
-class _Identity(msgspec.Struct):
+@dataclass(frozen=True, kw_only=True)
+class RegisteredAccount:
+    """The account as it was registered, whatever was changed since."""
+
+    id: UUID
+    email: str
+    name: str
+    created_at: datetime
+
+
+class _Identity(msgspec.Struct, frozen=True):
     email: str
     name: str
 
 
-async def register(
+async def register_account(
     database: Database,
-    passwords: Passwords,
-    registration: Registration,
+    hasher: PasswordHasher,
     *,
+    email: str,
+    name: str,
+    password: str,
     source: str,
     idempotency_key: str | None = None,
     roles: tuple[Role, ...] = CUSTOMER,
-) -> Registered:
-    """The new account, or the one that this very request made before.
+) -> RegisteredAccount:
+    """The new account, or the one that the same request created before.
 
-    `source` is whose line the password takes in the queue. Raises `InvalidEmail`, `InvalidName`, `WeakPassword`,
-    `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
+    `source` is the request's flow in the queue of password hashes. Raises `InvalidEmail`, `InvalidName`,
+    `WeakPassword`, `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
     """
-    identity = _Identity(normalised_email(registration.email), visible_text.name(registration.name))
-    if is_weak(registration.password, email=identity.email, name=identity.name):
+    identity = _Identity(canonical_email(email), visible_text.name(name))
+    if is_weak(password, email=identity.email, name=identity.name):
         raise WeakPassword
     fingerprint = idempotency.fingerprint(identity)
-    key = None if idempotency_key is None else _key_of_address(identity.email, idempotency_key)
+    key = None if idempotency_key is None else _key_digest(identity.email, idempotency_key)
 
-    async def claim(connection: Connection) -> Claim | None:
-        return await accounts.claim_on(connection, identity.email, key)
+    async def find_existing(connection: Connection) -> ExistingAccount | None:
+        return await accounts.find_existing(connection, identity.email, key)
 
-    # Looked up first, since a refusal should not cost a hash.
-    if (claimed := await database.read(claim)) is not None:
-        return _repeated(claimed, identity, fingerprint)
+    # Before the hash, since a refusal should not cost one.
+    if (existing := await database.read(find_existing)) is not None:
+        return _answer_of(existing, identity, fingerprint)
 
-    account = Account(
-        id=uuid7(),
-        email=identity.email,
-        name=identity.name,
-        roles=roles,
-        preferences=Preferences(order_emails=True, payment_emails=True),
-        version=1,
-        created_at=datetime.now(UTC),
+    account, domain_events = Account.register(
+        account_id=uuid7(), email=identity.email, name=identity.name, roles=roles, created_at=datetime.now(UTC)
     )
-    password_hash = await passwords.hash(registration.password, source)
+    password_hash = await hasher.hash(password, source)
 
-    async def insert(connection: Connection) -> Claim | None:
+    async def insert(connection: Connection) -> ExistingAccount | None:
         if await accounts.insert(connection, account, password_hash, idempotency_key=key, fingerprint=fingerprint):
-            await journal.append(connection, [events.registered(account)])
+            await journal.append(connection, events.journal_events(domain_events))
             return None
-        return await claim(connection)
+        return await find_existing(connection)
 
-    claimed = await database.run(insert)
-    if claimed is not None and claimed.account_id != account.id:
-        return _repeated(claimed, identity, fingerprint)
+    existing = await database.run(insert)
+    if existing is not None and existing.account_id != account.id:
+        return _answer_of(existing, identity, fingerprint)
     _log.info("account registered", user_id=str(account.id))
-    return Registered(id=account.id, email=account.email, name=account.name, created_at=account.created_at)
+    return RegisteredAccount(id=account.id, email=account.email, name=account.name, created_at=account.created_at)
 
 
-def _key_of_address(email: str, key: str) -> str:
-    """What is kept of a key: it outlives the account, and so must not hold the address in the clear."""
+def _key_digest(email: str, key: str) -> str:
+    """The stored form of a key. It outlives the account, and so must not contain the address in plaintext."""
     return hashlib.sha256(f"{email}\0{key}".encode()).hexdigest()
 
 
-def _repeated(claimed: Claim, identity: _Identity, fingerprint: bytes) -> Registered:
-    if not claimed.has_key:
+def _answer_of(existing: ExistingAccount, identity: _Identity, fingerprint: bytes) -> RegisteredAccount:
+    if not existing.has_key:
         raise EmailTaken
-    if claimed.fingerprint != fingerprint:
+    if existing.fingerprint != fingerprint:
         raise KeyUsedAgain
-    # As it was answered then, whatever has been changed since.
-    return Registered(id=claimed.account_id, email=identity.email, name=identity.name, created_at=claimed.created_at)
+    return RegisteredAccount(
+        id=existing.account_id, email=identity.email, name=identity.name, created_at=existing.created_at
+    )

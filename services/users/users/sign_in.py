@@ -1,32 +1,34 @@
-"""Begins a session for an e-mail address and its password.
+"""Starts a session for an e-mail address and its password.
 
-An address without an account takes as long and is refused in the same words as a wrong password. How often a password
-may be tried is in `attempt_limits`; sessions that are there go on meanwhile. A device that has signed in is known by a
-token from then on, so that guesses of strangers never hold up its owner there.
+An address without an account takes as long as a wrong password, and gets the same refusal. `sign_in_throttle` limits
+the attempts; existing sessions are not affected. A device that has signed in is known by a token from then on, so that
+guesses of others never delay its owner there.
 """
 
-import msgspec
+from dataclasses import dataclass
+
 import structlog
 from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded
 from users import sign_in_throttle
-from users.domain.account import spellings
-from users.domain.session import Session, hash_of, new_refresh_token
+from users.domain.account import stored_email_forms
+from users.domain.session import Session, hash_token, new_token
 from users.errors import InvalidGrant
-from users.password_hashing.hasher import Passwords
+from users.password_hashing.hasher import PasswordHasher
 from users.settings import Settings
 from users.store import accounts, devices, sessions
-from users.store.accounts import KeptPassword
+from users.store.accounts import StoredPassword
 
 DEVICES_MAX = 20
-"""So many are known for an account: those that signed in last."""
+"""The known devices of an account: those that signed in last."""
 _log = structlog.get_logger()
 
 
-class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client gave, and where it is. `device_token` is what an earlier sign-in answered."""
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """What the client sent, and its source. `device_token` is from an earlier sign-in."""
 
     email: str
     password: str
@@ -34,47 +36,49 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     device_token: str | None = None
 
 
-class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
     session: Session
     refresh_token: str
     device_token: str
 
 
-async def sign_in(database: Database, passwords: Passwords, settings: Settings, credentials: Credentials) -> SignedIn:
+async def sign_in(database: Database, hasher: PasswordHasher, settings: Settings, credentials: Credentials) -> SignedIn:
     """Raises `InvalidGrant`, `TooManyAttempts` or `Overloaded`."""
-    known_as = spellings(credentials.email)
-    attempt = await sign_in_throttle.take(
+    email_forms = stored_email_forms(credentials.email)
+    attempt = await sign_in_throttle.count_attempt(
         database,
-        given=credentials.email,
-        spellings=known_as,
+        email=credentials.email,
+        email_forms=email_forms,
         source=credentials.source,
         device_token=credentials.device_token,
     )
-    kept = await database.read(lambda connection: accounts.kept_password(connection, known_as))
+    stored = await database.read(lambda connection: accounts.find_password(connection, email_forms))
     try:
-        matches = await passwords.matches(credentials.password, kept.password_hash if kept else None, attempt.line)
+        is_right = await hasher.verify(credentials.password, stored.password_hash if stored else None, attempt.flow)
     except Overloaded:
-        # It was not looked at, so it has not failed.
-        await database.run(lambda connection: sign_in_throttle.give_back(connection, attempt))
+        # The password was not verified, so the attempt has not failed.
+        await database.run(lambda connection: sign_in_throttle.refund_attempt(connection, attempt))
         raise
-    if not matches or kept is None:
+    if not is_right or stored is None:
         raise InvalidGrant
-    better_hash = await _better_hash(passwords, kept, credentials.password, attempt.line)
-    session_id, refresh_token = uuid7(), new_refresh_token()
-    device_token = credentials.device_token if attempt.is_of_device else None
-    device_token = device_token or new_refresh_token()
+    new_hash = await _rehash(hasher, stored, credentials.password, attempt.flow)
+    session_id, refresh_token = uuid7(), new_token()
+    device_token = credentials.device_token if attempt.is_of_known_device else None
+    device_token = device_token or new_token()
 
     async def begin(connection: Connection) -> Session | None:
-        account = await accounts.lock(connection, kept.account_id)
+        account = await accounts.lock(connection, stored.account_id)
         if account is None:
             return None
-        await sign_in_throttle.give_back(connection, attempt)
-        if better_hash is not None:
-            await accounts.replace_password_hash(connection, account.id, kept.password_hash, better_hash)
+        await sign_in_throttle.refund_attempt(connection, attempt)
+        if new_hash is not None:
+            await accounts.replace_password_hash(connection, account.id, stored.password_hash, new_hash)
         lifetime_s = settings.refresh_token_lifetime_s
         await sessions.insert(connection, session_id, account.id, lifetime_s)
-        await sessions.insert_token(connection, hash_of(refresh_token), session_id, lifetime_s)
-        await devices.remember(connection, hash_of(device_token), account.id, settings.device_lifetime_s, DEVICES_MAX)
+        await sessions.insert_token(connection, hash_token(refresh_token), session_id, lifetime_s)
+        device_hash = hash_token(device_token)
+        await devices.remember(connection, device_hash, account.id, settings.device_lifetime_s, DEVICES_MAX)
         return Session(id=session_id, account_id=account.id, account_version=account.version, roles=account.roles)
 
     session = await database.run(begin)
@@ -84,11 +88,11 @@ async def sign_in(database: Database, passwords: Passwords, settings: Settings, 
     return SignedIn(session=session, refresh_token=refresh_token, device_token=device_token)
 
 
-async def _better_hash(passwords: Passwords, kept: KeptPassword, password: str, line: str) -> str | None:
-    """A hash with today's parameters, when the kept one is of yesterday's: only now is the password at hand."""
-    if not passwords.is_outdated(kept.password_hash):
+async def _rehash(hasher: PasswordHasher, stored: StoredPassword, password: str, flow: str) -> str | None:
+    """A hash with the present parameters, when the stored one has others: only now is the password available."""
+    if not hasher.needs_rehash(stored.password_hash):
         return None
     try:
-        return await passwords.hash(password, line)
+        return await hasher.hash(password, flow)
     except Overloaded:
-        return None  # The next sign-in will do.
+        return None  # The next sign-in rehashes.

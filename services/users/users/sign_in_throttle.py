@@ -1,105 +1,106 @@
-"""Counts an attempt to sign in before its password is looked at, so that many at once are no way round the limits.
+"""Counts a sign-in attempt before its password is verified, so that concurrent attempts cannot evade the limits.
 
-A person is told to wait, for a moment that the answer names, and is not locked out: see `attempt_limits`.
+A throttled user is refused for a time that the answer names, and is never locked out: see `domain.sign_in_limits`.
 """
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import msgspec
 import structlog
-from prometheus_client import Counter
 
 from chassis.persistence.database import Connection, Database
-from users.domain import attempt_limits
-from users.domain.attempt_limits import Budgets
-from users.domain.session import hash_of
+from users import metrics
+from users.domain import sign_in_limits
+from users.domain.session import hash_token
+from users.domain.sign_in_limits import DEVICE_LIMIT, Budgets
 from users.errors import TooManyAttempts
 from users.store import devices, sign_in_budgets
 
-HELD_BACK = Counter("cartwright_sign_ins_held_back", "Attempts to sign in that were told to wait.")
 _log = structlog.get_logger()
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """One that was counted: by a known device, or by a stranger's three budgets and perhaps a turn."""
+@dataclass(frozen=True)
+class Attempt:
+    """A counted attempt: of a known device, by one budget; of an unknown one, by three budgets and perhaps a slot."""
 
     keys: tuple[bytes, ...]
-    used_turn_at: float | None = None
+    used_slot_at: float | None = None
 
     @property
-    def is_of_device(self) -> bool:
+    def is_of_known_device(self) -> bool:
         return len(self.keys) == 1
 
     @property
-    def line(self) -> str:
-        """Whose line it takes where sources take turns: a known device has its own."""
+    def flow(self) -> str:
+        """Its flow in the queue of password hashes: a known device has its own, others that of their source."""
         return self.keys[0].hex()
 
 
-async def take(
-    database: Database, *, given: str, spellings: Sequence[str], source: str, device_token: str | None
+async def count_attempt(
+    database: Database, *, email: str, email_forms: Sequence[str], source: str, device_token: str | None
 ) -> Attempt:
-    """Raises `TooManyAttempts`. `spellings` are those by which an account may be kept, the present form last; none when
-    what was `given` cannot be an address.
-    """
-    email = spellings[-1] if spellings else given
-    device_hash = None if device_token is None else hash_of(device_token)
+    """Raises `TooManyAttempts`.
 
-    async def work(connection: Connection) -> Attempt | float:
-        if device_hash is not None and await devices.is_known(connection, device_hash, spellings):
-            attempt = await _take_of_device(connection, device_hash)
+    `email` is what the client sent, `email_forms` are its `stored_email_forms`.
+    """
+    counted_email = email_forms[-1] if email_forms else email
+    device_hash = None if device_token is None else hash_token(device_token)
+
+    async def count(connection: Connection) -> Attempt | float:
+        if device_hash is not None and await devices.is_known(connection, device_hash, email_forms):
+            attempt = await _count_known_device(connection, device_hash)
             if attempt is not None:
                 return attempt
-        return await _take_of_stranger(connection, email, source)
+        return await _count_unknown_device(connection, counted_email, source)
 
     try:
-        outcome = await database.run(work)
+        outcome = await database.run(count)
         if isinstance(outcome, Attempt):
             return outcome
-        raise TooManyAttempts(outcome)  # Not before: the turn that was given has to be kept.
+        raise TooManyAttempts(outcome)  # After the commit, which keeps the slot.
     except TooManyAttempts as refusal:
-        HELD_BACK.inc()
-        _log.warning("sign-in held back", source=source, wait_s=refusal.retry_after_s)
+        metrics.SIGN_INS_THROTTLED.inc()
+        _log.warning("sign-in throttled", source=source, wait_s=refusal.retry_after_s)
         raise
 
 
-async def give_back(connection: Connection, attempt: Attempt) -> None:
-    """Take the attempt back: its password was right, or was not looked at."""
-    kept = await sign_in_budgets.lock(connection, attempt.keys)
-    if attempt.is_of_device:
-        full_at = attempt_limits.DEVICE.given_back(kept[0].full_at)
-        await sign_in_budgets.keep(connection, attempt.keys, [full_at], [None])
+async def refund_attempt(connection: Connection, attempt: Attempt) -> None:
+    """Undo the count: the password was right, or was not verified."""
+    stored = await sign_in_budgets.lock(connection, attempt.keys)
+    if attempt.is_of_known_device:
+        full_at = DEVICE_LIMIT.refund(stored[0].full_at)
+        await sign_in_budgets.update(connection, attempt.keys, [full_at], [None])
         return
-    source, pair, account = kept
-    budgets = Budgets(source.full_at, pair.full_at, account.full_at, pair.turn_at)
-    await _keep(connection, attempt.keys, attempt_limits.give_back(budgets, attempt.used_turn_at))
+    source, pair, account = stored
+    budgets = Budgets(source.full_at, pair.full_at, account.full_at, pair.slot_at)
+    await _update(connection, attempt.keys, sign_in_limits.refund(budgets, attempt.used_slot_at))
 
 
-async def _take_of_device(connection: Connection, device_hash: bytes) -> Attempt | None:
-    key = _key("device", device_hash.hex())
+async def _count_known_device(connection: Connection, device_hash: bytes) -> Attempt | None:
+    key = _budget_key("device", device_hash.hex())
     (device,) = await sign_in_budgets.lock(connection, [key])
-    if attempt_limits.DEVICE.wait_s(device.full_at, device.now) > 0:
-        return None  # It may be stolen, and the owner's hands may be elsewhere: from here on it is a stranger.
-    await sign_in_budgets.keep(connection, [key], [attempt_limits.DEVICE.taken(device.full_at, device.now)], [None])
+    if DEVICE_LIMIT.wait_s(device.full_at, device.now) > 0:
+        return None  # The token may be stolen. From here on the device counts as unknown.
+    await sign_in_budgets.update(connection, [key], [DEVICE_LIMIT.take(device.full_at, device.now)], [None])
     return Attempt((key,))
 
 
-async def _take_of_stranger(connection: Connection, email: str, source: str) -> Attempt | float:
-    keys = (_key("source", source), _key("pair", email, source), _key("account", email))
-    kept = await sign_in_budgets.lock(connection, keys)
-    budgets = Budgets(kept[0].full_at, kept[1].full_at, kept[2].full_at, kept[1].turn_at)
-    decision = attempt_limits.decide(budgets, kept[2].now)
+async def _count_unknown_device(connection: Connection, email: str, source: str) -> Attempt | float:
+    keys = (_budget_key("source", source), _budget_key("pair", email, source), _budget_key("account", email))
+    stored = await sign_in_budgets.lock(connection, keys)
+    budgets = Budgets(stored[0].full_at, stored[1].full_at, stored[2].full_at, stored[1].slot_at)
+    decision = sign_in_limits.decide(budgets, stored[2].now)
     if decision.budgets is None:
-        raise TooManyAttempts(decision.wait_s)  # So nothing is kept, not even new rows that are full.
-    await _keep(connection, keys, decision.budgets)
-    return decision.wait_s or Attempt(keys, decision.used_turn_at)
+        raise TooManyAttempts(decision.wait_s)  # Inside the transaction: its new rows, which are full, are rolled back.
+    await _update(connection, keys, decision.budgets)
+    return decision.wait_s or Attempt(keys, decision.used_slot_at)
 
 
-async def _keep(connection: Connection, keys: tuple[bytes, ...], budgets: Budgets) -> None:
+async def _update(connection: Connection, keys: tuple[bytes, ...], budgets: Budgets) -> None:
     full_at = (budgets.source, budgets.pair, budgets.account)
-    await sign_in_budgets.keep(connection, keys, full_at, (None, budgets.turn_at, None))
+    await sign_in_budgets.update(connection, keys, full_at, (None, budgets.slot_at, None))
 
 
-def _key(*words: str) -> bytes:
+def _budget_key(*words: str) -> bytes:
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).digest()

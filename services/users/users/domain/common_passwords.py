@@ -1,7 +1,7 @@
-"""Passwords that a guesser tries first: the most common ones, and what the account itself tells.
+"""Weak passwords: the most common ones, and the account's own address and name.
 
-NIST SP 800-63B-4, section 3.1.1.2, asks to refuse them. The list, `common_passwords.txt`, is made by
-`make_common_passwords.py` from one that is in the library zxcvbn.
+NIST SP 800-63B-4, section 3.1.1.2, requires to refuse them. The list, `common_passwords.txt`, is written by
+`make_common_passwords.py` from a list of the library zxcvbn.
 """
 
 import unicodedata
@@ -10,8 +10,8 @@ from pathlib import Path
 _FILE = Path(__file__).with_name("common_passwords.txt")
 
 
-def normalised(text: str) -> str:
-    """The form in which passwords are compared here: without spaces, in one case, and in one form of each character."""
+def normalise(text: str) -> str:
+    """The form in which passwords are compared here: without spaces, in one case and one form of each character."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -19,5 +19,5 @@ _COMMON = frozenset(_FILE.read_text().split())
 
 
 def is_weak(password: str, *, email: str, name: str) -> bool:
-    compared = normalised(password)
-    return compared in _COMMON or compared in {normalised(word) for word in (email, email.partition("@")[0], name)}
+    compared = normalise(password)
+    return compared in _COMMON or compared in {normalise(word) for word in (email, email.partition("@")[0], name)}

@@ -1,15 +1,15 @@
-"""A session: one sign-in, kept alive by a family of refresh tokens of which only the newest is good.
+"""A session: one sign-in, extended by a family of refresh tokens of which only the newest is valid.
 
-A refresh token is 32 random bytes. Stored is its SHA-256: with so much chance in the token a plain hash is as good as a
-slow one, and whoever reads the table can use nothing that is in it.
+Refresh tokens and device tokens are 32 random bytes. The database holds only the SHA-256 of a token: at this entropy a
+plain hash is as safe as a slow one, and a reader of the table can use none of its rows.
 """
 
 import hashlib
 import secrets
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Literal, TypeAlias
 from uuid import UUID
-
-import msgspec
 
 from users.domain.account import Role
 
@@ -17,8 +17,9 @@ _TOKEN_BYTES = 32
 SessionEnd: TypeAlias = Literal["signed_out", "refresh_token_reused"]
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose it is, and what its access tokens say of the account."""
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The session, with the claims of its access tokens about the account."""
 
     id: UUID
     account_id: UUID
@@ -26,10 +27,52 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
 
 
-def new_refresh_token() -> str:
+@dataclass(frozen=True)
+class SessionRevoked:
+    """Revokes the access tokens of the session."""
+
+    account_id: UUID
+    session_id: UUID
+    reason: SessionEnd
+
+
+class TokenUse(Enum):
+    """The outcome of a use of a refresh token."""
+
+    ROTATED = auto()
+    """The first use: the successor replaces the token."""
+    REPEATED = auto()
+    """The same request again: its transaction was committed, and only the answer to COMMIT was lost."""
+    REUSED = auto()
+    """A second use: the session ends."""
+    INVALID = auto()
+    """The token has expired, or its session has ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshToken:
+    session: Session
+    successor_hash: bytes | None
+    """Of the token that replaced this one."""
+    is_expired: bool
+    is_revoked: bool
+
+    def use(self, successor_hash: bytes) -> tuple[TokenUse, list[SessionRevoked]]:
+        """Exchange the token for the one with `successor_hash`."""
+        if self.is_revoked or self.is_expired:
+            return TokenUse.INVALID, []
+        if self.successor_hash is None:
+            return TokenUse.ROTATED, []
+        if self.successor_hash == successor_hash:
+            return TokenUse.REPEATED, []
+        revoked = SessionRevoked(self.session.account_id, self.session.id, "refresh_token_reused")
+        return TokenUse.REUSED, [revoked]
+
+
+def new_token() -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def hash_of(refresh_token: str) -> bytes:
-    # Whatever stands in the form: also what is no text of ours has a hash, which is then not known.
-    return hashlib.sha256(refresh_token.encode("utf-8", "surrogatepass")).digest()
+def hash_token(token: str) -> bytes:
+    """Of any text, also of one that is no token of this service: its hash is then unknown."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""The HTTP interface of users, one module per area."""

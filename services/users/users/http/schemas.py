@@ -1,18 +1,20 @@
 """The bodies of requests and responses."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from chassis.values.visible_text import NAME_CHARACTERS_MAX
-from users.domain.account import EMAIL_LENGTH_MAX, PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, Account, Preferences, Role
+from users.domain.account import EMAIL_CHARACTERS_MAX, PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Account, Role
+from users.domain.signing_key import SigningKey
+from users.register_account import RegisteredAccount
 
-# Spaces around an address or a name are forgiven, so the outer bounds leave some room for them.
-Email = Annotated[str, msgspec.Meta(min_length=3, max_length=EMAIL_LENGTH_MAX + 64, examples=["ada@example.com"])]
+# Surrounding spaces are trimmed, so the outer bound leaves room for them.
+Email = Annotated[str, msgspec.Meta(min_length=3, max_length=EMAIL_CHARACTERS_MAX + 64, examples=["ada@example.com"])]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, examples=["Ada Lovelace"])]
-Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
+Password = Annotated[str, msgspec.Meta(min_length=PASSWORD_CHARACTERS_MIN, max_length=PASSWORD_CHARACTERS_MAX)]
 
 
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,9 +29,25 @@ class Registered(msgspec.Struct):
     name: str
     created_at: datetime
 
+    @classmethod
+    def of(cls, account: RegisteredAccount) -> "Registered":
+        return cls(id=account.id, email=account.email, name=account.name, created_at=account.created_at)
+
+
+class Preferences(msgspec.Struct, frozen=True, kw_only=True):
+    """Which mails the user receives."""
+
+    order_emails: bool
+    payment_emails: bool
+
+    @classmethod
+    def of(cls, account: Account) -> "Preferences":
+        preferences = account.preferences
+        return cls(order_emails=preferences.order_emails, payment_emails=preferences.payment_emails)
+
 
 class Profile(msgspec.Struct):
-    """What a person, or an administrator, reads of an account."""
+    """An account, for its user and for administrators."""
 
     id: UUID
     email: str
@@ -38,9 +56,20 @@ class Profile(msgspec.Struct):
     preferences: Preferences
     created_at: datetime
 
+    @classmethod
+    def of(cls, account: Account) -> "Profile":
+        return cls(
+            id=account.id,
+            email=account.email,
+            name=account.name,
+            roles=list(account.roles),
+            preferences=Preferences.of(account),
+            created_at=account.created_at,
+        )
+
 
 class ProfileChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+    """An omitted member does not change."""
 
     email: Email | msgspec.UnsetType = msgspec.UNSET
     name: Name | msgspec.UnsetType = msgspec.UNSET
@@ -52,13 +81,13 @@ class NewPreferences(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewRoles(msgspec.Struct, forbid_unknown_fields=True):
-    """`customer` is always among them: everybody is one."""
+    """`customer` is required: every user has this role."""
 
     roles: Annotated[list[Role], msgspec.Meta(min_length=1, max_length=2)]
 
 
 class TokenForm(msgspec.Struct):
-    """The OAuth 2 form (RFC 6749, sections 4.3.2 and 6). Parameters that are not known are ignored, as it demands."""
+    """The OAuth 2 form (RFC 6749, sections 4.3.2 and 6). The RFC requires to ignore unknown parameters."""
 
     grant_type: str | None = None
     username: str | None = None
@@ -67,11 +96,11 @@ class TokenForm(msgspec.Struct):
     refresh_token: str | None = None
     """For grant_type refresh_token."""
     device_token: str | None = None
-    """For grant_type password: what an earlier sign-in answered. A browser sends it in a cookie instead."""
+    """For grant_type password: from an earlier sign-in. A browser sends it in a cookie instead."""
 
 
 class Tokens(msgspec.Struct):
-    """What the token endpoint answers (RFC 6749, section 5.1). `expires_in` is in seconds."""
+    """The answer of the token endpoint (RFC 6749, section 5.1). `expires_in` is in seconds."""
 
     access_token: str
     expires_in: int
@@ -86,7 +115,7 @@ class SignOut(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PublicKey(msgspec.Struct):
-    """A JWK (RFC 7517): the public half of a signing key, on the curve P-256."""
+    """A JWK (RFC 7517): the public key of a signing key, on the curve P-256."""
 
     kid: str
     x: str
@@ -102,12 +131,20 @@ class PublicKeys(msgspec.Struct):
 
     keys: list[PublicKey]
 
+    @classmethod
+    def of(cls, jwks: dict[str, Any]) -> "PublicKeys":
+        return msgspec.convert(jwks, cls)
+
 
 class NextKey(msgspec.Struct):
-    """The key that is published already and signs from `signs_from` on."""
+    """The newest key: it is published, and signs from `signs_from`."""
 
     kid: str
     signs_from: datetime
+
+    @classmethod
+    def of(cls, key: SigningKey) -> "NextKey":
+        return cls(kid=key.key_id, signs_from=key.signs_from)
 
 
 class Lookup(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,29 +158,18 @@ class FoundUser(msgspec.Struct):
     preferences: Preferences
     version: int
 
+    @classmethod
+    def of(cls, account: Account) -> "FoundUser":
+        return cls(
+            id=account.id,
+            email=account.email,
+            name=account.name,
+            preferences=Preferences.of(account),
+            version=account.version,
+        )
+
 
 class FoundUsers(msgspec.Struct):
-    """Those of the users asked for that there are, in the order of the asking."""
+    """Those of the requested users that exist, in the order of the request."""
 
     items: list[FoundUser]
-
-
-def profile_of(account: Account) -> Profile:
-    return Profile(
-        id=account.id,
-        email=account.email,
-        name=account.name,
-        roles=list(account.roles),
-        preferences=account.preferences,
-        created_at=account.created_at,
-    )
-
-
-def found(account: Account) -> FoundUser:
-    return FoundUser(
-        id=account.id,
-        email=account.email,
-        name=account.name,
-        preferences=account.preferences,
-        version=account.version,
-    )

@@ -1,0 +1,1 @@
+"""Hashes passwords with bounded processor time and memory, fairly between sources."""

@@ -1,7 +1,7 @@
-"""Passwords become Argon2id hashes in threads of their own, few at once: hashing is slow and takes memory, on purpose.
+"""Hashes passwords with Argon2id in threads of its own, few at once: a hash is slow and takes memory by design.
 
-Sources take turns (`fair_queue`). The threads have a low priority, so that a rush of sign-ins leaves the processors to
-requests that need little of them.
+Sources are served round robin (`fair_queue`). The threads have a low priority, so that a burst of sign-ins leaves the
+processors to requests that need little of them.
 """
 
 import asyncio
@@ -12,26 +12,29 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
-from argon2 import PasswordHasher, Type
+import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from users.password_hashing import freed_memory
+from users.password_hashing import malloc
 from users.password_hashing.fair_queue import FairQueue
 
 CHARACTERS_MAX = 256
-"""No longer password was ever accepted. To normalise a long text can take the square of its length."""
+"""No release accepted a longer password. The time to normalise a text can grow with the square of its length."""
 NICENESS = 10
 WAITING_MAX = 256
 IDLE_S = 10.0
-"""After so long without a hash its memory is given back."""
-_MIB_FOR_OLD_HASHES = 64
-"""Those made by earlier releases take so much."""
+"""The memory returns to the kernel after this time without a hash."""
+_EARLIER_HASH_MIB = 64
+"""The memory for a hash with the parameters of earlier releases."""
 ArgumentsT = TypeVarTuple("ArgumentsT")
 ResultT = TypeVar("ResultT")
 
 
-class Passwords:
-    """A `Part`. Hashes and checks passwords, `at_once` at a time; raises `Overloaded` past the bounds of its queue."""
+class PasswordHasher:
+    """A `Part`. Hashes and verifies `at_once` passwords at a time. Both raise `Overloaded` past the queue's bounds.
+
+    `source` is the flow of the request in the fair queue.
+    """
 
     def __init__(
         self,
@@ -43,67 +46,68 @@ class Passwords:
         wait_s_max: float,
         waiting_max: int = WAITING_MAX,
     ) -> None:
-        freed_memory.keep_freed_blocks(at_once * max(2 * memory_kib // 1024, _MIB_FOR_OLD_HASHES))
-        self._hasher = PasswordHasher(
-            time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
+        malloc.retain_freed_blocks(at_once * max(2 * memory_kib // 1024, _EARLIER_HASH_MIB))
+        self._argon2 = argon2.PasswordHasher(
+            time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=argon2.Type.ID
         )
         self._queue = FairQueue(at_once, waiting_max=waiting_max, wait_s_max=wait_s_max)
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=_stand_back)
-        self._nobodys_hash = self._hasher.hash("the password of nobody")
-        self._idle: asyncio.TimerHandle | None = None
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=_lower_priority)
+        self._dummy_hash = self._argon2.hash("the password of no account")
+        self._trim_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        self._give_memory_back_later()
+        self._schedule_trim()
 
     async def stop(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
+        if self._trim_timer is not None:
+            self._trim_timer.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str, source: str) -> str:
-        """The hash to keep; it names its own parameters and salt. `source` is whose line in the queue it takes."""
-        return await self._in_thread(source, self._hasher.hash, _prepared(password))
+        """The hash, which contains its parameters and its salt."""
+        return await self._in_thread(source, self._argon2.hash, _encode(password))
 
-    async def matches(self, password: str, kept_hash: str | None, source: str) -> bool:
-        """Whether `kept_hash` was made of `password`.
+    async def verify(self, password: str, password_hash: str | None, source: str) -> bool:
+        """Whether `password_hash` is a hash of `password`.
 
-        None, for an account that is not there, takes as long as any other: the time must not tell who has an account.
+        None, for an address without an account, takes as long as a wrong password, so that the time does not reveal
+        which addresses have accounts.
         """
         if len(password) > CHARACTERS_MAX:
             return False
-        kept = kept_hash or self._nobodys_hash
-        return await self._in_thread(source, self._check, kept, _prepared(password)) and bool(kept_hash)
+        checked = password_hash or self._dummy_hash
+        return await self._in_thread(source, self._verify, checked, _encode(password)) and bool(password_hash)
 
-    def is_outdated(self, kept_hash: str) -> bool:
-        """Whether the hash was made with other parameters than are set now."""
-        return self._hasher.check_needs_rehash(kept_hash)
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether the hash has other parameters than the present ones."""
+        return self._argon2.check_needs_rehash(password_hash)
 
-    def _check(self, kept_hash: str, password: bytes) -> bool:
+    def _verify(self, password_hash: str, password: bytes) -> bool:
         try:
-            return self._hasher.verify(kept_hash, password)
+            return self._argon2.verify(password_hash, password)
         except VerifyMismatchError:
             return False
         except (VerificationError, InvalidHashError) as error:
-            raise AssertionError("what is kept is no Argon2 hash") from error
+            raise AssertionError("the stored hash is no Argon2 hash") from error
 
     async def _in_thread(self, source: str, work: Callable[[*ArgumentsT], ResultT], *arguments: *ArgumentsT) -> ResultT:
-        async with self._queue.place(source):
+        async with self._queue.slot(source):
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
             finally:
-                self._give_memory_back_later()
+                self._schedule_trim()
 
-    def _give_memory_back_later(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_S, freed_memory.give_back)
+    def _schedule_trim(self) -> None:
+        if self._trim_timer is not None:
+            self._trim_timer.cancel()
+        self._trim_timer = asyncio.get_running_loop().call_later(IDLE_S, malloc.trim)
 
 
-def _stand_back() -> None:
-    # On Linux a thread has a priority of its own.
+def _lower_priority() -> None:
+    # On Linux each thread has a priority of its own.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def _prepared(password: str) -> bytes:
-    # NFC, since the same characters come composed from one keyboard and decomposed from another (RFC 8265, 4.2.2).
+def _encode(password: str) -> bytes:
+    # NFC, since keyboards differ in whether they compose a character (RFC 8265, section 4.2.2).
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

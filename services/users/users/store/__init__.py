@@ -1,0 +1,1 @@
+"""All SQL of users, one module per table group."""

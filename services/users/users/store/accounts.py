@@ -1,22 +1,24 @@
-"""Every SQL statement about accounts."""
+"""The table `accounts`."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from chassis.persistence.database import Connection, Row
-from users.domain.account import Account, Preferences, Role
+from users.domain.account import Account, AccountDeleted, Preferences, Role
+from users.errors import EmailTaken
 
 
-class KeptPassword(msgspec.Struct, frozen=True):
+class StoredPassword(msgspec.Struct, frozen=True):
     account_id: UUID
     password_hash: str
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """What stands in the way of a new account: one that has its key, or its e-mail address.
+class ExistingAccount(msgspec.Struct, frozen=True):
+    """The account that a registration collides with: it has the same idempotency key, or the same e-mail address.
 
     Of a deleted account only the key is left.
     """
@@ -27,6 +29,14 @@ class Claim(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+class AccountRights(msgspec.Struct, frozen=True):
+    """`roles_version` is the version of the account at the last change of its roles."""
+
+    roles: tuple[Role, ...]
+    roles_version: int
+    is_session_open: bool
+
+
 async def insert(
     connection: Connection,
     account: Account,
@@ -35,7 +45,7 @@ async def insert(
     idempotency_key: str | None,
     fingerprint: bytes | None,
 ) -> bool:
-    """Whether the account was new. It is not when its e-mail address or its key is another's, or when it is there."""
+    """False when the id, the e-mail address or the key exists already."""
     row = await connection.fetchrow(
         """
         INSERT INTO accounts
@@ -60,8 +70,8 @@ async def insert(
     return row is not None
 
 
-async def claim_on(connection: Connection, email: str, idempotency_key: str | None) -> Claim | None:
-    """The account that has the key, or else the one that has the address."""
+async def find_existing(connection: Connection, email: str, idempotency_key: str | None) -> ExistingAccount | None:
+    """The account with the key, or else the one with the address."""
     row = await connection.fetchrow(
         """
         SELECT id, coalesce(idempotency_key = $2, false) AS has_key, fingerprint, created_at
@@ -73,7 +83,7 @@ async def claim_on(connection: Connection, email: str, idempotency_key: str | No
         email,
         idempotency_key,
     )
-    return None if row is None else Claim(*row)
+    return None if row is None else ExistingAccount(*row)
 
 
 async def read(connection: Connection, account_id: UUID) -> Account | None:
@@ -88,16 +98,8 @@ async def read(connection: Connection, account_id: UUID) -> Account | None:
     return None if row is None else _account(row)
 
 
-class Rights(msgspec.Struct, frozen=True):
-    """`roles_version` is the version of the account since its roles changed last."""
-
-    roles: tuple[Role, ...]
-    roles_version: int
-    is_session_active: bool
-
-
-async def rights(connection: Connection, account_id: UUID, session_id: UUID | None) -> Rights | None:
-    """The rights of the account, and whether `session_id` is an active session of it; None without the account."""
+async def read_rights(connection: Connection, account_id: UUID, session_id: UUID | None) -> AccountRights | None:
+    """The rights of the account, and whether `session_id` is an open session of it; None without the account."""
     row = await connection.fetchrow(
         """
         SELECT accounts.roles, accounts.roles_version, sessions.id IS NOT NULL
@@ -109,11 +111,11 @@ async def rights(connection: Connection, account_id: UUID, session_id: UUID | No
         account_id,
         session_id,
     )
-    return None if row is None else Rights(tuple(row[0]), row[1], row[2])
+    return None if row is None else AccountRights(tuple(row[0]), row[1], row[2])
 
 
 async def lock(connection: Connection, account_id: UUID) -> Account | None:
-    """The account, which nobody else changes until this transaction ends."""
+    """The account, locked until the end of the transaction."""
     row = await connection.fetchrow(
         """
         SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
@@ -127,50 +129,52 @@ async def lock(connection: Connection, account_id: UUID) -> Account | None:
 
 
 async def lock_administrators(connection: Connection) -> set[UUID]:
-    """The administrators, none of whom stops to be one until this transaction ends. To be called before `lock`."""
+    """All administrators, locked until the end of the transaction. Call it before `lock`, to prevent a deadlock."""
     rows = await connection.fetch("SELECT id FROM accounts WHERE 'admin' = ANY (roles) ORDER BY id FOR UPDATE")
     return {row["id"] for row in rows}
 
 
-async def is_there_an_administrator(connection: Connection) -> bool:
+async def has_administrator(connection: Connection) -> bool:
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE 'admin' = ANY (roles))"))
 
 
 async def update(connection: Connection, account: Account) -> None:
-    """Write what can change of an account. Raises `asyncpg.UniqueViolationError` when its address is another's."""
+    """Write the columns that can change. Raises `EmailTaken`."""
+    try:
+        await connection.execute(
+            """
+            UPDATE accounts
+            SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7,
+                roles_version = CASE WHEN roles = $4 THEN roles_version ELSE $7 END
+            WHERE id = $1
+            """,
+            account.id,
+            account.email,
+            account.name,
+            account.roles,
+            account.preferences.order_emails,
+            account.preferences.payment_emails,
+            account.version,
+        )
+    except asyncpg.UniqueViolationError:
+        raise EmailTaken from None
+
+
+async def erase(connection: Connection, deleted: AccountDeleted) -> None:
+    """Leave a tombstone without personal data."""
     await connection.execute(
         """
         UPDATE accounts
-        SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7,
-            roles_version = CASE WHEN roles = $4 THEN roles_version ELSE $7 END
-        WHERE id = $1
-        """,
-        account.id,
-        account.email,
-        account.name,
-        account.roles,
-        account.preferences.order_emails,
-        account.preferences.payment_emails,
-        account.version,
-    )
-
-
-async def erase(connection: Connection, account_id: UUID) -> int:
-    """Leave a tombstone, which keeps nothing about the person. Answers its version."""
-    version: int = await connection.fetchval(
-        """
-        UPDATE accounts
         SET email = NULL, name = NULL, password_hash = NULL, fingerprint = NULL, roles = '{}',
-            order_emails = false, payment_emails = false, version = version + 1, deleted_at = now()
+            order_emails = false, payment_emails = false, version = $2, deleted_at = now()
         WHERE id = $1
-        RETURNING version
         """,
-        account_id,
+        deleted.account_id,
+        deleted.version,
     )
-    return version
 
 
-async def page(connection: Connection, after: UUID | None, limit: int) -> list[Account]:
+async def read_page(connection: Connection, after: UUID | None, limit: int) -> list[Account]:
     """Accounts, the newest first."""
     rows = await connection.fetch(
         """
@@ -186,8 +190,10 @@ async def page(connection: Connection, after: UUID | None, limit: int) -> list[A
     return [_account(row) for row in rows]
 
 
-async def international_addresses(connection: Connection, after: UUID | None, limit: int) -> list[tuple[UUID, str]]:
-    """Accounts whose address earlier releases may have kept in another form, in the order of their ids."""
+async def read_international_addresses(
+    connection: Connection, after: UUID | None, limit: int
+) -> list[tuple[UUID, str]]:
+    """Ids and addresses of accounts whose address an earlier release may have stored in another form, by id."""
     rows = await connection.fetch(
         r"""
         SELECT id, email
@@ -202,8 +208,8 @@ async def international_addresses(connection: Connection, after: UUID | None, li
     return [(row["id"], row["email"]) for row in rows]
 
 
-async def find(connection: Connection, account_ids: Sequence[UUID]) -> list[Account]:
-    """Those of the accounts that there are, in no order."""
+async def read_many(connection: Connection, account_ids: Sequence[UUID]) -> list[Account]:
+    """Those of the accounts that exist, in no order."""
     rows = await connection.fetch(
         """
         SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
@@ -215,8 +221,8 @@ async def find(connection: Connection, account_ids: Sequence[UUID]) -> list[Acco
     return [_account(row) for row in rows]
 
 
-async def kept_password(connection: Connection, spellings: Sequence[str]) -> KeptPassword | None:
-    """The account that has the first of the spellings that has one."""
+async def find_password(connection: Connection, email_forms: Sequence[str]) -> StoredPassword | None:
+    """The password of the account with the first of these addresses that has an account."""
     row = await connection.fetchrow(
         """
         SELECT id, password_hash
@@ -225,13 +231,13 @@ async def kept_password(connection: Connection, spellings: Sequence[str]) -> Kep
         ORDER BY array_position($1, email)
         LIMIT 1
         """,
-        spellings,
+        email_forms,
     )
-    return None if row is None else KeptPassword(*row)
+    return None if row is None else StoredPassword(*row)
 
 
 async def replace_password_hash(connection: Connection, account_id: UUID, old: str, new: str) -> None:
-    """Put a new hash of the same password in place of `old`, unless that was replaced meanwhile."""
+    """Replace `old` by another hash of the same password, unless `old` was replaced meanwhile."""
     await connection.execute(
         "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account_id, old, new
     )

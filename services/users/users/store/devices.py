@@ -1,4 +1,4 @@
-"""Every SQL statement about known devices: those that have signed in to an account."""
+"""The table `known_devices`: the devices that have signed in to an account."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,8 +6,8 @@ from uuid import UUID
 from chassis.persistence.database import Connection, rows_affected
 
 
-async def is_known(connection: Connection, device_hash: bytes, spellings: Sequence[str]) -> bool:
-    """Whether the account that has this address, in one of its spellings, knows the device."""
+async def is_known(connection: Connection, device_hash: bytes, email_forms: Sequence[str]) -> bool:
+    """Whether the device is known for the account with one of these addresses."""
     return bool(
         await connection.fetchval(
             """
@@ -18,13 +18,13 @@ async def is_known(connection: Connection, device_hash: bytes, spellings: Sequen
             )
             """,
             device_hash,
-            spellings,
+            email_forms,
         )
     )
 
 
 async def remember(connection: Connection, device_hash: bytes, account_id: UUID, lifetime_s: int, limit: int) -> None:
-    """Know the device for so long from now on, and of all devices of the account the `limit` that were used last."""
+    """Insert or extend the device, and keep only the `limit` devices of the account that signed in last."""
     await connection.execute(
         """
         INSERT INTO known_devices (hash, account_id, expires_at)
@@ -47,13 +47,13 @@ async def remember(connection: Connection, device_hash: bytes, account_id: UUID,
     )
 
 
-async def forget_all(connection: Connection, account_id: UUID) -> None:
-    """Know no device of the account any more: at its deletion, and whenever its password changes."""
+async def delete_all(connection: Connection, account_id: UUID) -> None:
+    """Forget all devices of the account: at its deletion, and at each change of its password."""
     await connection.execute("DELETE FROM known_devices WHERE account_id = $1", account_id)
 
 
-async def forget_expired(connection: Connection, limit: int) -> int:
-    """Remove up to `limit` devices that have not signed in for long. Answers how many."""
+async def delete_expired(connection: Connection, limit: int) -> int:
+    """Delete up to `limit` devices. Returns their number."""
     status = await connection.execute(
         """
         DELETE FROM known_devices

@@ -1,7 +1,7 @@
-"""The SQL statements by which revocations are read from the journal.
+"""Reads revocations from the table `journal`.
 
-A cursor is a snapshot of PostgreSQL: what it shows has been read. So nothing waits for a transaction that takes long,
-and one that commits late, with a lower number than others, is read when it has.
+A cursor is a PostgreSQL snapshot: the reader has everything that is visible in it. So a long transaction holds nobody
+up, and one that commits late, with a lower number than others, is read after its commit.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Entry(msgspec.Struct, frozen=True):
     data: str
 
 
-# There is a row with the snapshot also when nothing is found. The numbers of a snapshot are the cluster's own, those in
-# the journal may have had something added to them (chassis.messaging.restore_detection).
+# The outer join returns the snapshot also when nothing is found. A snapshot holds the cluster's own transaction
+# numbers, while the journal's may have an offset (chassis.messaging.restore_detection).
 _READ = """
     SELECT pg_current_snapshot()::text, found.type, found.time, found.data
     FROM (VALUES (0)) AS always
@@ -47,7 +47,7 @@ _READ_AFTER = _READ.format("""
 async def read_since(
     connection: Connection, types: Sequence[str], since: datetime, limit: int
 ) -> tuple[str, list[Entry]]:
-    """A cursor, and the newest entries of these types that were written at `since` or later, and a few before."""
+    """A cursor, and the newest entries of these types since `since`, with a few that are older."""
     start = await journal.end_before(connection, since)
     return _read(await connection.fetch(_READ_SINCE, types, limit, *start))
 

@@ -1,23 +1,9 @@
-"""Every SQL statement about sessions and their refresh tokens."""
+"""The tables `sessions` and `refresh_tokens`."""
 
 from uuid import UUID
 
-import msgspec
-
 from chassis.persistence.database import Connection, rows_affected
-from users.domain.account import Role
-
-
-class KeptToken(msgspec.Struct, frozen=True):
-    """A refresh token as it is kept, with its session and whose that is."""
-
-    session_id: UUID
-    account_id: UUID
-    account_version: int
-    roles: tuple[Role, ...]
-    successor: bytes | None
-    is_expired: bool
-    is_revoked: bool
+from users.domain.session import RefreshToken, Session
 
 
 async def insert(connection: Connection, session_id: UUID, account_id: UUID, lifetime_s: int) -> None:
@@ -46,8 +32,8 @@ async def insert_token(connection: Connection, token_hash: bytes, session_id: UU
     )
 
 
-async def lock_token(connection: Connection, token_hash: bytes) -> KeptToken | None:
-    """The token; its session is locked, so that of two uses at once the second sees what the first has done."""
+async def lock_token(connection: Connection, token_hash: bytes) -> RefreshToken | None:
+    """The token, its session locked: of two concurrent uses the second sees the effect of the first."""
     session_id = await connection.fetchval(
         """
         SELECT sessions.id
@@ -60,7 +46,7 @@ async def lock_token(connection: Connection, token_hash: bytes) -> KeptToken | N
     )
     if session_id is None:
         return None
-    # A statement of its own: only now, with the lock, is what it reads the last word.
+    # A second statement, since only a read that begins after the lock was granted sees the latest state.
     row = await connection.fetchrow(
         """
         SELECT sessions.id, sessions.account_id, accounts.version, accounts.roles, refresh_tokens.successor,
@@ -72,15 +58,25 @@ async def lock_token(connection: Connection, token_hash: bytes) -> KeptToken | N
         """,
         token_hash,
     )
-    return None if row is None else KeptToken(row[0], row[1], row[2], tuple(row[3]), *row[4:])
+    if row is None:
+        return None
+    session = Session(
+        id=row["id"], account_id=row["account_id"], account_version=row["version"], roles=tuple(row["roles"])
+    )
+    return RefreshToken(
+        session=session,
+        successor_hash=row["successor"],
+        is_expired=row["is_expired"],
+        is_revoked=row["is_revoked"],
+    )
 
 
 async def replace_token(
-    connection: Connection, token_hash: bytes, successor: bytes, session_id: UUID, lifetime_s: int
+    connection: Connection, token_hash: bytes, successor_hash: bytes, session_id: UUID, lifetime_s: int
 ) -> None:
-    """Mark the token as used, put its successor in its place, and let the session live as long as that."""
-    await connection.execute("UPDATE refresh_tokens SET successor = $2 WHERE hash = $1", token_hash, successor)
-    await insert_token(connection, successor, session_id, lifetime_s)
+    """Mark the token as used, insert its successor, and extend the session to the lifetime of the successor."""
+    await connection.execute("UPDATE refresh_tokens SET successor = $2 WHERE hash = $1", token_hash, successor_hash)
+    await insert_token(connection, successor_hash, session_id, lifetime_s)
     await connection.execute(
         "UPDATE sessions SET expires_at = now() + make_interval(secs => $2) WHERE id = $1", session_id, lifetime_s
     )
@@ -91,7 +87,7 @@ async def revoke(connection: Connection, session_id: UUID) -> None:
 
 
 async def revoke_by_token(connection: Connection, token_hash: bytes) -> tuple[UUID, UUID] | None:
-    """Revoke the session of a refresh token, used or not. Answers the session and its account, unless it was before."""
+    """Revoke the session of a refresh token, used or not. Returns the ids of session and account, if it was open."""
     row = await connection.fetchrow(
         """
         UPDATE sessions
@@ -105,13 +101,13 @@ async def revoke_by_token(connection: Connection, token_hash: bytes) -> tuple[UU
     return None if row is None else (row[0], row[1])
 
 
-async def end_all(connection: Connection, account_id: UUID) -> None:
-    """Remove every session of the account, with its tokens."""
+async def delete_all(connection: Connection, account_id: UUID) -> None:
+    """Delete all sessions of the account, with their tokens."""
     await connection.execute("DELETE FROM sessions WHERE account_id = $1", account_id)
 
 
-async def forget_expired(connection: Connection, limit: int) -> int:
-    """Remove up to `limit` sessions that are over, with their tokens. Answers how many."""
+async def delete_expired(connection: Connection, limit: int) -> int:
+    """Delete up to `limit` expired sessions, with their tokens. Returns their number."""
     status = await connection.execute(
         """
         DELETE FROM sessions
@@ -129,10 +125,10 @@ async def forget_expired(connection: Connection, limit: int) -> int:
     return rows_affected(status)
 
 
-async def forget_expired_tokens(connection: Connection, limit: int) -> int:
-    """Remove up to `limit` refresh tokens that have expired. Answers how many.
+async def delete_expired_tokens(connection: Connection, limit: int) -> int:
+    """Delete up to `limit` expired refresh tokens. Returns their number.
 
-    Used ones are kept until then, so that their reuse is noticed; longer is of no use.
+    A used token stays until it expires, so that its reuse is detected.
     """
     status = await connection.execute(
         """

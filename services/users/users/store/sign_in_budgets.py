@@ -1,4 +1,4 @@
-"""Every SQL statement about the budgets of attempts to sign in. Times are the database's, in seconds since 1970."""
+"""The table `sign_in_budgets`: the state of the sign-in limits. Times are the database's, in seconds since 1970."""
 
 from collections.abc import Sequence
 
@@ -7,49 +7,49 @@ import msgspec
 from chassis.persistence.database import Connection, rows_affected
 
 
-class KeptBudget(msgspec.Struct, frozen=True):
-    """When the budget is full again, and the turn that a source was given. `now` is when the row was locked."""
+class StoredBudget(msgspec.Struct, frozen=True):
+    """`now` is the time at which the row was locked."""
 
     key: bytes
     full_at: float
-    turn_at: float | None
+    slot_at: float | None
     now: float
 
 
-async def lock(connection: Connection, keys: Sequence[bytes]) -> list[KeptBudget]:
-    """The budgets, in the order of the keys, which have to be in one order always. A new one is full."""
+async def lock(connection: Connection, keys: Sequence[bytes]) -> list[StoredBudget]:
+    """The budgets in the order of `keys`, which has to be the same in all transactions. A new budget is full."""
     rows = await connection.fetch(
         """
-        INSERT INTO sign_in_budgets AS kept (key, full_at)
-        SELECT key, '-infinity' FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (key, place) ORDER BY place
-        ON CONFLICT (key) DO UPDATE SET full_at = kept.full_at
+        INSERT INTO sign_in_budgets AS stored (key, full_at)
+        SELECT key, '-infinity' FROM unnest($1::bytea[]) WITH ORDINALITY AS requested (key, place) ORDER BY place
+        ON CONFLICT (key) DO UPDATE SET full_at = stored.full_at
         RETURNING key, extract(epoch FROM full_at)::float8, extract(epoch FROM turn_at)::float8,
                   extract(epoch FROM clock_timestamp())::float8
         """,
         keys,
     )
-    return [KeptBudget(*row) for row in rows]
+    return [StoredBudget(*row) for row in rows]
 
 
-async def keep(
-    connection: Connection, keys: Sequence[bytes], full_at: Sequence[float], turn_at: Sequence[float | None]
+async def update(
+    connection: Connection, keys: Sequence[bytes], full_at: Sequence[float], slot_at: Sequence[float | None]
 ) -> None:
-    """What came of budgets that are locked, each in its place."""
+    """Write the new state of locked budgets, in the order of `keys`."""
     await connection.execute(
         """
-        UPDATE sign_in_budgets AS kept
-        SET full_at = to_timestamp(changed.full_at), turn_at = to_timestamp(changed.turn_at)
-        FROM unnest($1::bytea[], $2::float8[], $3::float8[]) AS changed (key, full_at, turn_at)
-        WHERE kept.key = changed.key
+        UPDATE sign_in_budgets AS stored
+        SET full_at = to_timestamp(changed.full_at), turn_at = to_timestamp(changed.slot_at)
+        FROM unnest($1::bytea[], $2::float8[], $3::float8[]) AS changed (key, full_at, slot_at)
+        WHERE stored.key = changed.key
         """,
         keys,
         full_at,
-        turn_at,
+        slot_at,
     )
 
 
-async def forget_full(connection: Connection, kept_for_s: float, limit: int) -> int:
-    """Remove up to `limit` budgets that are full, with turns that are over by so much. Answers how many."""
+async def delete_full(connection: Connection, slot_s: float, limit: int) -> int:
+    """Delete up to `limit` budgets that are full and whose slot began more than `slot_s` ago. Returns their number."""
     status = await connection.execute(
         """
         DELETE FROM sign_in_budgets
@@ -62,7 +62,7 @@ async def forget_full(connection: Connection, kept_for_s: float, limit: int) -> 
             FOR UPDATE SKIP LOCKED
         )
         """,
-        kept_for_s,
+        slot_s,
         limit,
     )
     return rows_affected(status)

@@ -1,33 +1,27 @@
-"""Every SQL statement about signing keys. Times are those of the database, so that all replicas agree."""
-
-from datetime import datetime
+"""The table `signing_keys`. Its times come from the database's clock, so that all replicas agree."""
 
 import msgspec
 
 from chassis.persistence.database import Connection
-from users.key_encryption import Encrypted
+from users.domain.signing_key import SigningKey
+from users.key_encryption import EncryptedKey
 
 
-class KeptKey(msgspec.Struct, frozen=True):
-    """A signing key and its times; `retires_at` is None as long as it has no successor."""
-
-    key_id: str
-    encrypted: Encrypted
-    published_at: datetime
-    signs_from: datetime
-    retires_at: datetime | None
+class StoredKey(msgspec.Struct, frozen=True):
+    key: SigningKey
+    encrypted: EncryptedKey
 
 
-async def lock(connection: Connection) -> None:
-    """Nobody else makes keys until this transaction ends; readers are not held up.
+async def lock_table(connection: Connection) -> None:
+    """Let no other transaction create keys until the end of this one. Reads go on.
 
-    The whole table, since at the first start there is no row yet that two replicas could meet at.
+    The whole table, since two replicas that start for the first time have no common row to lock.
     """
     await connection.execute("LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def published(connection: Connection) -> list[KeptKey]:
-    """The keys that belong into the JWKS, in the order in which they sign."""
+async def read_published(connection: Connection) -> list[StoredKey]:
+    """The keys of the JWKS, in the order in which they sign."""
     rows = await connection.fetch(
         """
         SELECT key_id, encryption_key_id, ciphertext, published_at, signs_from, retires_at
@@ -37,26 +31,28 @@ async def published(connection: Connection) -> list[KeptKey]:
         """
     )
     return [
-        KeptKey(
-            key_id=row["key_id"],
-            encrypted=Encrypted(row["encryption_key_id"], row["ciphertext"]),
-            published_at=row["published_at"],
-            signs_from=row["signs_from"],
-            retires_at=row["retires_at"],
+        StoredKey(
+            SigningKey(
+                key_id=row["key_id"],
+                published_at=row["published_at"],
+                signs_from=row["signs_from"],
+                retires_at=row["retires_at"],
+            ),
+            EncryptedKey(row["encryption_key_id"], row["ciphertext"]),
         )
         for row in rows
     ]
 
 
-async def newest_age_s(connection: Connection) -> float | None:
-    """The seconds for which the newest key has been signing, below zero before it does; None without any key."""
-    age: float | None = await connection.fetchval(
+async def read_newest_age_s(connection: Connection) -> float | None:
+    """How long the newest key has been signing; negative before it does, None without any key."""
+    age_s: float | None = await connection.fetchval(
         "SELECT extract(epoch FROM now() - max(signs_from))::double precision FROM signing_keys"
     )
-    return age
+    return age_s
 
 
-async def insert(connection: Connection, key_id: str, encrypted: Encrypted, signs_in_s: float) -> None:
+async def insert(connection: Connection, key_id: str, encrypted: EncryptedKey, signs_in_s: float) -> None:
     await connection.execute(
         """
         INSERT INTO signing_keys (key_id, encryption_key_id, ciphertext, published_at, signs_from)
@@ -69,16 +65,18 @@ async def insert(connection: Connection, key_id: str, encrypted: Encrypted, sign
     )
 
 
-async def encrypted_by_others(connection: Connection, encryption_key_id: str) -> list[tuple[str, Encrypted]]:
-    """The signing keys that another key encrypts than this one, with their ids."""
+async def read_encrypted_by_other_keys(
+    connection: Connection, encryption_key_id: str
+) -> list[tuple[str, EncryptedKey]]:
+    """Ids and ciphertexts of the signing keys that are encrypted under another key than this one."""
     rows = await connection.fetch(
         "SELECT key_id, encryption_key_id, ciphertext FROM signing_keys WHERE encryption_key_id <> $1",
         encryption_key_id,
     )
-    return [(row["key_id"], Encrypted(row["encryption_key_id"], row["ciphertext"])) for row in rows]
+    return [(row["key_id"], EncryptedKey(row["encryption_key_id"], row["ciphertext"])) for row in rows]
 
 
-async def replace_encryption(connection: Connection, key_id: str, encrypted: Encrypted) -> None:
+async def update_ciphertext(connection: Connection, key_id: str, encrypted: EncryptedKey) -> None:
     await connection.execute(
         "UPDATE signing_keys SET encryption_key_id = $2, ciphertext = $3 WHERE key_id = $1",
         key_id,
@@ -87,8 +85,8 @@ async def replace_encryption(connection: Connection, key_id: str, encrypted: Enc
     )
 
 
-async def are_plain(connection: Connection) -> bool:
-    """Whether the table has the column of an earlier version, which kept private keys as they are."""
+async def has_plaintext_column(connection: Connection) -> bool:
+    """Whether the table still has the column in which an earlier release stored private keys unencrypted."""
     return bool(
         await connection.fetchval(
             """
@@ -101,17 +99,18 @@ async def are_plain(connection: Connection) -> bool:
     )
 
 
-async def read_plain(connection: Connection) -> list[tuple[str, str]]:
+async def read_plaintext(connection: Connection) -> list[tuple[str, str]]:
+    """Ids and private JWKs of the keys that are not encrypted."""
     rows = await connection.fetch("SELECT key_id, private_jwk FROM signing_keys WHERE private_jwk IS NOT NULL")
     return [(row["key_id"], row["private_jwk"]) for row in rows]
 
 
-async def drop_plain(connection: Connection) -> None:
+async def drop_plaintext_column(connection: Connection) -> None:
     await connection.execute("ALTER TABLE signing_keys DROP COLUMN private_jwk")
 
 
-async def retire_others(connection: Connection, key_id: str, after_s: float) -> None:
-    """Let the predecessors of a key leave `after_s` seconds after it begins to sign."""
+async def retire_predecessors(connection: Connection, key_id: str, retirement_s: float) -> None:
+    """Let all other keys retire `retirement_s` after `key_id` begins to sign."""
     await connection.execute(
         """
         UPDATE signing_keys
@@ -120,10 +119,10 @@ async def retire_others(connection: Connection, key_id: str, after_s: float) -> 
         WHERE successor.key_id = $1 AND signing_keys.key_id <> $1 AND signing_keys.retires_at IS NULL
         """,
         key_id,
-        after_s,
+        retirement_s,
     )
 
 
-async def forget_retired(connection: Connection) -> None:
-    """A private key that signs nothing any more can only be stolen."""
+async def delete_retired(connection: Connection) -> None:
+    """A retired private key serves nobody but a thief."""
     await connection.execute("DELETE FROM signing_keys WHERE retires_at < now()")

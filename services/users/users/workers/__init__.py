@@ -1,0 +1,1 @@
+"""Background work of users: what runs at the start, and the loops."""

@@ -1,4 +1,4 @@
-"""Makes the first administrator, without whom nobody could make another."""
+"""Creates the first administrator at the start: only an administrator can appoint another one."""
 
 import structlog
 
@@ -8,39 +8,46 @@ from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from users.domain.account import ADMINISTRATOR
 from users.errors import EmailTaken
-from users.http.schemas import Registration
-from users.password_hashing.hasher import Passwords
-from users.register_account import register
+from users.password_hashing.hasher import PasswordHasher
+from users.register_account import register_account
 from users.store import accounts
 
-SOURCE = "the start"
+SOURCE = "start"
+"""Its flow in the queue of password hashes."""
 _log = structlog.get_logger()
 
 
 class FirstAdministrator:
-    """A `Part`. Acts only while there is no administrator at all, and never raises an account that somebody has."""
+    """A `Part`. Acts only while there is no administrator, and never gives an existing account the role."""
 
-    def __init__(self, database: Database, passwords: Passwords, *, email: str, password: str) -> None:
+    def __init__(self, database: Database, hasher: PasswordHasher, *, email: str, password: str) -> None:
         self._database = database
-        self._passwords = passwords
+        self._hasher = hasher
         self._email = email
         self._password = password
 
     async def start(self) -> None:
         if self._email:
             with context.working_on(None):
-                await keep_trying("first administrator", self._make_if_missing, on=(Unavailable,))
+                await keep_trying("first administrator", self._create_if_missing, on=(Unavailable,))
 
     async def stop(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to stop."""
 
-    async def _make_if_missing(self) -> None:
-        if await self._database.read(accounts.is_there_an_administrator):
+    async def _create_if_missing(self) -> None:
+        if await self._database.read(accounts.has_administrator):
             return
-        registration = Registration(email=self._email, name="Administrator", password=self._password)
         try:
-            await register(self._database, self._passwords, registration, source=SOURCE, roles=ADMINISTRATOR)
+            await register_account(
+                self._database,
+                self._hasher,
+                email=self._email,
+                name="Administrator",
+                password=self._password,
+                source=SOURCE,
+                roles=ADMINISTRATOR,
+            )
         except EmailTaken:
-            # Another replica was first; or a customer has the address, which is for an operator to settle.
-            if not await self._database.read(accounts.is_there_an_administrator):
-                _log.error("no first administrator: ADMIN_EMAIL belongs to an account that is none")
+            # Another replica was first; or a customer has the address, and an operator has to decide.
+            if not await self._database.read(accounts.has_administrator):
+                _log.error("no first administrator: the account with ADMIN_EMAIL is no administrator")

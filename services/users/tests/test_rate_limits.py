@@ -2,7 +2,17 @@
 
 import random
 
-from users.domain.attempt_limits import ACCOUNT, NEVER, PAIR, QUEUE_S_MAX, SOURCE, TURN_S, Budgets, decide, give_back
+from users.domain.sign_in_limits import (
+    ACCOUNT_LIMIT,
+    ALWAYS_FULL,
+    PAIR_LIMIT,
+    SLOT_AHEAD_S_MAX,
+    SLOT_S,
+    SOURCE_LIMIT,
+    Budgets,
+    decide,
+    refund,
+)
 
 HOUR_S = 3600.0
 OWNER = "the owner's network"
@@ -14,23 +24,23 @@ class Door:
     def __init__(self) -> None:
         self.now = 0.0
         self.tried: list[float] = []
-        self._account = NEVER
+        self._account = ALWAYS_FULL
         self._sources: dict[str, float] = {}
         self._pairs: dict[str, tuple[float, float | None]] = {}
 
     def attempt(self, source: str, *, right: bool = False) -> float:
         """The seconds to wait; zero when the password was looked at."""
-        pair, turn_at = self._pairs.get(source, (NEVER, None))
-        decision = decide(Budgets(self._sources.get(source, NEVER), pair, self._account, turn_at), self.now)
+        pair, slot_at = self._pairs.get(source, (ALWAYS_FULL, None))
+        decision = decide(Budgets(self._sources.get(source, ALWAYS_FULL), pair, self._account, slot_at), self.now)
         kept = decision.budgets
         if decision.wait_s == 0:
             self.tried.append(self.now)
             if right:
                 assert kept is not None
-                kept = give_back(kept, decision.used_turn_at)
+                kept = refund(kept, decision.used_slot_at)
         if kept is not None:
             self._account, self._sources[source] = kept.account, kept.source
-            self._pairs[source] = kept.pair, kept.turn_at
+            self._pairs[source] = kept.pair, kept.slot_at
         return decision.wait_s
 
     def rate_of(self, source: str, *, every_s: float, for_s: float) -> int:
@@ -71,19 +81,19 @@ def test_all_sources_together_get_460_guesses_in_the_first_hour_and_360_in_each_
             door.now += 0.25
         return len(door.tried) - before
 
-    assert guesses_of_an_hour() <= ACCOUNT.burst + HOUR_S / ACCOUNT.interval_s
-    assert guesses_of_an_hour() <= HOUR_S / ACCOUNT.interval_s + 1
+    assert guesses_of_an_hour() <= ACCOUNT_LIMIT.burst + HOUR_S / ACCOUNT_LIMIT.interval_s
+    assert guesses_of_an_hour() <= HOUR_S / ACCOUNT_LIMIT.interval_s + 1
 
 
 def test_a_source_that_tries_many_accounts_is_held_back_at_all_of_them() -> None:
-    tried, now, source = 0, 0.0, NEVER
+    tried, now, source = 0, 0.0, ALWAYS_FULL
     while now < HOUR_S:
         decision = decide(Budgets(source=source), now)  # Each attempt is at an account of its own.
         if decision.budgets is not None:
             source = decision.budgets.source
             tried += 1
         now += 0.1
-    assert tried == SOURCE.burst + HOUR_S / SOURCE.interval_s - 1
+    assert tried == SOURCE_LIMIT.burst + HOUR_S / SOURCE_LIMIT.interval_s - 1
 
 
 def test_the_owner_on_a_new_device_gets_a_turn_though_many_sources_guess_on() -> None:
@@ -99,27 +109,27 @@ def test_the_owner_on_a_new_device_gets_a_turn_though_many_sources_guess_on() ->
 
     rush(120)
     wait_s = door.attempt(OWNER, right=True)
-    assert 0 < wait_s <= QUEUE_S_MAX
+    assert 0 < wait_s <= SLOT_AHEAD_S_MAX
     rush(wait_s)
     assert door.attempt(OWNER, right=True) == 0, "as it was promised"
 
 
 def test_asking_again_before_its_turn_neither_helps_nor_harms() -> None:
     door = Door()
-    for number in range(ACCOUNT.burst):
+    for number in range(ACCOUNT_LIMIT.burst):
         assert door.attempt(f"source {number}") == 0
     wait_s = door.attempt(OWNER)
     door.now += 1
     assert door.attempt(OWNER) == wait_s - 1
-    assert door.attempt("another") == wait_s - 1 + ACCOUNT.interval_s
+    assert door.attempt("another") == wait_s - 1 + ACCOUNT_LIMIT.interval_s
 
 
 def test_a_turn_that_is_not_used_is_lost() -> None:
     door = Door()
-    for number in range(ACCOUNT.burst):
+    for number in range(ACCOUNT_LIMIT.burst):
         door.attempt(f"source {number}")
-    door.now += door.attempt(OWNER) + TURN_S + 1
-    for number in range(ACCOUNT.burst):
+    door.now += door.attempt(OWNER) + SLOT_S + 1
+    for number in range(ACCOUNT_LIMIT.burst):
         door.attempt(f"other {number}")
     assert door.attempt(OWNER) > 0
 
@@ -127,20 +137,20 @@ def test_a_turn_that_is_not_used_is_lost() -> None:
 def test_no_turn_is_further_ahead_than_the_queue_is_long() -> None:
     door = Door()
     waits = [door.attempt(f"source {number}") for number in range(1000)]
-    assert max(waits) <= QUEUE_S_MAX + ACCOUNT.interval_s
-    door.now += 2 * QUEUE_S_MAX
+    assert max(waits) <= SLOT_AHEAD_S_MAX + ACCOUNT_LIMIT.interval_s
+    door.now += 2 * SLOT_AHEAD_S_MAX
     assert door.attempt(OWNER) == 0
 
 
 def test_right_passwords_use_nothing_up() -> None:
     door = Door()
     assert [door.attempt(OWNER, right=True) for _ in range(1000)] == [0.0] * 1000
-    assert [door.attempt(OWNER) for _ in range(PAIR.burst)] == [0.0] * PAIR.burst
+    assert [door.attempt(OWNER) for _ in range(PAIR_LIMIT.burst)] == [0.0] * PAIR_LIMIT.burst
 
 
 def test_a_turn_comes_back_when_the_password_was_not_looked_at() -> None:
     door = Door()
-    for number in range(ACCOUNT.burst):
+    for number in range(ACCOUNT_LIMIT.burst):
         door.attempt(f"source {number}")
     door.now += door.attempt(OWNER)
     assert [door.attempt(OWNER, right=True), door.attempt(OWNER)] == [0, 0]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from users.domain.account import normalised_email, ordered_roles, spellings
+from users.domain.account import canonical_email, ordered_roles, stored_email_forms
 from users.errors import InvalidEmail
 
 LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
@@ -29,7 +29,7 @@ LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
     ],
 )
 def test_an_address_is_kept_in_one_form(given_email: str, kept: str) -> None:
-    assert normalised_email(given_email) == kept
+    assert canonical_email(given_email) == kept
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_address_is_kept_in_one_form(given_email: str, kept: str) -> None:
 )
 def test_what_is_no_address_is_refused(email: str) -> None:
     with pytest.raises(InvalidEmail):
-        normalised_email(email)
+        canonical_email(email)
 
 
 @given(
@@ -75,12 +75,12 @@ def test_what_is_no_address_is_refused(email: str) -> None:
 )
 def test_an_address_that_is_accepted_stays_the_same_when_it_is_given_again(email: str) -> None:
     try:
-        kept = normalised_email(email)
+        kept = canonical_email(email)
     except InvalidEmail:
         return
-    assert normalised_email(kept) == kept
-    assert normalised_email(unicodedata.normalize("NFD", email)) == kept
-    assert spellings(email)[-1] == kept
+    assert canonical_email(kept) == kept
+    assert canonical_email(unicodedata.normalize("NFD", email)) == kept
+    assert stored_email_forms(email)[-1] == kept
     assert len(kept) <= 254
 
 
@@ -97,7 +97,7 @@ def test_an_address_that_is_accepted_stays_the_same_when_it_is_given_again(email
     ],
 )
 def test_an_account_is_looked_for_under_its_former_spelling_too(given_email: str, forms: list[str]) -> None:
-    assert list(spellings(given_email)) == forms
+    assert list(stored_email_forms(given_email)) == forms
 
 
 def test_roles_are_told_once_each_and_in_one_order() -> None:
