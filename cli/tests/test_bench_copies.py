@@ -144,7 +144,7 @@ async def shop(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.R
         """
         CREATE TABLE products (
             id uuid PRIMARY KEY, sku text, name text, description text, price_minor bigint, currency text,
-            attributes jsonb, trigrams text[] NOT NULL
+            attributes jsonb
         );
         CREATE TABLE stock (product_id uuid PRIMARY KEY, available bigint);
         CREATE TABLE stock_adjustments (

@@ -16,8 +16,8 @@ ADD = """
                       ($4::text[])[1 + number / cardinality($3) % cardinality($4)], number) AS name
         FROM generate_series($1::integer, $2 - 1) AS number
     ), written AS (
-        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
-        SELECT id, sku, name, '', 4999, 'USD', '{}', '{}'
+        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes)
+        SELECT id, sku, name, '', 4999, 'USD', '{}'
         FROM named
         RETURNING id
     ), stocked AS (

@@ -4,6 +4,7 @@ Of the users service catalog needs only the keys and the revocations, which a sm
 """
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -38,6 +39,18 @@ NO_BROKER = "nats://127.0.0.1:9/cartwright"
 """No broker listens there: the journal keeps the events, and the tests read it."""
 READY_S_MAX = 15.0
 DEMO_SHOP = Path(app.__file__).parent / "demo-shop.json"
+
+INSERT_PRODUCT = """
+    WITH written AS (
+        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes)
+        VALUES ($1, $2, $3, $4, 100, 'USD', '{}')
+        RETURNING id
+    )
+    INSERT INTO stock (product_id, available) SELECT id, 1 FROM written
+"""
+INSERT_PRODUCT_BEFORE_0009 = INSERT_PRODUCT.replace("attributes)", "attributes, trigrams)").replace(
+    "'{}')", "'{}', '{}')"
+)
 
 MakeSettings = Callable[..., Settings]
 
@@ -222,6 +235,15 @@ async def opened(database_url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.stop()
+
+
+async def migrated_by(database_url: str, folder: Path, pattern: str) -> Database:
+    """Catalog's database after the migrations of `pattern`, as a replica of an earlier version has it. Stop it."""
+    for migration in MIGRATIONS.glob(pattern):
+        shutil.copy(migration, folder)
+    database = Database(database_url, migrations=folder)
+    await database.start()
+    return database
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,18 +1,14 @@
 """Prices are in currencies of ISO 4217, with its decimals; what was stored otherwise stays readable and is not sold."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services.catalog.tests.conftest import Service, found, opened
+from services.catalog.tests.conftest import Service, found, migrated_by, opened
 from uuid_utils.compat import uuid7
 
-from catalog.app import MIGRATIONS
-from chassis.persistence.database import Database
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-INSERT_AS_BEFORE = """
+INSERT_BEFORE_0004 = """
     INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
     VALUES ($1, $2, $2, '', $3, $4, '{}', '{}')
 """
@@ -70,15 +66,12 @@ async def test_a_product_stored_in_no_currency_is_shown_and_is_not_sold_until_it
 
 
 async def test_an_upgrade_keeps_the_amounts_of_prices(database_url: str, tmp_path: Path) -> None:
-    for migration in ("0001_first", "0002_words", "0003_journal_numbers"):
-        shutil.copy(MIGRATIONS / f"{migration}.sql", tmp_path)
     stored = {"UGX": 500_000, "RWF": 550, "XOF": 1, "IQD": 1_250, "UYW": 7, "USD": 4_999, "JPY": 700}
-    before = Database(database_url, migrations=tmp_path)
-    await before.start()
+    before = await migrated_by(database_url, tmp_path, "000[1-3]*.sql")
     for currency, minor in stored.items():
         await before.run(
             lambda connection, currency=currency, minor=minor: connection.execute(  # type: ignore[misc]
-                INSERT_AS_BEFORE, uuid7(), currency, minor, currency
+                INSERT_BEFORE_0004, uuid7(), currency, minor, currency
             )
         )
     await before.stop()

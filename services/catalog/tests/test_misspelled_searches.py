@@ -2,24 +2,22 @@
 
 import asyncio
 import random
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services.catalog.tests.conftest import Service, found, found_by_page, opened
+from services.catalog.tests.conftest import Service, found, found_by_page, migrated_by, opened
 from uuid_utils.compat import uuid7
 
-from catalog.app import MIGRATIONS
 from catalog.domain.product_search import Sort
 from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-INSERT_AS_BEFORE = """
-    INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
-    VALUES ($1, $2, $3, '', 100, 'USD', '{}', '{abc}')
+INSERT = """
+    INSERT INTO products (id, sku, name, description, price_minor, currency, attributes)
+    VALUES ($1, $2, $3, '', 100, 'USD', '{}')
 """
-"""What the version before the words wrote."""
+INSERT_BEFORE_0002 = INSERT.replace("attributes)", "attributes, trigrams)").replace("'{}')", "'{}', '{abc}')")
 
 
 async def skus_of(service: Service, **query: Any) -> list[str]:
@@ -196,16 +194,15 @@ async def test_what_makes_no_text_is_refused_in_a_cursor_too(shop: Service) -> N
 
 
 async def test_products_that_were_there_before_are_found_too(database_url: str, tmp_path: Path) -> None:
-    shutil.copy(MIGRATIONS / "0001_first.sql", tmp_path)
-    before = Database(database_url, migrations=tmp_path)
-    await before.start()
-    await before.run(lambda connection: connection.execute(INSERT_AS_BEFORE, uuid7(), "ACCORDION-77", "Grand Piano 88"))
-    async with opened(database_url) as database:
-        assert await words_of(database) == ["grand", "piano"]
-        # A replica of that version still runs beside this one.
-        await before.run(lambda connection: connection.execute(INSERT_AS_BEFORE, uuid7(), "B-2", "Harpsichord"))
-        assert await words_of(database) == ["grand", "harpsichord", "piano"]
+    before = await migrated_by(database_url, tmp_path, "0001*.sql")
+    await before.run(lambda c: c.execute(INSERT_BEFORE_0002, uuid7(), "ACCORDION-77", "Grand Piano 88"))
+    with_words = await migrated_by(database_url, tmp_path, "0002*.sql")
+    # A replica of the version before 0002 runs beside the new one.
+    await before.run(lambda c: c.execute(INSERT_BEFORE_0002, uuid7(), "B-2", "Harpsichord"))
     await before.stop()
+    await with_words.stop()
+    async with opened(database_url) as database:
+        assert await words_of(database) == ["grand", "harpsichord", "piano"]
 
 
 async def test_products_with_the_same_new_words_are_written_at_once(service: Service) -> None:
@@ -217,7 +214,7 @@ async def test_products_with_the_same_new_words_are_written_at_once(service: Ser
             for _ in range(10):
                 name = " ".join(dice.sample(words, 20))
                 # Raises what a service would be spared, which begins again after a deadlock.
-                await connection.execute(INSERT_AS_BEFORE, uuid7(), f"S-{uuid7()}", name)
+                await connection.execute(INSERT, uuid7(), f"S-{uuid7()}", name)
 
     await asyncio.gather(*(write() for _ in range(8)))
     rows = await service.rows("SELECT word FROM words WHERE word LIKE '%inet' ORDER BY word")

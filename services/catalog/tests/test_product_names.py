@@ -1,32 +1,31 @@
 """A product is found by its own name, in any script, form and spelling, and by the tail of its SKU."""
 
 import asyncio
-import shutil
 import unicodedata
 from pathlib import Path
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from services.catalog.tests.conftest import MakeSettings, Service, fake_users, found, opened, running, until
+from services.catalog.tests.conftest import (
+    INSERT_PRODUCT,
+    INSERT_PRODUCT_BEFORE_0009,
+    MakeSettings,
+    Service,
+    fake_users,
+    found,
+    migrated_by,
+    opened,
+    running,
+    until,
+)
 from uuid_utils.compat import uuid7
 
-from catalog.app import MIGRATIONS
 from catalog.creation import Creation
 from catalog.store import categories
 from catalog.workers import search_document_backfill
-from catalog.workers.search_document_backfill import SearchDocumentBackfill
-from chassis.persistence.database import Database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-INSERT = """
-    WITH written AS (
-        INSERT INTO products (id, sku, name, description, price_minor, currency, attributes, trigrams)
-        VALUES ($1, $2, $3, $4, 100, 'USD', '{}', '{}')
-        RETURNING id
-    )
-    INSERT INTO stock (product_id, available) SELECT id, 1 FROM written
-"""
 NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 # One alphabet for each script, and one for all that can be seen at once.
 _scripts = [
@@ -51,7 +50,7 @@ async def written(service: Service, name: str, *, sku: str | None = None, descri
     """The SKU of a new product, written as any version has: past the rules for new names."""
     sku = sku or f"S-{uuid7()}"
     async with service.connection() as connection:
-        await connection.execute(INSERT, uuid7(), sku, name, description)
+        await connection.execute(INSERT_PRODUCT, uuid7(), sku, name, description)
     return sku
 
 
@@ -186,18 +185,17 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
 ) -> None:
     monkeypatch.setattr(search_document_backfill, "BATCH", 3)
     monkeypatch.setattr(search_document_backfill, "PAUSE_S", 0.3)
-    for migration in sorted(MIGRATIONS.glob("000[1-7]*.sql")):
-        shutil.copy(migration, tmp_path)
-    before = Database(database_url, migrations=tmp_path)
-    await before.start()
+    before = await migrated_by(database_url, tmp_path, "000[1-7]*.sql")
     for number in range(10):
-        await before.run(lambda c, n=number: c.execute(INSERT, uuid7(), f"OLD-{n}", f"Müller lamp {n}", ""))  # type: ignore[misc]
+        await before.run(
+            lambda c, n=number: c.execute(INSERT_PRODUCT_BEFORE_0009, uuid7(), f"OLD-{n}", f"Müller lamp {n}", "")
+        )  # type: ignore[misc]
     async with fake_users(user_jwks) as users_url, running(settings(database_url, users_url), tokens) as service:
         assert len(await service.rows("SELECT FROM search_documents")) < 10
         assert len(await skus_of(service, "lamp")) == 10
-        # A replica of the version before renames one that has no document yet, and adds one.
+        # Another replica renames a product that has no document yet, and adds one.
         await before.run(lambda c: c.execute("UPDATE products SET name = 'Große Uhr' WHERE sku = 'OLD-9'"))
-        await before.run(lambda c: c.execute(INSERT, uuid7(), "NEW-1", "Müller", ""))
+        await before.run(lambda c: c.execute(INSERT_PRODUCT, uuid7(), "NEW-1", "Müller", ""))
         await before.stop()
 
         async def is_indexed() -> bool:
@@ -211,20 +209,10 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
         assert len(rows) == 11
 
 
-async def test_a_second_start_finds_all_products_indexed_at_once(database: Database) -> None:
-    documents = SearchDocumentBackfill(database)
-    await documents.start()
-    assert documents.is_complete
-    await documents.stop()
-
-
 async def test_categories_that_were_two_before_stay_two_and_are_told_apart_by_their_exact_names(
     database_url: str, tmp_path: Path
 ) -> None:
-    for migration in sorted(MIGRATIONS.glob("000[1-7]*.sql")):
-        shutil.copy(migration, tmp_path)
-    before = Database(database_url, migrations=tmp_path)
-    await before.start()
+    before = await migrated_by(database_url, tmp_path, "000[1-7]*.sql")
     names = [unicodedata.normalize(form, "Café") for form in ("NFC", "NFD")]
     insert = "INSERT INTO categories (id, name) VALUES ($1, $2)"
     for name in names:

@@ -93,10 +93,10 @@ async def insert_product(
     added = await connection.fetchval(
         """
         INSERT INTO products (
-            id, sku, name, description, category_id, price_minor, currency, attributes, trigrams,
-            created_by, idempotency_key, request_fingerprint
+            id, sku, name, description, category_id, price_minor, currency, attributes, created_by,
+            idempotency_key, request_fingerprint
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', $9, $10, $11)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT DO NOTHING
         RETURNING id
         """,
