@@ -183,7 +183,7 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_document_backfill, "BATCH", 3)
+    monkeypatch.setattr(search_document_backfill, "PAGE_SIZE", 3)
     monkeypatch.setattr(search_document_backfill, "PAUSE_S", 0.3)
     before = await migrated_by(database_url, tmp_path, "000[1-7]*.sql")
     for number in range(10):

@@ -1,34 +1,48 @@
-"""The statements that keep search documents of products. What a document holds: docs/decisions/0027."""
-
-from uuid import UUID
+"""The statements of the backfill of search documents. What a document holds: docs/decisions/0027."""
 
 from chassis.persistence.database import Connection
 
 
-async def add_documents(connection: Connection, after: UUID, limit: int) -> UUID | None:
-    """Add the documents of up to `limit` products that lack one, from after the id `after` on; the last of their ids.
+async def is_backfill_complete(connection: Connection) -> bool:
+    """Whether all products have a search document."""
+    return bool(
+        await connection.fetchval("SELECT EXISTS (SELECT FROM search_document_backfill WHERE completed_at IS NOT NULL)")
+    )
 
-    A product that is changed meanwhile has its document by the trigger, which stays or replaces this one.
+
+async def backfill_page(connection: Connection, limit: int) -> bool:
+    """Add the missing documents of the next `limit` products by id. Returns whether the backfill is complete.
+
+    The lock on the position makes replicas take turns. A trigger writes the document of a product that changes
+    meanwhile: it stays, or it replaces the one of the backfill.
     """
-    last: UUID | None = await connection.fetchval(
+    after = await connection.fetchval(
+        "SELECT last_product_id FROM search_document_backfill WHERE completed_at IS NULL FOR UPDATE"
+    )
+    if after is None:
+        return True
+    is_complete: bool = await connection.fetchval(
         """
-        WITH missing AS MATERIALIZED (
+        WITH page AS MATERIALIZED (
             SELECT id, name, sku, search
             FROM products
             WHERE id > $1
-              AND NOT EXISTS (SELECT FROM search_documents WHERE search_documents.product_id = products.id)
             ORDER BY id
             LIMIT $2
         ), added AS (
             INSERT INTO search_documents (product_id, document)
             SELECT id, search || names_of(name, sku)
-            FROM missing
+            FROM page
+            WHERE NOT EXISTS (SELECT FROM search_documents WHERE search_documents.product_id = page.id)
             ORDER BY id
             ON CONFLICT DO NOTHING
         )
-        SELECT id FROM missing ORDER BY id DESC LIMIT 1
+        UPDATE search_document_backfill
+        SET last_product_id = coalesce((SELECT id FROM page ORDER BY id DESC LIMIT 1), last_product_id),
+            completed_at = CASE WHEN (SELECT count(*) FROM page) < $2 THEN now() END
+        RETURNING completed_at IS NOT NULL
         """,
         after,
         limit,
     )
-    return last
+    return is_complete

@@ -1,12 +1,11 @@
-"""Gives a search document to each product that was there before there were any. Triggers keep them from then on.
+"""Gives a search document to each product that is older than the documents. Triggers keep the documents since then.
 
-In batches, so that no writer waits long, while the service runs: until all have one, a search looks at the words of the
-language alone, as the version before did. Replicas may do it at the same time: a document is added once.
+The backfill works page by page beside the requests, and its position survives a restart. Until it is complete, searches
+find words of the language alone. So the service is ready at once, and no write waits for more than a page.
 """
 
 import asyncio
 from contextlib import suppress
-from uuid import UUID
 
 import structlog
 
@@ -15,26 +14,25 @@ from chassis.lifecycle import keep_trying
 from chassis.persistence.database import Database
 from chassis.problems import OutcomeUnknown, Unavailable
 
-BATCH = 500
+PAGE_SIZE = 500
 PAUSE_S = 0.05
-"""Between two batches, for others."""
+"""Between two pages, so that other statements get their turn."""
 _log = structlog.get_logger()
 
 
 class SearchDocumentBackfill:
-    """A `Part`, after the database."""
+    """A `Part`, after the database. `is_complete` says whether searches can use the documents."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reached = UUID(int=0)
         self._task: asyncio.Task[None] | None = None
         self.is_complete = False
 
     async def start(self) -> None:
-        """Nearly always all products have a document, and the first look says so."""
-        await self._add_batch()
+        """Read whether the backfill is complete, and otherwise continue it in the background."""
+        await keep_trying("database", self._read_state, on=(Unavailable,))
         if not self.is_complete:
-            self._task = asyncio.create_task(self._add_rest())
+            self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -42,21 +40,19 @@ class SearchDocumentBackfill:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _add_rest(self) -> None:
-        _log.info("products are being indexed for searches")
-        while not self.is_complete:
+    async def _run(self) -> None:
+        _log.info("the backfill of search documents continues")
+        while True:
+            await keep_trying("database", self._add_page, on=(Unavailable, OutcomeUnknown))
+            if self.is_complete:
+                break
             await asyncio.sleep(PAUSE_S)
-            await self._add_batch()
-        _log.info("all products are indexed for searches")
+        _log.info("the backfill of search documents is complete")
 
-    async def _add_batch(self) -> None:
-        await keep_trying("database", self._try_batch, on=(Unavailable, OutcomeUnknown))
+    async def _read_state(self) -> None:
+        self.is_complete = await self._database.read(search_documents.is_backfill_complete)
 
-    async def _try_batch(self) -> None:
-        last = await self._database.run(
-            lambda connection: search_documents.add_documents(connection, self._reached, BATCH)
+    async def _add_page(self) -> None:
+        self.is_complete = await self._database.run(
+            lambda connection: search_documents.backfill_page(connection, PAGE_SIZE)
         )
-        if last is None:
-            self.is_complete = True
-        else:
-            self._reached = last
