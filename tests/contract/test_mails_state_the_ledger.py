@@ -16,9 +16,8 @@ from notifications.messages import OrderCancelled, PaymentFound, Reason
 from notifications.notification import Kind
 from notifications.settlement import settlement_of
 from notifications.templates import Templates
-from payments.domain import payment as payments
-from payments.domain.payment import NO_CURRENCY, Change, Payment, State, Wanted
-from payments.look_up_payments import payment_now
+from payments.domain.payment import NO_CURRENCY, Change, Payment, PaymentState, PendingAction
+from payments.http.internal import payment_now
 
 ORDER = UUID("0198c2a7-5d10-7e21-b2c3-4d5e6f708191")
 PRICE, PART = 5_000, 2_000
@@ -47,7 +46,7 @@ class World:
         return replace(self, payment=change.payment, refunds=refunds, **more)
 
 
-def intent(state: State = State.INTENDED) -> Payment:
+def intent(state: PaymentState = PaymentState.INTENDED) -> Payment:
     return Payment(
         id=ORDER, order_id=ORDER, user_id=ORDER, amount_minor=PRICE, currency="USD", method_token="pm_card_visa",
         state=state, correlation_id="c",
@@ -57,7 +56,7 @@ def intent(state: State = State.INTENDED) -> Payment:
 def authorize(world: World) -> World | None:
     if world.payment is not None:
         return None
-    return world.changed(payments.authorized(intent()), held=True)
+    return world.changed(intent().authorize(), held=True)
 
 
 def authorize_and_lose_the_answer(world: World) -> World | None:
@@ -65,13 +64,13 @@ def authorize_and_lose_the_answer(world: World) -> World | None:
 
 
 def decline(world: World) -> World | None:
-    return None if world.payment is not None else world.changed(payments.declined(intent(), "card_declined"))
+    return None if world.payment is not None else world.changed(intent().decline("card_declined"))
 
 
 def confirm(world: World) -> World | None:
-    if world.payment is None or world.payment.state is not State.AUTHORIZED or world.capture_asked:
+    if world.payment is None or world.payment.state is not PaymentState.AUTHORIZED or world.capture_asked:
         return None
-    return world.changed(payments.confirmed(world.payment), capture_asked=world.payment.wanted is None)
+    return world.changed(world.payment.request_capture(), capture_asked=world.payment.pending_action is None)
 
 
 def take(world: World) -> World | None:
@@ -80,9 +79,9 @@ def take(world: World) -> World | None:
 
 
 def hear_of_capture(world: World) -> World | None:
-    if world.payment is None or world.payment.state is not State.AUTHORIZED or not world.charged:
+    if world.payment is None or world.payment.state is not PaymentState.AUTHORIZED or not world.charged:
         return None
-    return world.changed(payments.captured(world.payment))
+    return world.changed(world.payment.capture())
 
 
 def cancel(world: World) -> World | None:
@@ -93,34 +92,35 @@ def hear_of_cancellation(world: World) -> World | None:
     if not world.cancelled or world.payments_heard:
         return None
     if world.payment is None:
-        tombstone = replace(intent(State.VOIDED), user_id=None, amount_minor=0, currency=NO_CURRENCY, method_token="")
+        voided = intent(PaymentState.VOIDED)
+        tombstone = replace(voided, user_id=None, amount_minor=0, currency=NO_CURRENCY, method_token="")
         return replace(world, payment=tombstone, payments_heard=True)
-    return world.changed(payments.cancelled(world.payment), payments_heard=True)
+    return world.changed(world.payment.cancel(), payments_heard=True)
 
 
 def void(world: World) -> World | None:
-    if world.payment is None or world.payment.wanted is not Wanted.GIVE_BACK or world.charged:
+    if world.payment is None or world.payment.pending_action is not PendingAction.VOID or world.charged:
         return None
-    return world.changed(payments.voided(world.payment), held=False)
+    return world.changed(world.payment.void(), held=False)
 
 
 def refund_part(world: World) -> World | None:
-    if world.payment is None or world.payment.left_minor < PART:
+    if world.payment is None or world.payment.refundable_minor < PART:
         return None
-    return world.changed(payments.refund_requested(world.payment, PART))
+    return world.changed(world.payment.request_refund(PART))
 
 
 def refund_rest(world: World) -> World | None:
-    if world.payment is None or not world.payment.left_minor:
+    if world.payment is None or not world.payment.refundable_minor:
         return None
-    return world.changed(payments.refund_requested(world.payment, world.payment.left_minor))
+    return world.changed(world.payment.request_refund(world.payment.refundable_minor))
 
 
 def give_back(world: World) -> World | None:
     if world.payment is None or not world.refunds:
         return None
     amount, *others = world.refunds
-    given = payments.refunded(world.payment, amount)
+    given = world.payment.complete_refund(amount).payment
     return replace(world, payment=given, refunds=tuple(others), given_back=world.given_back + amount)
 
 
@@ -128,7 +128,7 @@ def refuse_refund(world: World) -> World | None:
     if world.payment is None or not world.refunds:
         return None
     amount, *others = world.refunds
-    return replace(world, payment=payments.refund_refused(world.payment, amount), refunds=tuple(others))
+    return replace(world, payment=world.payment.fail_refund(amount).payment, refunds=tuple(others))
 
 
 def send_mail(world: World) -> World | None:

@@ -1,5 +1,5 @@
 """The payments service: payment methods, payments, refunds and the ledger.
 
-It owns what is held, taken and given back for an order. It never decides whether an order stands: it is asked to
-authorize and to void, and hears by events that an order was confirmed or cancelled.
+It owns the money that is held, captured and refunded for orders. It never decides about orders: the orders service
+calls it to authorize and to void, and its events report that an order was confirmed or cancelled.
 """

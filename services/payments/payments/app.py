@@ -1,4 +1,4 @@
-"""Puts the payments service together."""
+"""Wires the payments service."""
 
 from pathlib import Path
 
@@ -14,27 +14,21 @@ from chassis.security.tokens import ServiceTokens, TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
-from payments.authorize_payments import AuthorizePayments
-from payments.choose_payment_method import ChooseMethod
-from payments.erase_users import EraseTokens
 from payments.http import internal, ledger, payment_methods, payments
-from payments.keep_payment_methods import KeepMethods
-from payments.manual_settlement import Intervene
-from payments.providers.provider_client import ProviderCalls
+from payments.providers.provider_client import ProviderClient
 from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
-from payments.request_refund import RequestRefund
 from payments.settings import Settings
-from payments.settle_payments import SettlePayments
-from payments.settle_refunds import SettleRefunds
-from payments.void_payments import VoidPayments
 from payments.workers import consumer
+from payments.workers.payment_settler import PaymentSettler
+from payments.workers.refund_settler import RefundSettler
+from payments.workers.token_eraser import TokenEraser
 
-OWNERS = {"order": "orders", "user": "users"}
-"""The service that each event comes from, by the first part of its type."""
+EVENT_PRODUCERS = {"order": "orders", "user": "users"}
+"""The service that emits an event, by the first part of the event's type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-SETTLE_REST_S = 0.25
-GATHER_S = 0.1
-ERASE_REST_S = 5.0
+SETTLEMENT_INTERVAL_S = 0.25
+BATCH_WINDOW_S = 0.1
+ERASURE_INTERVAL_S = 5.0
 
 
 def build(settings: Settings) -> Litestar:
@@ -48,17 +42,19 @@ def build(settings: Settings) -> Litestar:
         pool_size_max=settings.database_pool_size_max,
     )
     broker = signed_broker(
-        settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
+        settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=EVENT_PRODUCERS
     )
     relay = Relay("payments", database, broker)
 
-    provider = ProviderCalls(Sandbox(database))
-    settle_refunds = SettleRefunds(database, provider, relay.wake)
-    refunds_loop = Loop("refunds", settle_refunds.turn, rest_s=SETTLE_REST_S, gather_s=GATHER_S)
-    settle_payments = SettlePayments(database, provider, relay.wake, refunds_loop.wake)
-    payments_loop = Loop("captures and voids", settle_payments.turn, rest_s=SETTLE_REST_S, gather_s=GATHER_S)
+    provider = ProviderClient(Sandbox(database))
+    refund_settler = RefundSettler(database, provider, wake_relay=relay.wake)
+    refunds_loop = Loop("refunds", refund_settler.run_once, rest_s=SETTLEMENT_INTERVAL_S, gather_s=BATCH_WINDOW_S)
+    payment_settler = PaymentSettler(database, provider, wake_relay=relay.wake, wake_refunds=refunds_loop.wake)
+    payments_loop = Loop(
+        "captures and voids", payment_settler.run_once, rest_s=SETTLEMENT_INTERVAL_S, gather_s=BATCH_WINDOW_S
+    )
 
-    def wake_loops() -> None:
+    def wake_settlers() -> None:
         payments_loop.wake()
         refunds_loop.wake()
 
@@ -68,18 +64,17 @@ def build(settings: Settings) -> Litestar:
         broker=broker,
         database=database,
         handle=consumer.handle,
-        after_commit=wake_loops,
+        after_commit=wake_settlers,
     )
 
-    authorization = AuthorizePayments(database, provider, ChooseMethod(database, provider, DEFAULT_TOKEN), relay.wake)
     return application(
         name="payments",
         description="Payment methods, payments, refunds and the ledger.",
         version="0.1.0",
         routes=[
-            *internal.routes(database, authorization, VoidPayments(database, settle_payments)),
-            *payments.routes(database, RequestRefund(database, settle_refunds), Intervene(database, settle_payments)),
-            *payment_methods.routes(database, KeepMethods(database, provider)),
+            *internal.routes(database, provider, default_token=DEFAULT_TOKEN, wake_relay=relay.wake),
+            *payments.routes(database, provider, wake_relay=relay.wake),
+            *payment_methods.routes(database, provider),
             *ledger.routes(database),
             *operations.routes(database, relay=relay, consumer=listener),
         ],
@@ -89,7 +84,7 @@ def build(settings: Settings) -> Litestar:
             database,
             payments_loop,
             refunds_loop,
-            Loop("erase tokens", EraseTokens(database), rest_s=ERASE_REST_S),
+            Loop("erase tokens", TokenEraser(database).run_once, rest_s=ERASURE_INTERVAL_S),
             broker,
             relay,
             listener,

@@ -1,6 +1,6 @@
-"""Writes down what became of payments: the rows, the ledger and the events, all in the caller's transaction.
+"""Writes changes of payments and refunds: rows, ledger entries and events, all in the caller's transaction.
 
-Every change of a payment goes through here, so none is without its event and no money moves without being booked.
+Every change goes through this module. So each change has its events, and each movement of money its ledger entries.
 """
 
 from collections.abc import Sequence
@@ -13,80 +13,88 @@ from chassis import context
 from chassis.messaging import journal
 from chassis.messaging.journal import Event
 from chassis.persistence.database import Connection
-from payments import events, metrics, store
-from payments.domain import ledger
-from payments.domain.ledger import Entry
-from payments.domain.payment import Change, Fact, Payment
-from payments.domain.refund import Refund
+from payments import metrics, store
+from payments.domain.ledger import Entry, entries_of_capture, entries_of_refund
+from payments.domain.payment import Change, EventType
+from payments.domain.refund import Refund, RefundChange
+from payments.events import events_of_change, events_of_refund_change
 
 _log = structlog.get_logger()
 ORDER_CANCELLED = "order_cancelled"
-"""The reason of a refund that nobody asked for by hand."""
+"""The reason of a refund that follows a cancellation."""
 
 
-async def record_changes(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
-    """Write changes of locked payments. What is newly wanted is due in `attempt_in_s`."""
+async def apply_changes(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
+    """Write changes of locked payments, one for each payment. A new pending action is due in `attempt_in_s`."""
     if not changes:
         return
-    await store.payments.update(connection, [change.payment for change in changes], attempt_in_s=attempt_in_s)
-    refunds = [_refund_of_cancelled(change) for change in changes if change.refund_minor]
+    await store.payments.update(connection, changes, attempt_in_s=attempt_in_s)
+    refunds = [_refund_of_cancelled_order(change) for change in changes if change.refund_minor]
     if refunds:
         await store.refunds.add(connection, refunds)
     entries = _entries(changes)
     if entries:
-        await store.ledger.book(connection, entries)
+        await store.ledger.add_entries(connection, entries)
     await journal.append(connection, _events(changes))
 
 
-async def record_if_same(connection: Connection, changes: Sequence[tuple[Payment, Change]]) -> set[UUID]:
-    """Write changes of payments that nothing else has happened to since they were read; answers which those were.
+async def apply_if_unchanged(connection: Connection, changes: Sequence[Change]) -> set[UUID]:
+    """Write changes of payments that are still in the state that was read, and return the ids of these payments.
 
-    That is one statement, where to lock them, look, and write takes three and a transaction around them. What is not
-    written has to be decided again under the lock, as is what asks for a refund.
+    This is one statement; to lock, read and write takes three and a transaction. The caller has to decide again, under
+    a lock, on payments that were changed meanwhile and on changes that create a refund.
     """
-    simple = [(before, change) for before, change in changes if change.facts and not change.refund_minor]
+    simple = [change for change in changes if change.events and not change.refund_minor]
     if not simple:
         return set()
-    made = [change for _, change in simple]
-    pairs = [(before, change.payment) for before, change in simple]
-    return await store.payments.record_if_same(connection, pairs, _entries(made), _events(made))
+    return await store.payments.apply_if_unchanged(connection, simple, _entries(simple), _events(simple))
 
 
-async def record_refunds(connection: Connection, refunds: Sequence[tuple[Payment, Refund]]) -> None:
-    """Write that the provider gave these refunds; the payments are locked, and have them counted already."""
-    if not refunds:
+async def apply_refund_changes(connection: Connection, changes: Sequence[RefundChange]) -> None:
+    """Write what ended refunds change: their payments, which are locked, the ledger and the events.
+
+    The rows of the refunds were written before, by the statement that decided which of them were pending.
+    """
+    if not changes:
         return
+    payments: dict[UUID, Change] = {}
+    for change in changes:
+        earlier = payments.get(change.refund.payment_id)
+        payments[change.refund.payment_id] = change.payment if earlier is None else earlier.then(change.payment)
+    await store.payments.update(connection, list(payments.values()))
+    completed = [change.refund for change in changes if change.event is not None]
     entries = [
         entry
-        for payment, refund in refunds
-        for entry in ledger.entries_of_refund(refund.id, payment.id, refund.amount_minor, refund.currency)
+        for refund in completed
+        for entry in entries_of_refund(refund.id, refund.payment_id, refund.amount_minor, refund.currency)
     ]
-    await store.ledger.book(connection, entries)
-    await journal.append(connection, [events.payment_refunded(payment, refund) for payment, refund in refunds])
+    if entries:
+        await store.ledger.add_entries(connection, entries)
+    await journal.append(connection, [event for change in changes for event in events_of_refund_change(change)])
 
 
-def count(changes: Sequence[Change]) -> None:
-    """Count what was committed."""
+def count_changes(changes: Sequence[Change]) -> None:
+    """Count the events of committed changes in the metrics."""
     for change in changes:
-        for fact in change.facts:
-            metrics.PAYMENT_FACTS.labels(fact.value).inc()
+        for event_type in change.events:
+            metrics.PAYMENT_EVENTS.labels(event_type.value).inc()
 
 
-def tell(changes: Sequence[Change]) -> None:
-    """Count and log what was committed, each under the correlation id of its own purchase."""
-    count(changes)
+def report_changes(changes: Sequence[Change]) -> None:
+    """Count and log committed changes, each under the correlation id of its own purchase."""
+    count_changes(changes)
     for change in changes:
         payment = change.payment
         with context.working_on(payment.correlation_id, payment.traceparent):
-            known = {"payment_id": str(payment.id), "order_id": str(payment.order_id)}
-            for fact in change.facts:
-                _log.info(fact.value.replace(".", " "), code=payment.code, **known)
+            ids = {"payment_id": str(payment.id), "order_id": str(payment.order_id)}
+            for event_type in change.events:
+                _log.info(event_type.value.replace(".", " "), code=payment.code, **ids)
             if change.is_anomaly:
                 metrics.PAYMENT_ANOMALIES.inc()
-                _log.error("a payment met with what should not happen", state=payment.state.value, **known)
+                _log.error("unexpected transition of a payment", state=payment.state.value, **ids)
 
 
-def _refund_of_cancelled(change: Change) -> Refund:
+def _refund_of_cancelled_order(change: Change) -> Refund:
     payment = change.payment
     return Refund(
         id=uuid7(),
@@ -104,10 +112,10 @@ def _entries(changes: Sequence[Change]) -> list[Entry]:
     return [
         entry
         for change in changes
-        if Fact.CAPTURED in change.facts and change.payment.amount_minor
-        for entry in ledger.entries_of_capture(change.payment.id, change.payment.amount_minor, change.payment.currency)
+        if EventType.CAPTURED in change.events and change.payment.amount_minor
+        for entry in entries_of_capture(change.payment.id, change.payment.amount_minor, change.payment.currency)
     ]
 
 
 def _events(changes: Sequence[Change]) -> list[Event]:
-    return [events.payment_changed(change.payment, fact) for change in changes for fact in change.facts]
+    return [event for change in changes for event in events_of_change(change)]

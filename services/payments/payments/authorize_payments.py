@@ -1,11 +1,11 @@
-"""Authorizes the payments of a batch of orders, each at most once however often it is asked.
+"""Authorizes the payments of a batch of orders, each at most once however often a request is repeated.
 
-    1  the intents are written          one commit
-    2  the provider is asked            outside any transaction
-    3  the outcomes are written         one commit
+    1  write the intents      one commit
+    2  call the provider      outside any transaction
+    3  write the outcomes     one commit
 
-A crash after any step leaves an intent whose outcome is not known. The next time that order is asked about, the
-provider's record is looked at first. An answer that did not come is `unknown`, never a no.
+A crash after any step leaves an intent whose outcome is not known. A repeated request then looks the payment up at the
+provider first. A missing answer is `unknown`, and never a decline.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,176 +16,154 @@ from uuid_utils.compat import uuid7
 
 from chassis import context
 from chassis.persistence.database import Connection, Database
-from chassis.problems import Invalid, Unavailable
-from payments import messages, store
-from payments.apply_changes import count, record_changes, record_if_same
-from payments.choose_payment_method import ChooseMethod, Chosen
-from payments.domain.payment import Change, Payment, State, Wanted, authorized, declined
-from payments.domain.payment_provider import Answer, Approved, Card, Declined, NotDone, Standing, Unknown
-from payments.messages import Authorization, AuthorizeItem
-from payments.providers.provider_client import ProviderCalls
+from chassis.problems import Unavailable
+from payments import store
+from payments.apply_changes import apply_changes, apply_if_unchanged, count_changes
+from payments.choose_payment_methods import PaymentMethod, choose_payment_methods
+from payments.domain.order_requests import INVALID_AMOUNT, UNKNOWN_PAYMENT_METHOD, AuthorizationResult, PaymentRequest
+from payments.domain.payment import Change, Payment
+from payments.domain.payment_provider import (
+    Answer,
+    Approved,
+    Card,
+    Declined,
+    NotDone,
+    ProviderState,
+    ProviderStatus,
+    Unknown,
+)
+from payments.providers.provider_client import ProviderClient
 
-VOIDED = "voided"
-_DETAILS = {
-    "card_declined": "The card was declined.",
-    "insufficient_funds": "The card has insufficient funds.",
-    "unknown_payment_method": "There is no such payment method.",
-    "invalid_amount": "The amount cannot be charged.",
-    "another_amount": "This order has a payment of another amount.",
-    VOIDED: "The payment was voided before.",
-}
 _log = structlog.get_logger()
 
 
-class AuthorizePayments:
-    """`wake_relay` is called when events were written."""
+async def authorize_payments(
+    database: Database,
+    provider: ProviderClient,
+    requests: Sequence[PaymentRequest],
+    *,
+    default_token: str,
+    wake_relay: Callable[[], None],
+) -> list[AuthorizationResult]:
+    """One result for each request, in order. Raises `Unavailable` only before the provider gets a request."""
+    methods = await choose_payment_methods(database, provider, requests, default_token=default_token)
+    intents = _intents(requests, methods)
+    payments, sent_before = await _write_intents(database, requests, intents)
+    answers = await _call_provider(provider, list(payments.values()), sent_before)
+    payments |= await _write_outcomes(database, payments.values(), answers)
+    if answers:
+        wake_relay()
+    results = [
+        _result(request, payments.get(request.order_id), method)
+        for request, method in zip(requests, methods, strict=True)
+    ]
+    for request, result in zip(requests, results, strict=True):
+        with context.working_on(request.correlation_id, request.traceparent):
+            _log.info("payment requested", order_id=str(request.order_id), outcome=result.outcome.value)
+    return results
 
-    def __init__(
-        self, database: Database, provider: ProviderCalls, choose: ChooseMethod, wake_relay: Callable[[], None]
-    ) -> None:
-        self._database = database
-        self._provider = provider
-        self._choose = choose
-        self._wake_relay = wake_relay
 
-    async def authorize(self, items: Sequence[AuthorizeItem]) -> list[Authorization]:
-        """One answer for each item, in order. Raises `Unavailable` only while nothing was asked of the provider."""
-        chosen = await self._choose.for_orders(items)
-        intents = _intents(items, chosen)
-        payments, known = await self._write_intents(items, intents)
-        answers = await self._ask_provider(list(payments.values()), known)
-        payments |= await self._write_outcomes(payments.values(), answers)
-        outcomes = [_outcome(item, payments.get(item.order_id), chosen[item]) for item in items]
-        for item, outcome in zip(items, outcomes, strict=True):
-            with context.working_on(item.correlation_id, item.traceparent):
-                _log.info("payment asked for", order_id=str(item.order_id), outcome=type(outcome).__name__)
-        return outcomes
+async def _write_intents(
+    database: Database, requests: Sequence[PaymentRequest], intents: Mapping[UUID, tuple[Payment, Card]]
+) -> tuple[dict[UUID, Payment], set[UUID]]:
+    """The payments by order, and the ids of those that an earlier request may have sent to the provider."""
+    added = await database.run_statement(
+        lambda connection: store.payments.add_intents(connection, list(intents.values()))
+    )
+    payments = {order_id: intents[order_id][0] for order_id in added}
+    others = [request.order_id for request in requests if request.order_id not in added]
+    if not others:
+        return payments, set()
+    existing = await database.read(lambda connection: store.payments.find_by_orders(connection, others))
+    # When the statement ran twice, after a lost connection, the second run finds the rows of the first.
+    new_ids = {payment.id for payment, _ in intents.values()}
+    return payments | existing, {payment.id for payment in existing.values() if payment.id not in new_ids}
 
-    async def _write_intents(
-        self, items: Sequence[AuthorizeItem], intents: Mapping[UUID, tuple[Payment, Card]]
-    ) -> tuple[dict[UUID, Payment], set[UUID]]:
-        """The payments by order, and which of them the provider may have heard of."""
 
-        added = await self._database.run_statement(lambda c: store.payments.add_intents(c, list(intents.values())))
-        payments = {order_id: intents[order_id][0] for order_id in added}
-        others = [item.order_id for item in items if item.order_id not in added]
-        if not others:
-            return payments, set()
-        before = await self._database.read(lambda connection: store.payments.of_orders(connection, others))
-        # One that a repetition of this statement finds was written by itself.
-        new = {payment.id for payment, _ in intents.values()}
-        return payments | before, {payment.id for payment in before.values() if payment.id not in new}
+async def _call_provider(
+    provider: ProviderClient, payments: Sequence[Payment], sent_before: set[UUID]
+) -> dict[UUID, Answer]:
+    open_payments = [payment for payment in payments if payment.is_outcome_open]
+    to_look_up = [payment.id for payment in open_payments if payment.id in sent_before]
+    statuses = dict(zip(to_look_up, await provider.lookup(to_look_up), strict=True))
+    answers = {
+        payment_id: answer
+        for payment_id, status in statuses.items()
+        if not isinstance(answer := _answer_of_status(status), NotDone)
+    }
+    # The token of a deleted account is erased. Its order gets cancelled, and the void covers a call that was lost.
+    to_authorize = [payment for payment in open_payments if payment.id not in answers and payment.method_token]
+    new_answers = await provider.authorize(to_authorize)
+    return answers | {payment.id: answer for payment, answer in zip(to_authorize, new_answers, strict=True)}
 
-    async def _ask_provider(self, payments: Sequence[Payment], known: set[UUID]) -> dict[UUID, Answer]:
-        open_ = [payment for payment in payments if _is_open(payment)]
-        asked_before = [payment.id for payment in open_ if payment.id in known]
-        standings = dict(zip(asked_before, await self._provider.lookup(asked_before), strict=True))
-        answers = {
-            payment_id: answer
-            for payment_id, standing in standings.items()
-            if not isinstance(answer := _answer_of(standing), NotDone)
-        }
-        # The token of a deleted account is gone. Its order is cancelled; the void holds against a call that was lost.
-        to_ask = [payment for payment in open_ if payment.id not in answers and payment.method_token]
-        new_answers = await self._provider.authorize(to_ask)
-        return answers | {payment.id: answer for payment, answer in zip(to_ask, new_answers, strict=True)}
 
-    async def _write_outcomes(self, payments: Iterable[Payment], answers: Mapping[UUID, Answer]) -> dict[UUID, Payment]:
-        """What the payments are now, by order; nothing when that could not be written, which makes them unknown."""
-        definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | Declined)}
-        if not definite:
-            return {}
-        expected = [(payment, _change(payment, definite[payment.id])) for payment in payments if payment.id in definite]
+async def _write_outcomes(
+    database: Database, payments: Iterable[Payment], answers: Mapping[UUID, Answer]
+) -> dict[UUID, Payment]:
+    """The changed payments by order; none when the write failed, so that their outcome is unknown to the caller."""
+    definite = {id_: answer for id_, answer in answers.items() if isinstance(answer, Approved | Declined)}
+    if not definite:
+        return {}
+    expected = [_change(payment, definite[payment.id]) for payment in payments if payment.id in definite]
 
-        async def decide_again(connection: Connection) -> list[Change]:
-            now = await store.payments.lock(connection, overtaken)
-            changes = [_change(payment, definite[id_]) for id_, payment in now.items()]
-            await record_changes(connection, [change for change in changes if change.facts])
-            return changes
+    async def decide_again(connection: Connection) -> list[Change]:
+        locked = await store.payments.lock_by_ids(connection, overtaken)
+        changes = [_change(payment, definite[id_]) for id_, payment in locked.items()]
+        await apply_changes(connection, [change for change in changes if change.events])
+        return changes
 
-        try:
-            written = await self._database.run_statement(lambda connection: record_if_same(connection, expected))
-            changes = [change for payment, change in expected if payment.id in written]
-            overtaken = [payment.id for payment, _ in expected if payment.id not in written]
-            if overtaken:
-                changes += await self._database.run(decide_again)
-        except Unavailable as refusal:
-            _log.warning("the provider's answers could not be written", count=len(definite), reason=str(refusal))
-            return {}
-        self._wake_relay()
-        count(changes)
-        return {change.payment.order_id: change.payment for change in changes}
+    try:
+        written = await database.run_statement(lambda connection: apply_if_unchanged(connection, expected))
+        changes = [change for change in expected if change.payment.id in written]
+        overtaken = [change.payment.id for change in expected if change.payment.id not in written]
+        if overtaken:
+            changes += await database.run(decide_again)
+    except Unavailable as refusal:
+        _log.warning("the provider's answers could not be written", count=len(definite), reason=str(refusal))
+        return {}
+    count_changes(changes)
+    return {change.payment.order_id: change.payment for change in changes}
 
 
 def _intents(
-    items: Sequence[AuthorizeItem], chosen: Mapping[AuthorizeItem, Chosen | None]
+    requests: Sequence[PaymentRequest], methods: Sequence[PaymentMethod | None]
 ) -> dict[UUID, tuple[Payment, Card]]:
     intents: dict[UUID, tuple[Payment, Card]] = {}
-    for item in items:
-        method, amount_minor = chosen[item], _amount_of(item)
-        if method is None or amount_minor is None:
+    for request, method in zip(requests, methods, strict=True):
+        if method is None or request.amount_minor is None:
             continue
         payment = Payment(
             id=uuid7(),
-            order_id=item.order_id,
-            user_id=item.user_id,
-            amount_minor=amount_minor,
-            currency=item.amount.currency,
+            order_id=request.order_id,
+            user_id=request.user_id,
+            amount_minor=request.amount_minor,
+            currency=request.currency,
             method_token=method.token,
-            correlation_id=context.acceptable_id(item.correlation_id),
-            traceparent=item.traceparent,
+            correlation_id=context.acceptable_id(request.correlation_id),
+            traceparent=request.traceparent,
             actor=context.actor(),
         )
-        intents.setdefault(item.order_id, (payment, method.card))
+        intents.setdefault(request.order_id, (payment, method.card))
     return intents
 
 
-def _amount_of(item: AuthorizeItem) -> int | None:
-    try:
-        amount_minor = item.amount.minor()
-    except Invalid:
-        return None
-    return amount_minor if amount_minor >= 0 else None
-
-
-def _is_open(payment: Payment) -> bool:
-    return payment.state is State.INTENDED and payment.wanted is not Wanted.GIVE_BACK
-
-
-def _answer_of(standing: Standing | Unknown) -> Answer:
-    if isinstance(standing, Unknown):
-        return standing
-    match standing.state:
-        case "unheard":
+def _answer_of_status(status: ProviderStatus | Unknown) -> Answer:
+    if isinstance(status, Unknown):
+        return status
+    match status.state:
+        case ProviderState.NOT_RECEIVED:
             return NotDone()
-        case "authorized" | "captured":
+        case ProviderState.AUTHORIZED | ProviderState.CAPTURED:
             return Approved()
-        case "declined" | "voided":
-            return Declined(standing.code or standing.state)
+        case ProviderState.DECLINED | ProviderState.VOIDED:
+            return Declined(status.code or status.state.value)
 
 
 def _change(payment: Payment, answer: Answer) -> Change:
-    return declined(payment, answer.code) if isinstance(answer, Declined) else authorized(payment)
+    return payment.decline(answer.code) if isinstance(answer, Declined) else payment.authorize()
 
 
-def _outcome(item: AuthorizeItem, payment: Payment | None, chosen: Chosen | None) -> Authorization:
-    if payment is None:
-        code = "unknown_payment_method" if chosen is None else "invalid_amount"
-        return _refused(item, None, code)
-    if payment.state is State.VOIDED or payment.wanted is Wanted.GIVE_BACK:
-        return _refused(item, payment.id, VOIDED)
-    if (payment.amount_minor, payment.currency) != (_amount_of(item), item.amount.currency):
-        return _refused(item, payment.id, "another_amount")
-    match payment.state:
-        case State.INTENDED:
-            return messages.NotKnownYet(order_id=item.order_id)
-        case State.DECLINED:
-            code = payment.code or "declined"
-            detail = _DETAILS.get(code, "The payment was declined.")
-            return messages.Declined(order_id=item.order_id, payment_id=payment.id, code=code, detail=detail)
-        case State.AUTHORIZED | State.CAPTURED:
-            return messages.Authorized(order_id=item.order_id, payment_id=payment.id)
-
-
-def _refused(item: AuthorizeItem, payment_id: UUID | None, code: str) -> messages.Refused:
-    return messages.Refused(order_id=item.order_id, payment_id=payment_id, code=code, detail=_DETAILS[code])
+def _result(request: PaymentRequest, payment: Payment | None, method: PaymentMethod | None) -> AuthorizationResult:
+    if payment is not None:
+        return AuthorizationResult.of(request, payment)
+    return AuthorizationResult.refused(request, UNKNOWN_PAYMENT_METHOD if method is None else INVALID_AMOUNT)

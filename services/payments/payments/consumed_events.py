@@ -1,12 +1,12 @@
-"""The events that payments consumes, as far as it reads them. Unknown members are ignored."""
+"""The events that payments consumes, reduced to the members that it reads. Unknown members are ignored."""
 
 from uuid import UUID
 
 import msgspec
 
 
-class OrderEnded(msgspec.Struct, frozen=True):
-    """What we need of `order.confirmed` and `order.cancelled`."""
+class OrderEvent(msgspec.Struct, frozen=True):
+    """`order.confirmed` and `order.cancelled`."""
 
     order_id: UUID
 

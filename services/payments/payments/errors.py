@@ -1,4 +1,4 @@
-"""What the payments service refuses, with stable codes."""
+"""The refusals of the payments service, with stable codes."""
 
 from chassis.problems import Conflict, Invalid, NotFound, Unauthenticated
 
@@ -12,15 +12,15 @@ class PaymentMethodNotFound(NotFound):
 
 
 class UnknownPaymentMethod(Invalid):
-    code, title = "unknown_payment_method", "The provider knows no such payment method."
+    code, title = "unknown_payment_method", "The provider does not know this payment method."
 
 
 class TooManyPaymentMethods(Conflict):
-    code, title = "too_many_payment_methods", "No more payment methods can be kept; remove one first."
+    code, title = "too_many_payment_methods", "No more payment methods can be saved; remove one first."
 
 
 class RefundExceedsPayment(Conflict):
-    code, title = "refund_exceeds_payment", "That is more than is left of this payment."
+    code, title = "refund_exceeds_payment", "The amount exceeds what can still be refunded of this payment."
 
 
 class WrongCurrency(Invalid):
@@ -28,24 +28,24 @@ class WrongCurrency(Invalid):
 
 
 class InvalidAmount(Invalid):
-    code, title = "invalid_amount", "The amount has to be above zero."
+    code, title = "invalid_amount", "The amount must be positive."
 
 
 class PaymentNotCaptured(Conflict):
-    code, title = "payment_not_captured", "Nothing was taken by this payment, so nothing can be given back."
+    code, title = "payment_not_captured", "The payment was not captured, so it cannot be refunded."
 
 
 class PaymentNotAuthorized(Conflict):
-    code, title = "payment_not_authorized", "Nothing is held by this payment."
+    code, title = "payment_not_authorized", "The payment holds no money."
 
 
 class PaymentInUse(Conflict):
     code = "payment_in_use"
-    title = "Its order may still be confirmed, and would not be paid: cancel the order instead."
+    title = "The order of this payment may still be confirmed: cancel the order instead."
 
 
 class PaymentCaptured(Conflict):
-    code, title = "payment_captured", "The money was taken, or is about to be: refund it instead."
+    code, title = "payment_captured", "The payment was captured, or is about to be: refund it instead."
 
 
 class AccountDeleted(Unauthenticated):

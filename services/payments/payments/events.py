@@ -6,8 +6,8 @@ import msgspec
 
 from chassis.messaging.journal import Event
 from chassis.values.money import Money, money
-from payments.domain.payment import Fact, Payment
-from payments.domain.refund import Refund
+from payments.domain.payment import Change, EventType, Payment
+from payments.domain.refund import Refund, RefundChange
 
 
 class PaymentChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,10 +31,20 @@ class PaymentRefunded(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def payment_changed(payment: Payment, fact: Fact) -> Event:
-    assert payment.user_id is not None, "nothing happens to a tombstone"
+def events_of_change(change: Change) -> list[Event]:
+    """The events of a payment's transition."""
+    return [_payment_changed(change.payment, event_type) for event_type in change.events]
+
+
+def events_of_refund_change(change: RefundChange) -> list[Event]:
+    """The event of a refund's end; none when the provider refused."""
+    return [] if change.event is None else [_payment_refunded(change.payment.payment, change.refund, change.event)]
+
+
+def _payment_changed(payment: Payment, event_type: EventType) -> Event:
+    assert payment.user_id is not None, "a tombstone has no transitions"
     return Event(
-        type=fact.value,
+        type=event_type.value,
         subject=str(payment.id),
         data=PaymentChanged(
             payment_id=payment.id,
@@ -49,10 +59,10 @@ def payment_changed(payment: Payment, fact: Fact) -> Event:
     )
 
 
-def payment_refunded(payment: Payment, refund: Refund) -> Event:
-    assert payment.user_id is not None, "nothing is taken, and so nothing given back, for a tombstone"
+def _payment_refunded(payment: Payment, refund: Refund, event_type: EventType) -> Event:
+    assert payment.user_id is not None, "a tombstone has no refunds"
     return Event(
-        type="payment.refunded",
+        type=event_type.value,
         subject=str(payment.id),
         data=PaymentRefunded(
             payment_id=payment.id,

@@ -1,27 +1,27 @@
-"""Heeds what became of orders: a confirmed one is to be captured, a cancelled one to be given back.
+"""Handles confirmed and cancelled orders: a confirmed order is to be captured, a cancelled one voided or refunded.
 
-Only the wish is written here, in the transaction of the inbox; `settle_payments` and `settle_refunds` fulfil it.
-Events may come twice and in any order, also a cancellation before the payment: that leaves a tombstone.
+Only the pending action is written here, in the transaction of the inbox; the settlers in `workers/` call the provider.
+Events may arrive twice and in any order, even a cancellation before the payment, which leaves a tombstone.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from chassis import context
 from chassis.persistence.database import Connection
 from payments import store
-from payments.apply_changes import record_changes, tell
-from payments.domain.payment import Change, Payment, cancelled, confirmed
+from payments.apply_changes import apply_changes, report_changes
+from payments.domain.payment import Change
 
 _log = structlog.get_logger()
 
 
-class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an order, and in the course of which work."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOutcome:
+    """An order that was confirmed or cancelled, and the trace of the event that reported it."""
 
     order_id: UUID
     is_confirmed: bool
@@ -29,12 +29,12 @@ class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None
 
 
-async def heed_orders(connection: Connection, outcomes: Sequence[OrderOutcome]) -> None:
-    """Write what each outcome makes wanted, in the order given."""
+async def handle_order_events(connection: Connection, outcomes: Sequence[OrderOutcome]) -> None:
+    """Write the pending action that each outcome requires, in the order given."""
     cancelled_orders = {outcome.order_id: outcome.correlation_id for outcome in outcomes if not outcome.is_confirmed}
     if cancelled_orders:
         await store.payments.add_tombstones(connection, cancelled_orders)
-    payments = await store.payments.lock_of_orders(connection, [outcome.order_id for outcome in outcomes])
+    payments = await store.payments.lock_by_orders(connection, [outcome.order_id for outcome in outcomes])
     changes: dict[UUID, Change] = {}
     for outcome in outcomes:
         payment = payments.get(outcome.order_id)
@@ -42,25 +42,14 @@ async def heed_orders(connection: Connection, outcomes: Sequence[OrderOutcome]) 
             with context.working_on(outcome.correlation_id, outcome.traceparent):
                 _log.error("an order was confirmed that has no payment", order_id=str(outcome.order_id))
             continue
-        change = _heed(payment, outcome)
+        change = payment.request_capture() if outcome.is_confirmed else payment.cancel()
         if change.is_anomaly:
-            tell([change])
-        elif change.payment != payment:
+            report_changes([change])
+        elif change.has_effect:
+            # The capture, the void or the refund that follows belongs to the trace of this event.
+            change = change.caused_by(
+                correlation_id=outcome.correlation_id, traceparent=outcome.traceparent, actor=context.actor()
+            )
             payments[outcome.order_id] = change.payment
-            earlier_minor = changes[payment.id].refund_minor if payment.id in changes else 0
-            changes[payment.id] = replace(change, refund_minor=earlier_minor + change.refund_minor)
-    await record_changes(connection, list(changes.values()))
-
-
-def _heed(payment: Payment, outcome: OrderOutcome) -> Change:
-    change = confirmed(payment) if outcome.is_confirmed else cancelled(payment)
-    if change.payment == payment:
-        return change
-    # What follows belongs to the work in which the order was confirmed or cancelled.
-    told = replace(
-        change.payment,
-        correlation_id=outcome.correlation_id,
-        traceparent=outcome.traceparent,
-        actor=context.actor(),
-    )
-    return replace(change, payment=told)
+            changes[payment.id] = changes[payment.id].then(change) if payment.id in changes else change
+    await apply_changes(connection, list(changes.values()))

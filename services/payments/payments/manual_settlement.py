@@ -1,70 +1,75 @@
-"""An operator captures or voids a payment by hand, for the day on which the order does not."""
+"""An administrator captures or voids a payment by hand, for an order that fails to do so."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from uuid import UUID
 
 from chassis import context
 from chassis.persistence.database import Connection, Database
 from payments import store
-from payments.apply_changes import record_changes
-from payments.domain.payment import Change, Payment, State, Wanted, cancelled, confirmed
+from payments.apply_changes import apply_changes
+from payments.domain.payment import Change, Payment, PaymentState, PendingAction
 from payments.errors import PaymentCaptured, PaymentInUse, PaymentNotAuthorized, PaymentNotFound
-from payments.settle_payments import SettlePayments
+from payments.providers.provider_client import ProviderClient
+from payments.settle_payments import settle_payments
 
-IN_USE_S = 3_600.0
-"""Until then an order may be confirmed with the payment: several times what a checkout is given."""
+VOID_AGE_MIN_S = 3_600.0
+"""A younger payment may still belong to an order that gets confirmed. Several times the time limit of a checkout."""
 
 
-class Intervene:
-    def __init__(self, database: Database, settlement: SettlePayments) -> None:
-        self._database = database
-        self._settlement = settlement
+async def capture_manually(
+    database: Database, provider: ProviderClient, payment_id: UUID, *, wake_relay: Callable[[], None]
+) -> None:
+    """Capture what is held. Idempotent. Raises `PaymentNotFound`, `PaymentNotAuthorized`."""
+    await _settle_manually(database, provider, payment_id, _capture, wake_relay)
 
-    async def capture(self, payment_id: UUID) -> None:
-        """Take what is held. Doing so twice is no mistake. Raises `PaymentNotFound`, `PaymentNotAuthorized`."""
-        await self._want(payment_id, _capture)
 
-    async def void(self, payment_id: UUID) -> None:
-        """Let go of what is held. Doing so twice is no mistake.
+async def void_manually(
+    database: Database, provider: ProviderClient, payment_id: UUID, *, wake_relay: Callable[[], None]
+) -> None:
+    """Void what is held. Idempotent.
 
-        Raises `PaymentNotFound`, `PaymentCaptured`, and `PaymentInUse` while an order may still count on it.
-        """
-        await self._want(payment_id, _void)
+    Raises `PaymentNotFound`, `PaymentCaptured`, and `PaymentInUse` while the payment is younger than `VOID_AGE_MIN_S`.
+    """
+    await _settle_manually(database, provider, payment_id, _void, wake_relay)
 
-    async def _want(self, payment_id: UUID, wish: Callable[[Payment, float], Change]) -> None:
-        async def work(connection: Connection) -> Payment:
-            payment = (await store.payments.lock(connection, [payment_id])).get(payment_id)
-            if payment is None or payment.user_id is None:
-                raise PaymentNotFound
-            change = wish(payment, await store.payments.age_s(connection, payment_id))
-            if change.payment == payment:
-                return payment
-            mine = replace(
-                change.payment,
-                correlation_id=context.correlation_id(),
-                traceparent=context.traceparent(),
-                actor=context.actor(),
-            )
-            await record_changes(connection, [replace(change, payment=mine)], attempt_in_s=store.payments.LEASE_S)
-            return mine
 
-        payment = await self._database.run(work)
-        if payment.wanted is not None:
-            await self._settlement.settle([payment])
+async def _settle_manually(
+    database: Database,
+    provider: ProviderClient,
+    payment_id: UUID,
+    transition: Callable[[Payment, float], Change],
+    wake_relay: Callable[[], None],
+) -> None:
+    async def work(connection: Connection) -> Payment:
+        payment = (await store.payments.lock_by_ids(connection, [payment_id])).get(payment_id)
+        if payment is None or payment.user_id is None:
+            raise PaymentNotFound
+        change = transition(payment, await store.payments.age_s(connection, payment_id))
+        if not change.has_effect:
+            return payment
+        change = change.caused_by(
+            correlation_id=context.correlation_id(), traceparent=context.traceparent(), actor=context.actor()
+        )
+        await apply_changes(connection, [change], attempt_in_s=store.payments.LEASE_S)
+        return change.payment
+
+    payment = await database.run(work)
+    if payment.pending_action is not None:
+        await settle_payments(database, provider, [payment], wake_relay=wake_relay)
 
 
 def _capture(payment: Payment, _age_s: float) -> Change:
-    if payment.state is State.CAPTURED:
-        return Change(payment)
-    if payment.state is not State.AUTHORIZED or payment.wanted is Wanted.GIVE_BACK:
+    if payment.state is PaymentState.CAPTURED:
+        return Change(payment, payment)
+    if payment.state is not PaymentState.AUTHORIZED or payment.pending_action is PendingAction.VOID:
         raise PaymentNotAuthorized
-    return confirmed(payment)
+    return payment.request_capture()
 
 
 def _void(payment: Payment, age_s: float) -> Change:
-    if payment.state is State.CAPTURED or payment.wanted is Wanted.CAPTURE:
+    if payment.state is PaymentState.CAPTURED or payment.pending_action is PendingAction.CAPTURE:
         raise PaymentCaptured
-    if payment.state in {State.INTENDED, State.AUTHORIZED} and payment.wanted is None and age_s < IN_USE_S:
+    is_open = payment.state in {PaymentState.INTENDED, PaymentState.AUTHORIZED} and payment.pending_action is None
+    if is_open and age_s < VOID_AGE_MIN_S:
         raise PaymentInUse
-    return cancelled(payment)
+    return payment.cancel()

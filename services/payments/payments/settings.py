@@ -1,9 +1,9 @@
-"""What the payments service is told at its start."""
+"""The settings of the payments service."""
 
 from chassis.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
-    """Beside what every service is told."""
+    """The settings that every service has; only the default port is its own."""
 
     port: int = 8094

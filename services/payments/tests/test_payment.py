@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from uuid_utils.compat import uuid7
 
-from payments.domain import payment as machine
-from payments.domain.payment import Change, Fact, Payment, State, Wanted
+from payments.domain.payment import Change, EventType, Payment, PaymentState, PendingAction
 
 AMOUNT = 4_999
 
@@ -31,49 +30,49 @@ def a_payment(**fields: object) -> Payment:
 
 
 def test_a_cancellation_wins_over_a_capture_that_is_wanted() -> None:
-    wanted = machine.confirmed(a_payment(state=State.AUTHORIZED)).payment
-    assert machine.cancelled(wanted).payment.wanted is Wanted.GIVE_BACK
+    pending_action = a_payment(state=PaymentState.AUTHORIZED).request_capture().payment
+    assert pending_action.cancel().payment.pending_action is PendingAction.VOID
 
 
 def test_a_late_confirmation_does_not_revive_a_cancelled_payment() -> None:
-    cancelled = machine.cancelled(a_payment(state=State.AUTHORIZED)).payment
-    assert machine.confirmed(cancelled).payment == cancelled
+    cancelled = a_payment(state=PaymentState.AUTHORIZED).cancel().payment
+    assert cancelled.request_capture().payment == cancelled
 
 
 def test_a_capture_that_was_overtaken_by_a_cancellation_is_refunded() -> None:
-    overtaken = a_payment(state=State.AUTHORIZED, wanted=Wanted.GIVE_BACK)
-    change = machine.captured(overtaken)
-    assert change.facts == (Fact.CAPTURED,)
+    overtaken = a_payment(state=PaymentState.AUTHORIZED, pending_action=PendingAction.VOID)
+    change = overtaken.capture()
+    assert change.events == (EventType.CAPTURED,)
     assert change.refund_minor == AMOUNT
 
 
 def test_a_cancellation_refunds_only_what_is_left() -> None:
-    taken = a_payment(state=State.CAPTURED, refund_requested_minor=1_000, refunded_minor=1_000)
-    assert machine.cancelled(taken).refund_minor == AMOUNT - 1_000
+    taken = a_payment(state=PaymentState.CAPTURED, refund_requested_minor=1_000, refunded_minor=1_000)
+    assert taken.cancel().refund_minor == AMOUNT - 1_000
 
 
 def test_a_late_authorization_is_not_recorded_once_a_void_has_begun() -> None:
-    voiding = machine.cancelled(a_payment()).payment
-    assert machine.authorized(voiding) == Change(voiding)
-    assert machine.declined(voiding, "card_declined") == Change(voiding)
+    voiding = a_payment().cancel().payment
+    assert voiding.authorize() == Change(voiding, voiding)
+    assert voiding.decline("card_declined") == Change(voiding, voiding)
 
 
 def test_a_confirmation_of_a_voided_payment_is_an_anomaly_and_changes_nothing() -> None:
-    voided = a_payment(state=State.VOIDED)
-    assert machine.confirmed(voided) == Change(voided, is_anomaly=True)
+    voided = a_payment(state=PaymentState.VOIDED)
+    assert voided.request_capture() == Change(voided, voided, is_anomaly=True)
 
 
 def test_more_than_is_left_can_never_be_asked_back() -> None:
     with pytest.raises(AssertionError):
-        machine.refund_requested(a_payment(state=State.CAPTURED), AMOUNT + 1)
+        a_payment(state=PaymentState.CAPTURED).request_refund(AMOUNT + 1)
 
 
 LEGAL = {
-    None: {Fact.AUTHORIZED, Fact.DECLINED, Fact.VOIDED},
-    Fact.AUTHORIZED: {Fact.CAPTURED, Fact.VOIDED},
-    Fact.DECLINED: set[Fact](),
-    Fact.VOIDED: set[Fact](),
-    Fact.CAPTURED: set[Fact](),
+    None: {EventType.AUTHORIZED, EventType.DECLINED, EventType.VOIDED},
+    EventType.AUTHORIZED: {EventType.CAPTURED, EventType.VOIDED},
+    EventType.DECLINED: set[EventType](),
+    EventType.VOIDED: set[EventType](),
+    EventType.CAPTURED: set[EventType](),
 }
 
 
@@ -87,9 +86,9 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.payment = a_payment()
-        self.provider = "unheard"
+        self.provider = "not received"
         self.captured_minor = self.refunded_minor = 0
-        self.facts: list[Fact] = []
+        self.events: list[EventType] = []
         self.answers: list[tuple[str, str]] = []
         self.refunds: list[int] = []  # asked for, and not known to be given
         self.given: set[int] = set()  # by the provider, as indices into all_refunds
@@ -98,9 +97,9 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
         self.is_confirmed = self.is_cancelled = False
 
     def take(self, change: Change) -> None:
-        for fact in change.facts:
-            assert fact in LEGAL[self.facts[-1] if self.facts else None], f"{fact} after {self.facts}"
-            self.facts.append(fact)
+        for event in change.events:
+            assert event in LEGAL[self.events[-1] if self.events else None], f"{event} after {self.events}"
+            self.events.append(event)
         if change.refund_minor:
             self.all_refunds.append(change.refund_minor)
         self.payment = change.payment
@@ -109,45 +108,45 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
 
     @rule(declines=st.booleans())
     def orders_asks_to_authorize(self, declines: bool) -> None:
-        if self.payment.state is not State.INTENDED or self.payment.wanted is Wanted.GIVE_BACK:
+        if self.payment.state is not PaymentState.INTENDED or self.payment.pending_action is PendingAction.VOID:
             return
-        if self.provider == "unheard":
+        if self.provider == "not received":
             self.provider = "declined" if declines else "authorized"
         self.answers.append(("authorize", self.provider))
 
-    @precondition(lambda self: self.payment.state is State.AUTHORIZED)
+    @precondition(lambda self: self.payment.state is PaymentState.AUTHORIZED)
     @rule()
     def the_order_is_confirmed(self) -> None:
         # Orders confirms only what it was told is authorized; the event may come twice.
         self.is_confirmed = True
-        self.take(machine.confirmed(self.payment))
+        self.take(self.payment.request_capture())
 
     @precondition(lambda self: self.is_confirmed)
     @rule()
     def the_confirmation_comes_again(self) -> None:
-        self.take(replace(machine.confirmed(self.payment), is_anomaly=False))
+        self.take(replace(self.payment.request_capture(), is_anomaly=False))
 
     @rule()
     def the_order_is_cancelled(self) -> None:
         self.is_cancelled = True
-        self.take(machine.cancelled(self.payment))
+        self.take(self.payment.cancel())
 
     @rule(part=st.integers(1, AMOUNT))
     def an_administrator_refunds(self, part: int) -> None:
-        if part <= self.payment.left_minor:
-            self.take(machine.refund_requested(self.payment, part))
+        if part <= self.payment.refundable_minor:
+            self.take(self.payment.request_refund(part))
 
     # What the loops do.
 
     @rule()
     def a_worker_asks_to_settle(self) -> None:
-        if self.payment.wanted is Wanted.CAPTURE and self.payment.state is State.AUTHORIZED:
+        if self.payment.pending_action is PendingAction.CAPTURE and self.payment.state is PaymentState.AUTHORIZED:
             if self.provider == "authorized":
                 self.provider = "captured"
                 self.captured_minor += AMOUNT
             self.answers.append(("capture", self.provider))
-        elif self.payment.wanted is Wanted.GIVE_BACK:
-            if self.provider in {"authorized", "unheard"}:
+        elif self.payment.pending_action is PendingAction.VOID:
+            if self.provider in {"authorized", "not received"}:
                 self.provider = "voided"
             self.answers.append(("void", self.provider))
 
@@ -160,17 +159,17 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
     def deliver(self, operation: str, answer: str) -> None:
         match operation, answer:
             case "authorize", "authorized" | "captured":
-                self.take(machine.authorized(self.payment))
+                self.take(self.payment.authorize())
             case "authorize", refused:
-                self.take(machine.declined(self.payment, refused))
+                self.take(self.payment.decline(refused))
             case "capture", "captured":
-                self.take(machine.captured(self.payment))
+                self.take(self.payment.capture())
             case "capture", refused:
-                self.take(replace(machine.capture_refused(self.payment, refused), is_anomaly=False))
+                self.take(replace(self.payment.fail_capture(refused), is_anomaly=False))
             case "void", "captured":
-                self.take(machine.captured(self.payment))
+                self.take(self.payment.capture())
             case "void", _:
-                self.take(machine.voided(self.payment))
+                self.take(self.payment.void())
 
     @precondition(lambda self: self.answers)
     @rule()
@@ -185,14 +184,14 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
                 self.refunded_minor += amount_minor
             if is_answered and index not in self.done:
                 self.done.add(index)
-                self.payment = machine.refunded(self.payment, amount_minor)
+                self.payment = self.payment.complete_refund(amount_minor).payment
 
     # What has to hold, whenever.
 
     @invariant()
     def money_is_taken_at_most_once(self) -> None:
         assert self.captured_minor in {0, AMOUNT}
-        assert self.facts.count(Fact.CAPTURED) <= 1
+        assert self.events.count(EventType.CAPTURED) <= 1
 
     @invariant()
     def never_more_is_given_back_than_was_taken(self) -> None:
@@ -208,12 +207,12 @@ class AnyOrderOfHappenings(RuleBasedStateMachine):
             while self.answers:
                 self.deliver(*self.answers.pop(0))
         self.a_worker_gives_refunds(is_answered=True)
-        assert self.payment.wanted is None or self.payment.state is State.INTENDED
+        assert self.payment.pending_action is None or self.payment.state is PaymentState.INTENDED
         assert self.payment.refunded_minor == self.refunded_minor
-        assert (Fact.CAPTURED in self.facts) == (self.captured_minor == AMOUNT), "we know what the provider did"
+        assert (EventType.CAPTURED in self.events) == (self.captured_minor == AMOUNT), "we know what the provider did"
         if self.is_cancelled:
             assert self.captured_minor == self.refunded_minor
-            assert self.provider in {"unheard", "declined", "voided", "captured"}, "nothing is held"
+            assert self.provider in {"not received", "declined", "voided", "captured"}, "nothing is held"
         elif self.is_confirmed:
             assert self.captured_minor == AMOUNT
             assert self.refunded_minor == sum(self.all_refunds)

@@ -7,12 +7,11 @@ from chassis import actor, context
 from chassis.persistence.database import Connection, Database, Row
 from payments.domain.payment import Payment
 from payments.domain.refund import RefundKey
-from payments.manual_settlement import Intervene
-from payments.messages import NewRefund
-from payments.request_refund import RequestRefund
+from payments.manual_settlement import capture_manually
+from payments.request_refund import RefundToCreate, request_refund
 
 from .conftest import Shop
-from .desk import Desk
+from .replica import Replica
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ADMIN, OTHER_ADMIN = "operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01", "operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a02"
@@ -20,8 +19,8 @@ PAYMENTS = actor.service("payments")
 
 
 @pytest.fixture
-async def desk(database: Database) -> Desk:
-    return Desk(database)
+async def replica(database: Database) -> Replica:
+    return Replica(database)
 
 
 async def actors_of(database: Database, payment: Payment) -> dict[str, str]:
@@ -35,33 +34,35 @@ async def actors_of(database: Database, payment: Payment) -> dict[str, str]:
     return {row["type"]: row["actor"] for row in await database.read(query)}
 
 
-async def test_what_an_order_brings_about_is_done_by_services(desk: Desk, database: Database) -> None:
+async def test_what_an_order_brings_about_is_done_by_services(replica: Replica, database: Database) -> None:
     with context.acting_as(actor.service("orders")):
-        order_id = await desk.authorized()
+        order_id = await replica.authorized_order()
     with context.acting_as(PAYMENTS):
-        await desk.hear(("confirmed", order_id))
-        await desk.turn()
-        await desk.hear(("cancelled", order_id))
-        await desk.turn()
-    assert await actors_of(database, await desk.payment(order_id)) == {
+        await replica.consume(("confirmed", order_id))
+        await replica.settle()
+        await replica.consume(("cancelled", order_id))
+        await replica.settle()
+    assert await actors_of(database, await replica.payment(order_id)) == {
         "payment.authorized": "service:orders",
         "payment.captured": PAYMENTS,
         "payment.refunded": PAYMENTS,
     }
 
 
-async def test_a_capture_by_hand_is_the_administrators_though_the_loop_ends_it(desk: Desk, database: Database) -> None:
-    order_id = await desk.authorized()
-    payment = await desk.payment(order_id)
-    desk.provider.is_down = True
+async def test_a_capture_by_hand_is_the_administrators_though_the_loop_ends_it(
+    replica: Replica, database: Database
+) -> None:
+    order_id = await replica.authorized_order()
+    payment = await replica.payment(order_id)
+    replica.provider.is_down = True
     with context.acting_as(ADMIN):
-        await Intervene(database, desk.payments).capture(payment.id)
-    desk.provider.is_down = False
-    await desk.leases_run_out()
+        await capture_manually(database, replica.client, payment.id, wake_relay=lambda: None)
+    replica.provider.is_down = False
+    await replica.expire_leases()
     with context.acting_as(PAYMENTS):
         # An order that is confirmed meanwhile wants nothing new.
-        await desk.hear(("confirmed", order_id))
-        await desk.turn()
+        await replica.consume(("confirmed", order_id))
+        await replica.settle()
     assert (await actors_of(database, payment))["payment.captured"] == ADMIN
 
 
@@ -77,16 +78,23 @@ async def test_a_void_by_hand_is_the_administrators(shop: Shop) -> None:
     assert voided.startswith("operator:")
 
 
-async def test_a_refund_that_is_repeated_stays_with_the_one_who_asked_first(desk: Desk, database: Database) -> None:
-    order_id = await desk.authorized()
+async def test_a_refund_that_is_repeated_stays_with_the_one_who_asked_first(
+    replica: Replica, database: Database
+) -> None:
+    order_id = await replica.authorized_order()
     with context.acting_as(PAYMENTS):
-        await desk.hear(("confirmed", order_id))
-        await desk.turn()
-    payment = await desk.payment(order_id)
-    refunding = RequestRefund(database, desk.refunds)
-    key = RefundKey(uuid7(), "key")
+        await replica.consume(("confirmed", order_id))
+        await replica.settle()
+    payment = await replica.payment(order_id)
+    request = RefundToCreate(
+        payment_id=payment.id,
+        amount=None,
+        reason="a gift",
+        key=RefundKey(uuid7(), "key"),
+        fingerprint=b"fingerprint",
+    )
     for who in (ADMIN, OTHER_ADMIN):
         with context.acting_as(who):
-            refund = await refunding.request(payment.id, NewRefund(reason="a gift"), key)
+            refund = await request_refund(database, replica.client, request, wake_relay=lambda: None)
             assert refund["actor"] == ADMIN
     assert (await actors_of(database, payment))["payment.refunded"] == ADMIN

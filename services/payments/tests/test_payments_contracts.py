@@ -8,16 +8,17 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from payments import consumed_events, messages
+from payments import consumed_events
+from payments.http import schemas
 from payments.workers import consumer
 
 from .conftest import Shop, contracts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 READERS = {
-    "/payments": messages.AuthorizeBatch,
-    "/payments/void": messages.VoidBatch,
-    "/payments/lookup": messages.LookUpPayments,
+    "/payments": schemas.AuthorizeBatch,
+    "/payments/void": schemas.VoidBatch,
+    "/payments/lookup": schemas.LookUpPayments,
 }
 
 
@@ -42,7 +43,7 @@ async def test_events_that_are_listened_to_are_read() -> None:
                 if name == "events/user.deleted.json":
                     assert msgspec.convert(data, consumed_events.UserDeleted).user_id == UUID(example["user_id"])
                 else:
-                    assert msgspec.convert(data, consumed_events.OrderEnded).order_id == UUID(example["order_id"])
+                    assert msgspec.convert(data, consumed_events.OrderEvent).order_id == UUID(example["order_id"])
 
 
 @pytest.mark.parametrize(

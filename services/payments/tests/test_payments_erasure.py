@@ -11,22 +11,21 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from payments.domain.payment import State
-from payments.erase_users import EraseTokens
-from payments.keep_payment_methods import KeepMethods
-from payments.messages import Authorized, AuthorizeItem, NewPaymentMethod
-from payments.providers.provider_client import ProviderCalls
+from payments.domain.order_requests import AuthorizationOutcome, PaymentRequest
+from payments.domain.payment import PaymentState
+from payments.save_payment_method import MethodToSave, save_payment_method
 from payments.workers import consumer
+from payments.workers.token_eraser import TokenEraser
 
 from .conftest import Shop, eventually
-from .desk import Desk, a_void, an_item
+from .replica import Replica, a_payment_request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-async def desk(database: Database) -> Desk:
-    return Desk(database)
+async def replica(database: Database) -> Replica:
+    return Replica(database)
 
 
 def deletion(user_id: UUID) -> Envelope:
@@ -42,7 +41,7 @@ def deletion(user_id: UUID) -> Envelope:
     )
 
 
-async def hear_of_deletion(database: Database, *user_ids: UUID) -> None:
+async def consume_deletion(database: Database, *user_ids: UUID) -> None:
     events = [deletion(user_id) for user_id in user_ids]
     await database.run(lambda connection: consumer.handle(connection, events))
 
@@ -62,8 +61,8 @@ async def test_saved_methods_of_a_deleted_account_are_gone_and_none_is_added(sho
     removed = await shop.client.post("/payment-methods", json=body, headers=wallet)
     await shop.client.delete(f"/payment-methods/{removed.json()['id']}", headers=wallet)
 
-    await hear_of_deletion(database, user_id, user_id)
-    await hear_of_deletion(database, user_id)
+    await consume_deletion(database, user_id, user_id)
+    await consume_deletion(database, user_id)
 
     assert await rows(database, "SELECT FROM payment_methods WHERE user_id = $1", user_id) == []
     for key in ({}, {"idempotency-key": "1"}):
@@ -72,69 +71,71 @@ async def test_saved_methods_of_a_deleted_account_are_gone_and_none_is_added(sho
     assert len((await shop.client.get("/payment-methods", headers=others)).json()["items"]) == 1
 
 
-async def test_a_method_that_is_saved_while_the_account_is_deleted_does_not_stay(desk: Desk) -> None:
-    keeping = KeepMethods(desk.database, ProviderCalls(desk.provider))
+async def test_a_method_that_is_saved_while_the_account_is_deleted_does_not_stay(replica: Replica) -> None:
     for _ in range(10):
         user_id = uuid7()
+        method = MethodToSave(
+            user_id=user_id, token="pm_card_visa", label=None, is_default=False, key=None, fingerprint=b""
+        )
         await asyncio.gather(
-            *(keeping.save(user_id, NewPaymentMethod(token="pm_card_visa"), None) for _ in range(3)),
-            hear_of_deletion(desk.database, user_id),
+            *(save_payment_method(replica.database, replica.client, method) for _ in range(3)),
+            consume_deletion(replica.database, user_id),
             return_exceptions=True,
         )
-        assert await rows(desk.database, "SELECT FROM payment_methods WHERE user_id = $1", user_id) == []
+        assert await rows(replica.database, "SELECT FROM payment_methods WHERE user_id = $1", user_id) == []
 
 
-async def authorize(desk: Desk, item: AuthorizeItem) -> None:
-    [answer] = await desk.authorization.authorize([item])
-    assert isinstance(answer, Authorized), answer
+async def authorize(replica: Replica, request: PaymentRequest) -> None:
+    result = await replica.authorize(request)
+    assert result.outcome is AuthorizationOutcome.AUTHORIZED, result
 
 
-async def becomes(desk: Desk, order_id: UUID, state: State, refunded_minor: int = 0) -> None:
+async def becomes(replica: Replica, order_id: UUID, state: PaymentState, refunded_minor: int = 0) -> None:
     """The loops of the service that other tests of this module run on the same database may be the ones to do it."""
 
     async def is_so() -> bool:
-        payment = await desk.payment(order_id)
+        payment = await replica.payment(order_id)
         return (payment.state, payment.refunded_minor) == (state, refunded_minor)
 
-    await desk.turn()
+    await replica.settle()
     await eventually(is_so)
 
 
-async def test_a_payment_goes_on_to_its_end_and_loses_its_token_there(desk: Desk) -> None:
+async def test_a_payment_goes_on_to_its_end_and_loses_its_token_there(replica: Replica) -> None:
     user_id = uuid7()
-    settled, confirmed, voided = (msgspec.structs.replace(an_item(uuid7()), user_id=user_id) for _ in range(3))
-    for item in (settled, confirmed, voided):
-        await authorize(desk, item)
-    await desk.hear(("confirmed", settled.order_id))
-    await becomes(desk, settled.order_id, State.CAPTURED)
-    await hear_of_deletion(desk.database, user_id)
-    erase = EraseTokens(desk.database)
-    await erase()
+    settled, confirmed, voided = (a_payment_request(uuid7(), user_id=user_id) for _ in range(3))
+    for request in (settled, confirmed, voided):
+        await authorize(replica, request)
+    await replica.consume(("confirmed", settled.order_id))
+    await becomes(replica, settled.order_id, PaymentState.CAPTURED)
+    await consume_deletion(replica.database, user_id)
+    eraser = TokenEraser(replica.database)
+    await eraser.run_once()
     tokens = "SELECT order_id, method_token <> '' AS kept FROM payments WHERE user_id = $1"
-    kept = {row["order_id"]: row["kept"] for row in await rows(desk.database, tokens, user_id)}
+    kept = {row["order_id"]: row["kept"] for row in await rows(replica.database, tokens, user_id)}
     assert kept == {settled.order_id: False, confirmed.order_id: True, voided.order_id: True}
 
-    await desk.hear(("confirmed", confirmed.order_id))
-    await desk.voiding.void([a_void(voided.order_id)])
-    await becomes(desk, confirmed.order_id, State.CAPTURED)
-    await becomes(desk, voided.order_id, State.VOIDED)
+    await replica.consume(("confirmed", confirmed.order_id))
+    await replica.void(voided.order_id)
+    await becomes(replica, confirmed.order_id, PaymentState.CAPTURED)
+    await becomes(replica, voided.order_id, PaymentState.VOIDED)
     earlier = "UPDATE deleted_users SET deleted_at = now() - interval '1 h' WHERE user_id = $1"
-    await rows(desk.database, earlier, user_id)
-    await erase()
-    assert not any(row["kept"] for row in await rows(desk.database, tokens, user_id))
-    [tombstone] = await rows(desk.database, "SELECT erased_at FROM deleted_users WHERE user_id = $1", user_id)
+    await rows(replica.database, earlier, user_id)
+    await eraser.run_once()
+    assert not any(row["kept"] for row in await rows(replica.database, tokens, user_id))
+    [tombstone] = await rows(replica.database, "SELECT erased_at FROM deleted_users WHERE user_id = $1", user_id)
     assert tombstone["erased_at"] is not None
 
     # What was taken can be given back without a token.
-    await desk.hear(("cancelled", confirmed.order_id))
-    await becomes(desk, confirmed.order_id, State.CAPTURED, refunded_minor=4_999)
+    await replica.consume(("cancelled", confirmed.order_id))
+    await becomes(replica, confirmed.order_id, PaymentState.CAPTURED, refunded_minor=4_999)
 
 
-async def test_a_payment_that_comes_after_the_deletion_keeps_no_token(desk: Desk) -> None:
-    late = an_item(uuid7())
-    await hear_of_deletion(desk.database, late.user_id)
-    await authorize(desk, late)
-    assert (await desk.payment(late.order_id)).method_token == ""
-    await desk.hear(("confirmed", late.order_id))
-    await becomes(desk, late.order_id, State.CAPTURED)
-    assert await desk.at_provider(late.order_id) == ("captured", 0)
+async def test_a_payment_that_comes_after_the_deletion_keeps_no_token(replica: Replica) -> None:
+    late = a_payment_request(uuid7())
+    await consume_deletion(replica.database, late.user_id)
+    await authorize(replica, late)
+    assert (await replica.payment(late.order_id)).method_token == ""
+    await replica.consume(("confirmed", late.order_id))
+    await becomes(replica, late.order_id, PaymentState.CAPTURED)
+    assert await replica.provider_status(late.order_id) == ("captured", 0)

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from chassis.messaging import envelope
 from chassis.messaging.broker import BrokerUnavailable, Message, broker_for
 from chassis.messaging.envelope import Envelope
-from payments.keep_payment_methods import METHODS_MAX
+from payments.save_payment_method import METHODS_MAX
 
 from .conftest import Shop, eventually
 

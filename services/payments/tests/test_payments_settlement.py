@@ -9,303 +9,311 @@ from uuid_utils.compat import uuid7
 from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from payments import store
+from payments.domain.order_requests import AuthorizationOutcome, VoidOutcome
 from payments.domain.refund import RefundKey
-from payments.manual_settlement import Intervene
-from payments.messages import Authorized, NewRefund, NotKnownYet
-from payments.request_refund import RequestRefund
-from payments.settle_payments import retry_delay_s
+from payments.domain.retry_delay import RETRY_MAX_S, retry_delay_s
+from payments.manual_settlement import capture_manually
+from payments.request_refund import RefundToCreate, request_refund
 
 from .conftest import eventually
-from .desk import Desk, a_void, an_item
+from .replica import Replica, a_payment_request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-async def desk(database: Database) -> Desk:
-    return Desk(database)
+async def replica(database: Database) -> Replica:
+    return Replica(database)
 
 
-TAKEN = {"provider_receivable": 4_999, "sales": -4_999}
-GIVEN_BACK = {"provider_receivable": 0, "sales": -4_999, "refunds": 4_999}
+CAPTURED = {"provider_receivable": 4_999, "sales": -4_999}
+REFUNDED = {"provider_receivable": 0, "sales": -4_999, "refunds": 4_999}
 
 
-async def test_a_confirmed_order_is_captured_once_and_booked(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "captured"]
-    assert await desk.at_provider(order_id) == ("captured", 0)
-    assert await desk.booked(order_id) == TAKEN
+async def test_a_confirmed_order_is_captured_once_and_booked(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "captured"]
+    assert await replica.provider_status(order_id) == ("captured", 0)
+    assert await replica.balances(order_id) == CAPTURED
 
 
-async def test_the_capture_belongs_to_the_work_that_confirmed_the_order(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    assert (await desk.payment(order_id)).correlation_id == f"order.confirmed-{order_id}"
+async def test_the_capture_belongs_to_the_work_that_confirmed_the_order(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    assert (await replica.payment(order_id)).correlation_id == f"order.confirmed-{order_id}"
 
 
 @pytest.mark.parametrize("order", [("confirmed", "cancelled"), ("cancelled", "confirmed")])
-async def test_confirmed_and_cancelled_before_anything_was_done_is_voided(desk: Desk, order: tuple[str, str]) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(*((kind, order_id) for kind in order))
-    await desk.turn()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "voided"]
-    assert await desk.at_provider(order_id) == ("voided", 0)
-    assert await desk.booked(order_id) == {}
+async def test_confirmed_and_cancelled_before_anything_was_done_is_voided(
+    replica: Replica, order: tuple[str, str]
+) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(*((kind, order_id) for kind in order))
+    await replica.settle()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "voided"]
+    assert await replica.provider_status(order_id) == ("voided", 0)
+    assert await replica.balances(order_id) == {}
 
 
-async def test_an_order_cancelled_after_its_capture_is_refunded_once(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    await desk.hear(("cancelled", order_id), ("cancelled", order_id))
-    await desk.hear(("cancelled", order_id))
-    await desk.turn()
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
-    assert await desk.at_provider(order_id) == ("captured", 4_999)
-    assert await desk.booked(order_id) == GIVEN_BACK
+async def test_an_order_cancelled_after_its_capture_is_refunded_once(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    await replica.consume(("cancelled", order_id), ("cancelled", order_id))
+    await replica.consume(("cancelled", order_id))
+    await replica.settle()
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await replica.provider_status(order_id) == ("captured", 4_999)
+    assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_an_order_cancelled_while_its_capture_is_on_its_way_is_refunded(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    desk.provider.may_answer.clear()
-    desk.provider.has_worked.clear()
-    capture = asyncio.create_task(desk.payments.turn())
-    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
-    await desk.hear(("cancelled", order_id))
-    desk.provider.may_answer.set()
+async def test_an_order_cancelled_while_its_capture_is_on_its_way_is_refunded(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    replica.provider.may_answer.clear()
+    replica.provider.has_worked.clear()
+    capture = asyncio.create_task(replica.payment_settler.run_once())
+    await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
+    await replica.consume(("cancelled", order_id))
+    replica.provider.may_answer.set()
     await capture
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
-    assert await desk.booked(order_id) == GIVEN_BACK
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_capture_whose_answer_was_lost_before_the_cancellation_is_found_and_refunded(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    desk.provider.loses_answers = True
-    await desk.payments.turn()
-    assert await desk.at_provider(order_id) == ("captured", 0)
-    await desk.hear(("cancelled", order_id))
-    desk.provider.loses_answers = False
-    await desk.leases_run_out()
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
-    assert await desk.booked(order_id) == GIVEN_BACK
+async def test_a_capture_whose_answer_was_lost_before_the_cancellation_is_found_and_refunded(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    replica.provider.loses_answers = True
+    await replica.payment_settler.run_once()
+    assert await replica.provider_status(order_id) == ("captured", 0)
+    await replica.consume(("cancelled", order_id))
+    replica.provider.loses_answers = False
+    await replica.expire_leases()
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_cancellation_before_the_payment_leaves_a_tombstone(desk: Desk) -> None:
+async def test_a_cancellation_before_the_payment_leaves_a_tombstone(replica: Replica) -> None:
     order_id = uuid7()
-    await desk.hear(("cancelled", order_id))
-    [late] = await desk.authorization.authorize([an_item(order_id)])
-    assert type(late).__name__ == "Refused"
-    assert await desk.events(order_id) == []
+    await replica.consume(("cancelled", order_id))
+    late = await replica.authorize(a_payment_request(order_id))
+    assert late.outcome is AuthorizationOutcome.REFUSED
+    assert await replica.events(order_id) == []
 
 
-async def test_a_cancellation_of_what_is_unknown_voids_it(desk: Desk) -> None:
+async def test_a_cancellation_of_what_is_unknown_voids_it(replica: Replica) -> None:
     order_id = uuid7()
-    [lost] = await desk.authorization.authorize([an_item(order_id, "pm_sandbox_timeout")])
-    assert isinstance(lost, NotKnownYet)
-    await desk.hear(("cancelled", order_id))
-    await desk.turn()
-    assert await desk.at_provider(order_id) == ("voided", 0)
-    assert await desk.events(order_id) == ["voided"]
+    lost = await replica.authorize(a_payment_request(order_id, "pm_sandbox_timeout"))
+    assert lost.outcome is AuthorizationOutcome.UNKNOWN
+    await replica.consume(("cancelled", order_id))
+    await replica.settle()
+    assert await replica.provider_status(order_id) == ("voided", 0)
+    assert await replica.events(order_id) == ["voided"]
 
 
-async def test_an_authorization_that_answers_after_the_void_does_not_count(desk: Desk) -> None:
+async def test_an_authorization_that_answers_after_the_void_does_not_count(replica: Replica) -> None:
     order_id = uuid7()
-    desk.provider.may_answer.clear()
-    late = asyncio.create_task(desk.authorization.authorize([an_item(order_id)]))
-    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
-    other = Desk(desk.database)
-    [voided] = await other.voiding.void([a_void(order_id)])
-    desk.provider.may_answer.set()
-    [answer] = await late
-    assert voided.outcome == "voided"
-    assert type(answer).__name__ == "Refused"
-    assert await desk.events(order_id) == ["voided"]
-    assert await desk.at_provider(order_id) == ("voided", 0)
+    replica.provider.may_answer.clear()
+    late = asyncio.create_task(replica.authorize(a_payment_request(order_id)))
+    await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
+    other = Replica(replica.database)
+    voided = await other.void(order_id)
+    replica.provider.may_answer.set()
+    answer = await late
+    assert voided is VoidOutcome.VOIDED
+    assert answer.outcome is AuthorizationOutcome.REFUSED
+    assert await replica.events(order_id) == ["voided"]
+    assert await replica.provider_status(order_id) == ("voided", 0)
 
 
-async def test_a_void_without_an_answer_is_unknown_and_is_ended_later(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    desk.provider.is_down = True
-    [answer] = await desk.voiding.void([a_void(order_id)])
-    assert answer.outcome == "unknown"
-    [late] = await desk.authorization.authorize([an_item(order_id)])
-    assert type(late).__name__ == "Refused", "the undo has begun, so the do is refused"
-    desk.provider.is_down = False
-    await desk.leases_run_out()
-    await desk.turn()
-    [again] = await desk.voiding.void([a_void(order_id)])
-    assert again.outcome == "voided"
-    assert await desk.events(order_id) == ["authorized", "voided"]
+async def test_a_void_without_an_answer_is_unknown_and_is_ended_later(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    replica.provider.is_down = True
+    answer = await replica.void(order_id)
+    assert answer is VoidOutcome.UNKNOWN
+    late = await replica.authorize(a_payment_request(order_id))
+    assert late.outcome is AuthorizationOutcome.REFUSED, "the undo has begun, so the do is refused"
+    replica.provider.is_down = False
+    await replica.expire_leases()
+    await replica.settle()
+    again = await replica.void(order_id)
+    assert again is VoidOutcome.VOIDED
+    assert await replica.events(order_id) == ["authorized", "voided"]
 
 
-async def test_a_provider_that_hangs_is_unknown_and_not_declined(desk: Desk) -> None:
-    desk.provider.may_answer.clear()
+async def test_a_provider_that_hangs_is_unknown_and_not_declined(replica: Replica) -> None:
+    replica.provider.may_answer.clear()
     order_id = uuid7()
-    [answer] = await desk.authorization.authorize([an_item(order_id)])
-    assert isinstance(answer, NotKnownYet)
-    desk.provider.may_answer.set()
-    [again] = await desk.authorization.authorize([an_item(order_id)])
-    assert isinstance(again, Authorized)
+    answer = await replica.authorize(a_payment_request(order_id))
+    assert answer.outcome is AuthorizationOutcome.UNKNOWN
+    replica.provider.may_answer.set()
+    again = await replica.authorize(a_payment_request(order_id))
+    assert again.outcome is AuthorizationOutcome.AUTHORIZED
 
 
-async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    desk.provider.is_down = True
-    await desk.payments.turn()
-    asked = desk.provider.captures
-    await desk.payments.turn()
-    assert desk.provider.captures == asked, "it is not due yet"
-    desk.provider.is_down = False
+async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    replica.provider.is_down = True
+    await replica.payment_settler.run_once()
+    asked = replica.provider.captures
+    await replica.payment_settler.run_once()
+    assert replica.provider.captures == asked, "it is not due yet"
+    replica.provider.is_down = False
 
     async def is_captured() -> bool:
-        await desk.turn()
-        return await desk.events(order_id) == ["authorized", "captured"]
+        await replica.settle()
+        return await replica.events(order_id) == ["authorized", "captured"]
 
     await eventually(is_captured)
 
 
-async def test_a_worker_that_died_leaves_its_payment_to_another_once_the_lease_is_over(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.database.run(lambda connection: store.payments.take_due(connection, 10))
-    other = Desk(desk.database)
-    await other.turn()
-    assert await desk.events(order_id) == ["authorized"], "the lease is respected"
-    await desk.leases_run_out()
-    await other.turn()
-    assert await desk.events(order_id) == ["authorized", "captured"]
+async def test_a_worker_that_died_leaves_its_payment_to_another_once_the_lease_is_over(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.database.run(lambda connection: store.payments.claim_due(connection, 10))
+    other = Replica(replica.database)
+    await other.settle()
+    assert await replica.events(order_id) == ["authorized"], "the lease is respected"
+    await replica.expire_leases()
+    await other.settle()
+    assert await replica.events(order_id) == ["authorized", "captured"]
 
 
-async def test_a_worker_that_froze_past_its_lease_does_no_harm(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    desk.provider.may_answer.clear()
-    desk.provider.has_worked.clear()
-    frozen = asyncio.create_task(desk.payments.turn())
-    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
-    await desk.leases_run_out()
-    await Desk(desk.database).turn()
-    desk.provider.may_answer.set()
+async def test_a_worker_that_froze_past_its_lease_does_no_harm(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    replica.provider.may_answer.clear()
+    replica.provider.has_worked.clear()
+    frozen = asyncio.create_task(replica.payment_settler.run_once())
+    await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
+    await replica.expire_leases()
+    await Replica(replica.database).settle()
+    replica.provider.may_answer.set()
     await frozen
-    assert await desk.events(order_id) == ["authorized", "captured"]
-    assert await desk.booked(order_id) == TAKEN
+    assert await replica.events(order_id) == ["authorized", "captured"]
+    assert await replica.balances(order_id) == CAPTURED
 
 
-async def test_two_replicas_share_the_work_and_book_each_payment_once(desk: Desk) -> None:
-    order_ids = [await desk.authorized() for _ in range(20)]
-    await desk.hear(*(("confirmed", order_id) for order_id in order_ids))
-    replicas = [desk, Desk(desk.database)]
-    await asyncio.gather(*(replica.turn() for replica in replicas for _ in range(3)))
-    await desk.hear(*(("cancelled", order_id) for order_id in order_ids))
-    await asyncio.gather(*(replica.turn() for replica in replicas for _ in range(3)))
+async def test_two_replicas_share_the_work_and_book_each_payment_once(replica: Replica) -> None:
+    order_ids = [await replica.authorized_order() for _ in range(20)]
+    await replica.consume(*(("confirmed", order_id) for order_id in order_ids))
+    replicas = [replica, Replica(replica.database)]
+    await asyncio.gather(*(replica.settle() for replica in replicas for _ in range(3)))
+    await replica.consume(*(("cancelled", order_id) for order_id in order_ids))
+    await asyncio.gather(*(replica.settle() for replica in replicas for _ in range(3)))
     for order_id in order_ids:
-        assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
-        assert await desk.booked(order_id) == GIVEN_BACK
+        assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
+        assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_refund_whose_answer_was_lost_is_given_and_booked_once(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    await desk.hear(("cancelled", order_id))
-    desk.provider.loses_answers = True
-    await desk.refunds.turn()
-    assert await desk.booked(order_id) == TAKEN
-    desk.provider.loses_answers = False
-    await desk.leases_run_out()
-    await desk.turn()
-    assert await desk.at_provider(order_id) == ("captured", 4_999)
-    assert await desk.booked(order_id) == GIVEN_BACK
+async def test_a_refund_whose_answer_was_lost_is_given_and_booked_once(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    await replica.consume(("cancelled", order_id))
+    replica.provider.loses_answers = True
+    await replica.refund_settler.run_once()
+    assert await replica.balances(order_id) == CAPTURED
+    replica.provider.loses_answers = False
+    await replica.expire_leases()
+    await replica.settle()
+    assert await replica.provider_status(order_id) == ("captured", 4_999)
+    assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_refund_worker_that_froze_past_its_lease_books_nothing_twice(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    await desk.hear(("cancelled", order_id))
-    desk.provider.may_answer.clear()
-    desk.provider.has_worked.clear()
-    frozen = asyncio.create_task(desk.refunds.turn())
-    await asyncio.wait_for(desk.provider.has_worked.wait(), 5)
-    await desk.leases_run_out()
-    await Desk(desk.database).turn()
-    desk.provider.may_answer.set()
+async def test_a_refund_worker_that_froze_past_its_lease_books_nothing_twice(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    await replica.consume(("cancelled", order_id))
+    replica.provider.may_answer.clear()
+    replica.provider.has_worked.clear()
+    frozen = asyncio.create_task(replica.refund_settler.run_once())
+    await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
+    await replica.expire_leases()
+    await Replica(replica.database).settle()
+    replica.provider.may_answer.set()
     await frozen
-    assert await desk.events(order_id) == ["authorized", "captured", "refunded"]
-    assert await desk.booked(order_id) == GIVEN_BACK
-    assert (await desk.payment(order_id)).refunded_minor == 4_999
+    assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
+    assert await replica.balances(order_id) == REFUNDED
+    assert (await replica.payment(order_id)).refunded_minor == 4_999
 
 
-async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_again(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.turn()
-    await desk.hear(("cancelled", order_id))
-    desk.provider.refuses_with = "account_closed"
+async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_again(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.settle()
+    await replica.consume(("cancelled", order_id))
+    replica.provider.refuses_with = "account_closed"
     with structlog.testing.capture_logs() as logs:
-        await desk.turn()
+        await replica.settle()
     assert [line["code"] for line in logs if line["log_level"] == "error"] == ["account_closed"]
-    assert (await desk.payment(order_id)).left_minor == 4_999
-    assert await desk.booked(order_id) == TAKEN
-    desk.provider.refuses_with = ""
-    await RequestRefund(desk.database, desk.refunds).request(
-        (await desk.payment(order_id)).id, NewRefund(reason="by hand"), RefundKey(uuid7(), "once")
+    assert (await replica.payment(order_id)).refundable_minor == 4_999
+    assert await replica.balances(order_id) == CAPTURED
+    replica.provider.refuses_with = ""
+    refund = RefundToCreate(
+        payment_id=(await replica.payment(order_id)).id,
+        amount=None,
+        reason="by hand",
+        key=RefundKey(uuid7(), "once"),
+        fingerprint=b"fingerprint",
     )
-    assert await desk.booked(order_id) == GIVEN_BACK
+    await request_refund(replica.database, replica.client, refund, wake_relay=lambda: None)
+    assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    desk.provider.is_down = True
-    await Intervene(desk.database, desk.payments).capture((await desk.payment(order_id)).id)
-    assert await desk.events(order_id) == ["authorized"]
-    desk.provider.is_down = False
-    await desk.leases_run_out()
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "captured"]
+async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    replica.provider.is_down = True
+    payment_id = (await replica.payment(order_id)).id
+    await capture_manually(replica.database, replica.client, payment_id, wake_relay=lambda: None)
+    assert await replica.events(order_id) == ["authorized"]
+    replica.provider.is_down = False
+    await replica.expire_leases()
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "captured"]
 
 
-async def test_a_capture_that_the_provider_refuses_is_an_error_and_not_a_sale(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.hear(("confirmed", order_id))
-    await desk.provider.void([(await desk.payment(order_id)).id])
+async def test_a_capture_that_the_provider_refuses_is_an_error_and_not_a_sale(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.consume(("confirmed", order_id))
+    await replica.provider.void([(await replica.payment(order_id)).id])
     with structlog.testing.capture_logs() as logs:
-        await desk.turn()
+        await replica.settle()
     assert [line["log_level"] for line in logs] == ["info", "error"]
-    assert await desk.events(order_id) == ["authorized", "voided"]
-    assert (await desk.payment(order_id)).code == "voided"
-    assert await desk.booked(order_id) == {}
+    assert await replica.events(order_id) == ["authorized", "voided"]
+    assert (await replica.payment(order_id)).code == "voided"
+    assert await replica.balances(order_id) == {}
 
 
-async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_changes_nothing(desk: Desk) -> None:
-    order_id = await desk.authorized()
-    await desk.voiding.void([a_void(order_id)])
+async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_changes_nothing(replica: Replica) -> None:
+    order_id = await replica.authorized_order()
+    await replica.void(order_id)
     with structlog.testing.capture_logs() as logs:
-        await desk.hear(("confirmed", order_id), ("confirmed", uuid7()))
+        await replica.consume(("confirmed", order_id), ("confirmed", uuid7()))
     assert [line["log_level"] for line in logs] == ["error", "error"]
-    await desk.turn()
-    assert await desk.events(order_id) == ["authorized", "voided"]
+    await replica.settle()
+    assert await replica.events(order_id) == ["authorized", "voided"]
 
 
 async def test_an_authorization_that_cannot_be_written_down_is_unknown(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = uuid7()
-    run, runs = desk.database.run_statement, 0
+    run, runs = replica.database.run_statement, 0
 
     async def fails_at_the_outcome(work: object) -> object:
         nonlocal runs
@@ -314,16 +322,16 @@ async def test_an_authorization_that_cannot_be_written_down_is_unknown(
             raise Unavailable
         return await run(work)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(desk.database, "run_statement", fails_at_the_outcome)
-    [answer] = await desk.authorization.authorize([an_item(order_id)])
+    monkeypatch.setattr(replica.database, "run_statement", fails_at_the_outcome)
+    answer = await replica.authorize(a_payment_request(order_id))
     monkeypatch.undo()
-    assert isinstance(answer, NotKnownYet)
-    [found] = await desk.authorization.authorize([an_item(order_id)])
-    assert isinstance(found, Authorized)
-    assert await desk.events(order_id) == ["authorized"]
+    assert answer.outcome is AuthorizationOutcome.UNKNOWN
+    found = await replica.authorize(a_payment_request(order_id))
+    assert found.outcome is AuthorizationOutcome.AUTHORIZED
+    assert await replica.events(order_id) == ["authorized"]
 
 
 async def test_delays_grow_up_to_a_limit() -> None:
     delays = [retry_delay_s(attempts) for attempts in range(12)]
     assert delays == sorted(delays)
-    assert delays[-1] == 10.0
+    assert delays[-1] == RETRY_MAX_S

@@ -1,11 +1,11 @@
-"""The ledger's rules: what is booked when money moves. Double entry, so that a mistake shows as a sum that is not zero.
+"""The bookkeeping rules: which entries a movement of money creates. Double entry: an error shows as a sum other than 0.
 
-Amounts are signed, debit above zero; the entries of one transaction sum to zero. An authorization moves no money and
-is not booked.
+Amounts are signed, a debit is positive; the entries of one transaction sum to zero. An authorization moves no money
+and creates no entries.
 
-    provider_receivable   what the provider owes us: captured - refunded, which has to be the confirmed orders' totals
-    sales                 what was captured; a credit, so below zero
-    refunds               what was given back; kept apart from sales, so that both can be read
+    provider_receivable   what the provider owes: captured - refunded, which equals the totals of confirmed orders
+    sales                 what was captured; a credit, so negative
+    refunds               what was refunded; kept apart from sales, so that both can be read
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ REFUNDS = "refunds"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a transaction. `transaction_id` is what moved the money: the payment's id, or the refund's."""
+    """One side of a transaction. `transaction_id` is the id of the captured payment, or that of the refund."""
 
     transaction_id: UUID
     payment_id: UUID

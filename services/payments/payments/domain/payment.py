@@ -1,14 +1,14 @@
-"""A payment: its states, and what each happening makes of it. Pure, so that every order of happenings can be tried.
+"""A payment and its state machine. Each transition checks the state and returns the new state and its events.
 
-    intended --> authorized --> captured (then refunds, up to what was captured)
+    intended --> authorized --> captured (then refunds, up to the captured amount)
         |            |
         +------------+--> voided
         |
         +--> declined
 
-What is wanted of a payment is kept apart from its state: `capture` since the order is confirmed, `give_back` since it
-is cancelled. A cancellation always wins, whenever it comes: what is held is voided, what was taken is refunded. So a
-capture that is on its way meanwhile needs no lock; its late answer finds `give_back` and turns into a refund.
+The pending action is kept apart from the state: `capture` after the order is confirmed, `void` after it is cancelled.
+A cancellation always wins: held money is voided, captured money is refunded. So a capture that is under way needs no
+lock: its late answer finds the pending void and becomes a refund.
 """
 
 from dataclasses import dataclass, replace
@@ -16,40 +16,41 @@ from enum import StrEnum
 from uuid import UUID
 
 NO_CURRENCY = "XXX"
-"""ISO 4217's own code for a transaction without a currency: what a tombstone has."""
+"""ISO 4217's code for a transaction without a currency: the currency of a tombstone."""
 
 
-class State(StrEnum):
+class PaymentState(StrEnum):
     """What is known about the money."""
 
     INTENDED = "intended"
-    """The provider may have been asked; what it did is not known."""
+    """The provider may have received the authorization; its outcome is not known."""
     AUTHORIZED = "authorized"
     DECLINED = "declined"
     VOIDED = "voided"
-    """Nothing is held, and nothing ever will be for this order."""
+    """No money is held, and none can be held for this order later."""
     CAPTURED = "captured"
 
 
-class Wanted(StrEnum):
-    """What has yet to be done at the provider."""
+class PendingAction(StrEnum):
+    """What the provider has yet to do. The values are those of the column `payments.wanted`."""
 
     CAPTURE = "capture"
-    GIVE_BACK = "give_back"
+    VOID = "give_back"
 
 
-class Fact(StrEnum):
-    """What has happened, by the type of the event that tells it."""
+class EventType(StrEnum):
+    """The events of a payment, by the type under which they are emitted."""
 
     AUTHORIZED = "payment.authorized"
     DECLINED = "payment.declined"
     VOIDED = "payment.voided"
     CAPTURED = "payment.captured"
+    REFUNDED = "payment.refunded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """The one payment of an order. Without a user it is a tombstone: a void that came before anything to void."""
+    """The one payment of an order. A payment without a user is a tombstone: the void came before the authorization."""
 
     id: UUID
     order_id: UUID
@@ -57,114 +58,128 @@ class Payment:
     amount_minor: int
     currency: str
     method_token: str
-    state: State = State.INTENDED
-    wanted: Wanted | None = None
+    state: PaymentState = PaymentState.INTENDED
+    pending_action: PendingAction | None = None
     code: str | None = None
-    """Why it was declined, or why a capture was refused."""
+    """Why the authorization was declined, or why the capture was refused."""
     refund_requested_minor: int = 0
-    """The refunds that were asked for: done and pending."""
+    """The sum of all refunds, completed and pending."""
     refunded_minor: int = 0
     attempts: int = 0
     correlation_id: str
-    """Of the work that last wanted something of this payment; `traceparent` and `actor` likewise."""
+    """Of the request or event that last set a pending action; `traceparent` and `actor` likewise."""
     traceparent: str | None = None
     actor: str | None = None
 
     @property
-    def left_minor(self) -> int:
-        """What can still be refunded."""
-        return self.amount_minor - self.refund_requested_minor if self.state is State.CAPTURED else 0
+    def refundable_minor(self) -> int:
+        """How much of the captured amount no refund has been requested for."""
+        return self.amount_minor - self.refund_requested_minor if self.state is PaymentState.CAPTURED else 0
+
+    @property
+    def is_outcome_open(self) -> bool:
+        """Whether the answer to an authorization still decides the state."""
+        return self.state is PaymentState.INTENDED and self.pending_action is not PendingAction.VOID
+
+    def authorize(self) -> "Change":
+        """The provider holds the money. Without effect on a repeated answer, and once a void has begun."""
+        if not self.is_outcome_open:
+            return Change(self, self)
+        return Change(self, replace(self, state=PaymentState.AUTHORIZED), (EventType.AUTHORIZED,))
+
+    def decline(self, code: str) -> "Change":
+        """The provider refused to hold the money; `code` is its reason."""
+        if not self.is_outcome_open:
+            return Change(self, self)
+        declined = replace(self, state=PaymentState.DECLINED, code=code, pending_action=None)
+        return Change(self, declined, (EventType.DECLINED,))
+
+    def request_capture(self) -> "Change":
+        """The order is confirmed. A confirmation that arrives after the cancellation has no effect."""
+        if self.state in {PaymentState.VOIDED, PaymentState.DECLINED}:
+            return Change(self, self, is_anomaly=True)
+        if self.state is PaymentState.CAPTURED or self.pending_action is not None:
+            return Change(self, self)
+        return Change(self, replace(self, pending_action=PendingAction.CAPTURE))
+
+    def cancel(self) -> "Change":
+        """The order is cancelled: void what is held, refund what was captured."""
+        if self.state in {PaymentState.INTENDED, PaymentState.AUTHORIZED}:
+            return Change(self, replace(self, pending_action=PendingAction.VOID))
+        return self._refund_rest()
+
+    def capture(self) -> "Change":
+        """The provider captured the money. The answer to a capture says so, or the answer to a void."""
+        if self.state is not PaymentState.AUTHORIZED:
+            return Change(self, self, is_anomaly=self.state is not PaymentState.CAPTURED)
+        captured = replace(self, state=PaymentState.CAPTURED, pending_action=None)
+        change = Change(self, captured, (EventType.CAPTURED,))
+        if self.pending_action is PendingAction.VOID:
+            return change.then(captured._refund_rest())
+        return change
+
+    def fail_capture(self, code: str) -> "Change":
+        """The provider will never capture this money: the authorization expired, or was voided at the provider."""
+        if self.state is not PaymentState.AUTHORIZED:
+            return Change(self, self)
+        return Change(
+            self,
+            replace(self, state=PaymentState.VOIDED, pending_action=None, code=code),
+            (EventType.VOIDED,),
+            is_anomaly=self.pending_action is PendingAction.CAPTURE,
+        )
+
+    def void(self) -> "Change":
+        """The provider holds no money, and will decline a late authorization."""
+        if self.state not in {PaymentState.INTENDED, PaymentState.AUTHORIZED}:
+            return Change(self, self, is_anomaly=self.state is PaymentState.CAPTURED)
+        return Change(self, replace(self, state=PaymentState.VOIDED, pending_action=None), (EventType.VOIDED,))
+
+    def request_refund(self, amount_minor: int) -> "Change":
+        """Reserve `amount_minor` for a refund. The caller has checked that it is refundable."""
+        assert 0 < amount_minor <= self.refundable_minor, "a refund must not exceed the captured amount"
+        requested_minor = self.refund_requested_minor + amount_minor
+        return Change(self, replace(self, refund_requested_minor=requested_minor), refund_minor=amount_minor)
+
+    def complete_refund(self, amount_minor: int) -> "Change":
+        """The provider refunded `amount_minor`. The state of the refund keeps this from being counted twice."""
+        return Change(self, replace(self, refunded_minor=self.refunded_minor + amount_minor))
+
+    def fail_refund(self, amount_minor: int) -> "Change":
+        """The provider refused to refund `amount_minor`, which can be requested again."""
+        return Change(self, replace(self, refund_requested_minor=self.refund_requested_minor - amount_minor))
+
+    def _refund_rest(self) -> "Change":
+        return self.request_refund(self.refundable_minor) if self.refundable_minor else Change(self, self)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of a payment; to be written together with its facts, in one transaction."""
+    """The result of a transition. It is written with its events and its refund in one transaction (`apply_changes`)."""
 
+    before: Payment
     payment: Payment
-    facts: tuple[Fact, ...] = ()
+    events: tuple[EventType, ...] = ()
     refund_minor: int = 0
-    """A refund to ask for; `payment.refund_requested_minor` has it already."""
+    """The amount of a refund to be created; `payment.refund_requested_minor` includes it."""
     is_anomaly: bool = False
-    """This cannot happen while everybody keeps to the protocol: somebody should look."""
+    """The services' protocol excludes this transition: an operator should look into it."""
 
+    def then(self, later: "Change") -> "Change":
+        """This change and one that followed it, as a single change."""
+        return Change(
+            before=self.before,
+            payment=later.payment,
+            events=self.events + later.events,
+            refund_minor=self.refund_minor + later.refund_minor,
+            is_anomaly=self.is_anomaly or later.is_anomaly,
+        )
 
-def authorized(payment: Payment) -> Change:
-    """The provider holds the money."""
-    if payment.state is not State.INTENDED or payment.wanted is Wanted.GIVE_BACK:
-        # A repetition; or a void has begun, which will let go of what is held now.
-        return Change(payment)
-    return Change(replace(payment, state=State.AUTHORIZED), (Fact.AUTHORIZED,))
+    @property
+    def has_effect(self) -> bool:
+        return self.payment != self.before
 
-
-def declined(payment: Payment, code: str) -> Change:
-    """The provider will not hold the money, and gives `code` as the reason."""
-    if payment.state is not State.INTENDED or payment.wanted is Wanted.GIVE_BACK:
-        return Change(payment)
-    return Change(replace(payment, state=State.DECLINED, code=code, wanted=None), (Fact.DECLINED,))
-
-
-def confirmed(payment: Payment) -> Change:
-    """The order is confirmed: take the money."""
-    if payment.state in {State.VOIDED, State.DECLINED}:
-        return Change(payment, is_anomaly=True)
-    if payment.state is State.CAPTURED or payment.wanted is not None:
-        # Captured or asked to be, already; or cancelled, which wins over a confirmation that comes late.
-        return Change(payment)
-    return Change(replace(payment, wanted=Wanted.CAPTURE))
-
-
-def cancelled(payment: Payment) -> Change:
-    """The order is cancelled: let go of what is held, give back what was taken."""
-    if payment.state in {State.INTENDED, State.AUTHORIZED}:
-        return Change(replace(payment, wanted=Wanted.GIVE_BACK))
-    return _refund_rest(payment)
-
-
-def captured(payment: Payment) -> Change:
-    """The provider has taken the money, whether we had just asked it to or learn so by asking to void."""
-    if payment.state is not State.AUTHORIZED:
-        return Change(payment, is_anomaly=payment.state is not State.CAPTURED)
-    taken = replace(payment, state=State.CAPTURED, wanted=None)
-    if payment.wanted is Wanted.GIVE_BACK:
-        refund = _refund_rest(taken)
-        return Change(refund.payment, (Fact.CAPTURED,), refund.refund_minor)
-    return Change(taken, (Fact.CAPTURED,))
-
-
-def capture_refused(payment: Payment, code: str) -> Change:
-    """The provider will never take this money: it let go of it by itself, or was told to by somebody else."""
-    if payment.state is not State.AUTHORIZED:
-        return Change(payment)
-    return Change(
-        replace(payment, state=State.VOIDED, wanted=None, code=code),
-        (Fact.VOIDED,),
-        is_anomaly=payment.wanted is Wanted.CAPTURE,
-    )
-
-
-def voided(payment: Payment) -> Change:
-    """The provider holds nothing, and will refuse a late authorization."""
-    if payment.state not in {State.INTENDED, State.AUTHORIZED}:
-        return Change(payment, is_anomaly=payment.state is State.CAPTURED)
-    return Change(replace(payment, state=State.VOIDED, wanted=None), (Fact.VOIDED,))
-
-
-def refund_requested(payment: Payment, amount_minor: int) -> Change:
-    """Somebody wants `amount_minor` given back. The caller has checked that so much is left."""
-    assert 0 < amount_minor <= payment.left_minor, "more would be given back than was taken"
-    requested_minor = payment.refund_requested_minor + amount_minor
-    return Change(replace(payment, refund_requested_minor=requested_minor), refund_minor=amount_minor)
-
-
-def refunded(payment: Payment, amount_minor: int) -> Payment:
-    """The provider gave `amount_minor` back. The refund's own state keeps this from being counted twice."""
-    return replace(payment, refunded_minor=payment.refunded_minor + amount_minor)
-
-
-def refund_refused(payment: Payment, amount_minor: int) -> Payment:
-    """The provider will not give `amount_minor` back: it can be asked for again."""
-    return replace(payment, refund_requested_minor=payment.refund_requested_minor - amount_minor)
-
-
-def _refund_rest(payment: Payment) -> Change:
-    return refund_requested(payment, payment.left_minor) if payment.left_minor else Change(payment)
+    def caused_by(self, *, correlation_id: str, traceparent: str | None, actor: str | None) -> "Change":
+        """The same change, attributed to a request or an event."""
+        caused = replace(self.payment, correlation_id=correlation_id, traceparent=traceparent, actor=actor)
+        return replace(self, payment=caused)

@@ -1,19 +1,20 @@
-"""What a payment provider has to do for us, whichever it is.
+"""The port of payment providers: what every provider has to do, independent of its API.
 
-Every operation takes a list, so that a provider that can do many at once may, and answers one for one, in order.
-Every operation is idempotent by the id that we give: the payment's, or the refund's. What a call raises, or does not
-answer in time, is unknown for its whole list (`provider_calls`).
+Each operation takes a list and returns one answer for each item, in order, so that a provider with batch calls can use
+them. Each operation is idempotent by an id of ours: that of the payment, or that of the refund. When a call raises or
+times out, the outcome of its whole list is unknown (`providers/provider_client.py`).
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
-import msgspec
 
-
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Money to be authorized, or captured in full once it is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """An amount to be held on the payment method behind `token`."""
 
     payment_id: UUID
     token: str
@@ -21,8 +22,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class GiveBack(msgspec.Struct, frozen=True, kw_only=True):
-    """Money to be refunded out of a captured payment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRequest:
+    """An authorized payment to be captured, always in full."""
+
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequest:
+    """An amount to be refunded from a captured payment."""
 
     refund_id: UUID
     payment_id: UUID
@@ -30,60 +41,77 @@ class GiveBack(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class Approved(msgspec.Struct, frozen=True):
-    """It is done, now or by an earlier call."""
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """The operation took effect, by this call or by an earlier one."""
 
 
-class Declined(msgspec.Struct, frozen=True):
-    """It is not done, and asking again will not help."""
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The operation had no effect, and a retry will not change that."""
 
     code: str
 
 
-class NotDone(msgspec.Struct, frozen=True):
-    """It is definitely not done, and asking again may help."""
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """The operation had no effect, and a retry may succeed."""
 
 
-class Unknown(msgspec.Struct, frozen=True):
-    """It may be done or not. Never to be treated as either."""
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The operation may have taken effect or not. It is never treated as either."""
 
 
 Answer: TypeAlias = Approved | Declined | NotDone | Unknown
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What the provider's own record says about a payment."""
+class ProviderState(StrEnum):
+    """The state of a payment at the provider. The values are also those of the sandbox's tables."""
 
-    state: Literal["unheard", "authorized", "declined", "voided", "captured"]
+    NOT_RECEIVED = "unheard"
+    """The provider knows no such payment."""
+    AUTHORIZED = "authorized"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    CAPTURED = "captured"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """A payment as the provider has it."""
+
+    state: ProviderState
     code: str | None = None
     refunded_minor: int = 0
 
 
-class Card(msgspec.Struct, frozen=True):
-    """What may be shown of a payment method."""
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The part of a payment method that may be displayed."""
 
     brand: str
     last4: str
 
 
-class Provider(Protocol):
-    """The contract. `tests/test_payments_provider_contract.py` holds every implementation to it."""
+class PaymentProvider(Protocol):
+    """The contract. `tests/test_payments_provider_contract.py` tests every implementation against it."""
 
     async def describe(self, token: str) -> Card | None:
-        """The card behind `token`; None when the provider knows none."""
+        """The card behind `token`; None when the provider does not know the token."""
 
-    async def authorize(self, holds: Sequence[Hold]) -> Sequence[Answer]:
+    async def authorize(self, requests: Sequence[AuthorizationRequest]) -> Sequence[Answer]:
         """Hold the money. Declined with code `voided` when a void came first."""
 
-    async def capture(self, holds: Sequence[Hold]) -> Sequence[Answer]:
-        """Take what is held. Declined when nothing is."""
+    async def capture(self, requests: Sequence[CaptureRequest]) -> Sequence[Answer]:
+        """Capture held money. Declined when none is held."""
 
     async def void(self, payment_ids: Sequence[UUID]) -> Sequence[Answer]:
-        """Let go of what is held, and refuse a late authorization. Approved whenever nothing is held afterwards;
-        declined with code `captured` when the money was taken already."""
+        """Release held money, and decline an authorization that arrives later. Approved when no money is held
+        afterwards; declined with code `captured` when it was captured before."""
 
-    async def refund(self, refunds: Sequence[GiveBack]) -> Sequence[Answer]:
-        """Give back. Declined when that were more than was taken."""
+    async def refund(self, requests: Sequence[RefundRequest]) -> Sequence[Answer]:
+        """Refund captured money. Declined when the refunds would exceed the captured amount."""
 
-    async def lookup(self, payment_ids: Sequence[UUID]) -> Sequence[Standing | Unknown]:
-        """What became of these payments. Changes nothing."""
+    async def lookup(self, payment_ids: Sequence[UUID]) -> Sequence[ProviderStatus | Unknown]:
+        """The status of these payments. Changes nothing."""

@@ -1,4 +1,4 @@
-"""The ledger, for administrators to read."""
+"""The ledger, read by administrators."""
 
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +12,7 @@ from chassis.security import access
 from chassis.values.money import money
 from chassis.web.pages import Cursor, Limit, cursor_of, key_of
 from payments import store
-from payments.messages import Balance, LedgerEntry, LedgerPage
+from payments.http.schemas import Balance, LedgerEntry, LedgerPage
 
 PaymentId = Annotated[UUID | None, QueryParameter(name="payment_id", description="Only entries of this payment.")]
 

@@ -1,8 +1,9 @@
-"""The caller's own payment methods."""
+"""The caller's own saved payment methods."""
 
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
@@ -10,21 +11,35 @@ from litestar.params import FromPath, JSONBody
 from chassis.persistence.database import Database, Row
 from chassis.security import access
 from chassis.security.tokens import Caller
+from chassis.values import visible_text
+from chassis.web import idempotency
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from payments import store
-from payments.keep_payment_methods import KeepMethods
-from payments.messages import NewPaymentMethod, PaymentMethod
+from payments.http.schemas import NewPaymentMethod, PaymentMethod
+from payments.providers.provider_client import ProviderClient
+from payments.remove_payment_method import remove_payment_method
+from payments.save_payment_method import MethodToSave, save_payment_method
 
 ServiceRequest = Request[Caller, Any, Any]
 
 
-def routes(database: Database, keeping: KeepMethods) -> list[HTTPRouteHandler]:
+def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandler]:
     @post("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="Save a payment method")
     async def save(
         request: ServiceRequest, data: JSONBody[NewPaymentMethod], idempotency_key: IdempotencyKey = None
     ) -> PaymentMethod:
-        return _method(await keeping.save(_user_id(request), data, accepted_key(idempotency_key)))
+        if data.label is not None:
+            data = msgspec.structs.replace(data, label=visible_text.name(data.label, member="label"))
+        method = MethodToSave(
+            user_id=_user_id(request),
+            token=data.token,
+            label=data.label,
+            is_default=data.default,
+            key=accepted_key(idempotency_key),
+            fingerprint=idempotency.fingerprint(data),
+        )
+        return _method(await save_payment_method(database, provider, method))
 
     @get("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="My payment methods")
     async def list_methods(request: ServiceRequest, limit: Limit = 20, cursor: Cursor = None) -> Page[PaymentMethod]:
@@ -42,13 +57,13 @@ def routes(database: Database, keeping: KeepMethods) -> list[HTTPRouteHandler]:
         summary="Remove a payment method",
     )
     async def remove(request: ServiceRequest, method_id: FromPath[UUID]) -> None:
-        await keeping.remove(_user_id(request), method_id)
+        await remove_payment_method(database, _user_id(request), method_id)
 
     return [save, list_methods, remove]
 
 
 def _user_id(request: ServiceRequest) -> UUID:
-    assert request.user.user_id is not None, "the guard lets only people through"
+    assert request.user.user_id is not None, "the guard admits users only"
     return request.user.user_id
 
 

@@ -1,8 +1,10 @@
-"""Payments and refunds, for buyers to read and for administrators to act on."""
+"""Payments and refunds: buyers read their own; administrators read, capture, void and refund them."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -11,25 +13,28 @@ from chassis.actor import without_operator_id
 from chassis.persistence.database import Database, Row
 from chassis.security import access
 from chassis.security.tokens import Caller
+from chassis.values import visible_text
 from chassis.values.money import money
+from chassis.web import idempotency
 from chassis.web.idempotency import RequiredIdempotencyKey, required_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
-from payments import messages, store
+from payments import store
 from payments.domain.refund import RefundKey
 from payments.errors import PaymentNotFound
-from payments.manual_settlement import Intervene
-from payments.messages import NewRefund, PaymentRead, RefundRead
-from payments.request_refund import RequestRefund
+from payments.http.schemas import TEXT_CHARACTERS_MAX, Card, NewRefund, PaymentRead, RefundRead
+from payments.manual_settlement import capture_manually, void_manually
+from payments.providers.provider_client import ProviderClient
+from payments.request_refund import RefundToCreate, request_refund
 
 ServiceRequest = Request[Caller, Any, Any]
 OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
 
 
-def routes(database: Database, refunding: RequestRefund, intervention: Intervene) -> list[HTTPRouteHandler]:
+def routes(database: Database, provider: ProviderClient, *, wake_relay: Callable[[], None]) -> list[HTTPRouteHandler]:
     async def find(payment_id: UUID, caller: Caller) -> PaymentRead:
-        # Another's payment is told in the same words as one that never was.
+        # The payment of another user gets the same answer as one that does not exist.
         user_id = None if caller.is_administrator else caller.user_id
-        row = await database.read(lambda connection: store.payment_reads.read_payment(connection, payment_id, user_id))
+        row = await database.read(lambda connection: store.payments.read_payment(connection, payment_id, user_id))
         if row is None:
             raise PaymentNotFound
         return _payment(row)
@@ -41,7 +46,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         before = key_of(cursor, UUID)
         user_id = None if request.user.is_administrator else request.user.user_id
         rows = await database.read(
-            lambda connection: store.payment_reads.read_payments(
+            lambda connection: store.payments.read_payments(
                 connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
             )
         )
@@ -57,13 +62,13 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         guards=[access.administrator],
         status_code=200,
         tags=["payments"],
-        summary="Take what is held",
+        summary="Capture a payment",
     )
     async def capture(
         request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
-        required_key(idempotency_key)  # Not kept: a payment is captured once, whatever the key.
-        await intervention.capture(payment_id)
+        required_key(idempotency_key)  # Not stored: a payment is captured once, whatever the key.
+        await capture_manually(database, provider, payment_id, wake_relay=wake_relay)
         return _settled(await find(payment_id, request.user))
 
     @post(
@@ -71,36 +76,46 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         guards=[access.administrator],
         status_code=200,
         tags=["payments"],
-        summary="Let go of what is held",
+        summary="Void a payment",
     )
     async def void(
         request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
-        required_key(idempotency_key)  # Not kept, as for a capture.
-        await intervention.void(payment_id)
+        required_key(idempotency_key)  # Not stored, as for a capture.
+        await void_manually(database, provider, payment_id, wake_relay=wake_relay)
         return _settled(await find(payment_id, request.user))
 
     @post(
         "/payments/{payment_id:uuid}/refunds",
         guards=[access.administrator],
         tags=["refunds"],
-        summary="Give back what is left, or a part of it",
+        summary="Refund a payment, in whole or in part",
     )
-    async def request_refund(
+    async def create_refund(
         request: ServiceRequest,
         payment_id: FromPath[UUID],
         data: JSONBody[NewRefund],
         idempotency_key: RequiredIdempotencyKey = None,
     ) -> RefundRead:
-        assert request.user.user_id is not None, "the guard lets only people through"
+        assert request.user.user_id is not None, "the guard admits users only"
         key = RefundKey(request.user.user_id, required_key(idempotency_key))
-        return _refund(await refunding.request(payment_id, data, key), request.user)
+        # The buyer reads the reason in a mail.
+        reason = visible_text.line(data.reason, member="reason", characters_max=TEXT_CHARACTERS_MAX)
+        data = msgspec.structs.replace(data, reason=reason)
+        refund = RefundToCreate(
+            payment_id=payment_id,
+            amount=data.amount,
+            reason=reason,
+            key=key,
+            fingerprint=idempotency.fingerprint(data),
+        )
+        return _refund(await request_refund(database, provider, refund, wake_relay=wake_relay), request.user)
 
     @get(
         "/payments/{payment_id:uuid}/refunds",
         guards=[access.signed_in],
         tags=["refunds"],
-        summary="What was given back",
+        summary="The refunds of a payment",
     )
     async def list_refunds(
         request: ServiceRequest, payment_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
@@ -113,7 +128,7 @@ def routes(database: Database, refunding: RequestRefund, intervention: Intervene
         refunds = [_refund(row, request.user) for row in rows[:limit]]
         return Page(refunds, cursor_of(refunds[-1].id) if len(rows) > limit else None)
 
-    return [list_payments, read_payment, capture, void, request_refund, list_refunds]
+    return [list_payments, read_payment, capture, void, create_refund, list_refunds]
 
 
 Status = Literal["pending", "authorized", "declined", "voided", "captured", "partially_refunded", "refunded"]
@@ -133,7 +148,7 @@ def _payment(row: Row) -> PaymentRead:
         status=_status(row),
         amount=money(row["amount_minor"], row["currency"]),
         refunded=money(row["refunded_minor"], row["currency"]),
-        payment_method=messages.Card(row["method_token"], row["method_brand"], row["method_last4"]),
+        payment_method=Card(row["method_token"], row["method_brand"], row["method_last4"]),
         code=row["code"],
         created_at=row["created_at"],
         authorized_at=row["authorized_at"],
@@ -143,7 +158,7 @@ def _payment(row: Row) -> PaymentRead:
 
 
 def _settled(payment: PaymentRead) -> Response[PaymentRead]:
-    """200, or 202 when the provider has not answered and the loop goes on with it."""
+    """200, or 202 when the provider has not answered and a worker repeats the call."""
     return Response(payment, status_code=202 if payment.status in {"pending", "authorized"} else 200)
 
 

@@ -1,12 +1,12 @@
-"""The statements about deleted accounts: what is erased of each, and the tombstone that keeps it erased."""
+"""The table of deleted accounts, and the erasure of their data. A row keeps later requests from adding data again."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection
 
-LATE_S = 120.0
-"""So long after a deletion a payment may still be written by a transaction that began before it."""
+LATE_WRITE_MAX_S = 120.0
+"""For so long after a deletion, a transaction that began before it may still write a payment."""
 
 
 async def add_tombstones(connection: Connection, user_ids: Sequence[UUID]) -> None:
@@ -21,7 +21,7 @@ async def add_tombstones(connection: Connection, user_ids: Sequence[UUID]) -> No
 
 
 async def remove_methods(connection: Connection, user_ids: Sequence[UUID]) -> None:
-    """Remove all that these users have saved, with labels, tokens and keys; their wallets are locked."""
+    """Delete all methods of these users, with labels, tokens and keys. The caller has locked the users."""
     await connection.execute("DELETE FROM payment_methods WHERE user_id = ANY ($1::uuid[])", user_ids)
 
 
@@ -31,7 +31,10 @@ async def is_deleted(connection: Connection, user_id: UUID) -> bool:
 
 
 async def erase_tokens(connection: Connection, limit: int) -> int:
-    """Drop the tokens of payments that have their end, of up to `limit` deleted accounts. Answers how many are done."""
+    """Erase the tokens of settled payments, for up to `limit` deleted accounts.
+
+    Returns the number of accounts that are erased completely.
+    """
     rows = await connection.fetch(
         """
         WITH unfinished AS MATERIALIZED (
@@ -64,6 +67,6 @@ async def erase_tokens(connection: Connection, limit: int) -> int:
         RETURNING deleted_users.user_id
         """,
         limit,
-        LATE_S,
+        LATE_WRITE_MAX_S,
     )
     return len(rows)

@@ -1,4 +1,4 @@
-"""The ledger in the database: entries are only ever added."""
+"""The table of ledger entries, which is append-only."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,7 +8,7 @@ from payments.domain.ledger import Entry
 
 
 def columns_of(entries: Sequence[Entry]) -> tuple[list[UUID], list[str], list[UUID], list[int], list[str]]:
-    """The entries as parameters of a statement."""
+    """The entries as the parameters of a statement, column by column."""
     assert sum(entry.amount_minor for entry in entries) == 0, "every transaction sums to zero"
     return (
         [entry.transaction_id for entry in entries],
@@ -19,8 +19,8 @@ def columns_of(entries: Sequence[Entry]) -> tuple[list[UUID], list[str], list[UU
     )
 
 
-async def book(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Add the entries. The same transaction a second time is an error, and ends the database's transaction."""
+async def add_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Insert the entries. A transaction that was added before violates the primary key."""
     await connection.execute(
         """
         INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)

@@ -1,4 +1,4 @@
-"""Saved payment methods in the database."""
+"""The table of saved payment methods."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,13 +6,13 @@ from uuid import UUID
 from chassis.persistence.database import Connection, Row, rows_affected
 
 
-async def lock_wallet(connection: Connection, user_id: UUID) -> None:
-    """Let one request at a time change what this user has saved; there may be no row yet to lock."""
+async def lock_user(connection: Connection, user_id: UUID) -> None:
+    """Serialize the changes of this user's methods. An advisory lock, since there may be no row to lock."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))", str(user_id))
 
 
-async def find_asked(connection: Connection, user_id: UUID, method_id: UUID, key: str | None) -> Row | None:
-    """What this same request has saved before, by its key or by its id; removed ones too."""
+async def find_by_request(connection: Connection, user_id: UUID, method_id: UUID, key: str | None) -> Row | None:
+    """The method that an earlier attempt of this request saved, by its key or its id, even if it was removed since."""
     return await connection.fetchrow(
         """
         SELECT id, token, label, brand, last4, is_default, created_at, fingerprint
@@ -67,7 +67,7 @@ async def add(
 
 
 async def remove(connection: Connection, user_id: UUID, method_id: UUID) -> bool:
-    """Remove a method; the oldest that is left takes its place when it was the default."""
+    """Remove a method. When it was the default, the oldest remaining method becomes the default."""
     status = await connection.execute(
         """
         UPDATE payment_methods
@@ -92,7 +92,7 @@ async def remove(connection: Connection, user_id: UUID, method_id: UUID) -> bool
 
 
 async def read_methods(connection: Connection, user_id: UUID, after: UUID | None, limit: int) -> list[Row]:
-    """What this user has saved, the oldest first."""
+    """The methods of this user, the oldest first."""
     return await connection.fetch(
         """
         SELECT id, token, label, brand, last4, is_default, created_at
@@ -110,7 +110,7 @@ async def read_methods(connection: Connection, user_id: UUID, after: UUID | None
 async def find_for_orders(
     connection: Connection, user_ids: Sequence[UUID], method_ids: Sequence[UUID]
 ) -> tuple[dict[tuple[UUID, UUID], Row], dict[UUID, Row]]:
-    """The named methods by (user, method), and each user's default."""
+    """The methods with these ids, by user and method; and the default method of each user."""
     rows = await connection.fetch(
         """
         SELECT id, user_id, token, brand, last4, is_default

@@ -1,6 +1,6 @@
-"""Payments in the database.
+"""The table of payments.
 
-Rows are always locked in the order of their orders' ids, so that batches cannot deadlock.
+Every statement locks rows in the order of `order_id`, so that batches cannot deadlock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,25 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging import journal
 from chassis.messaging.journal import Event
-from chassis.persistence.database import Connection, Row
-from payments import store
+from chassis.persistence.database import Connection, Row, rows_affected
 from payments.domain.ledger import Entry
-from payments.domain.payment import NO_CURRENCY, Payment, State, Wanted
+from payments.domain.payment import NO_CURRENCY, Change, Payment, PaymentState, PendingAction
 from payments.domain.payment_provider import Card
+from payments.store import ledger
 
 _COLUMNS = """
-    id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-    refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent, actor
+    payments.id, payments.order_id, payments.user_id, payments.amount_minor, payments.currency, payments.method_token,
+    payments.state, payments.wanted AS pending_action, payments.code, payments.refund_requested_minor,
+    payments.refunded_minor, payments.attempts, payments.correlation_id, payments.traceparent, payments.actor
 """
 LEASE_S = 15.0
-"""How long a taken payment is left to who took it: longer than a call to the provider and writing its outcome."""
+"""How long a claimed payment or refund belongs to its replica: longer than a call to the provider and its write."""
 
 
 async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> set[UUID]:
-    """Write the intents, but for orders that have a payment or a tombstone already; answers the others' orders.
+    """Insert the intents of orders that have neither a payment nor a tombstone, and return the ids of these orders.
 
-    Of a deleted account no token is written.
+    The token of a deleted account is not written.
     """
     rows = await connection.fetch(
         """
@@ -66,7 +67,7 @@ async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, C
 
 
 async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, str]) -> set[UUID]:
-    """Leave a tombstone for each of these orders that has no payment; answers the orders that got one."""
+    """Insert a tombstone for each of these orders that has no payment, and return the ids of these orders."""
     rows = await connection.fetch(
         """
         INSERT INTO payments (
@@ -87,7 +88,7 @@ async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, 
     return {row["order_id"] for row in rows}
 
 
-async def of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+async def find_by_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """The payments and tombstones of these orders, by order."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM payments WHERE order_id = ANY ($1::uuid[])",  # noqa: S608
@@ -96,7 +97,7 @@ async def of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[U
     return {row["order_id"]: _payment(row) for row in rows}
 
 
-async def lock_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+async def lock_by_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """The payments and tombstones of these orders, by order, locked until the transaction ends."""
     rows = await connection.fetch(
         f"""
@@ -111,7 +112,7 @@ async def lock_of_orders(connection: Connection, order_ids: Sequence[UUID]) -> d
     return {row["order_id"]: _payment(row) for row in rows}
 
 
-async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+async def lock_by_ids(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """These payments, by id, locked until the transaction ends."""
     rows = await connection.fetch(
         f"""
@@ -127,14 +128,14 @@ async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID
 
 
 async def age_s(connection: Connection, payment_id: UUID) -> float:
-    """How long ago the payment was first asked for, by the database's clock."""
+    """The time since the payment was first requested, by the database's clock."""
     query = "SELECT extract(epoch FROM now() - created_at)::float8 FROM payments WHERE id = $1"
     return float(await connection.fetchval(query, payment_id))
 
 
-async def update(connection: Connection, payments: Sequence[Payment], *, attempt_in_s: float = 0.0) -> None:
-    """Write what became of locked payments. What is newly wanted is due in `attempt_in_s`."""
-    await connection.execute(
+async def update(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
+    """Write changes of locked payments. A new pending action is due in `attempt_in_s`."""
+    status = await connection.execute(
         """
         UPDATE payments
         SET state                  = changed.state,
@@ -148,7 +149,7 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
             attempts        = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
                                    THEN payments.attempts ELSE 0 END,
             next_attempt_at = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
-                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $10) END,
+                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $12) END,
             authorized_at   = CASE WHEN changed.state = 'authorized'
                                    THEN coalesce(payments.authorized_at, now()) ELSE payments.authorized_at END,
             captured_at     = CASE WHEN changed.state = 'captured'
@@ -157,26 +158,32 @@ async def update(connection: Connection, payments: Sequence[Payment], *, attempt
                                    THEN coalesce(payments.voided_at, now()) ELSE payments.voided_at END
         FROM unnest(
             $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-            $9::text[]
+            $9::text[], $10::text[], $11::text[]
         ) AS changed (
-            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent, actor
+            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent, actor,
+            state_before, wanted_before
         )
         WHERE payments.id = changed.id
+          AND payments.state = changed.state_before
+          AND payments.wanted IS NOT DISTINCT FROM changed.wanted_before
         """,
-        [payment.id for payment in payments],
-        [payment.state for payment in payments],
-        [payment.wanted for payment in payments],
-        [payment.code for payment in payments],
-        [payment.refund_requested_minor for payment in payments],
-        [payment.refunded_minor for payment in payments],
-        [payment.correlation_id for payment in payments],
-        [payment.traceparent for payment in payments],
-        [payment.actor for payment in payments],
+        [change.payment.id for change in changes],
+        [change.payment.state for change in changes],
+        [change.payment.pending_action for change in changes],
+        [change.payment.code for change in changes],
+        [change.payment.refund_requested_minor for change in changes],
+        [change.payment.refunded_minor for change in changes],
+        [change.payment.correlation_id for change in changes],
+        [change.payment.traceparent for change in changes],
+        [change.payment.actor for change in changes],
+        [change.before.state for change in changes],
+        [change.before.pending_action for change in changes],
         attempt_in_s,
     )
+    assert rows_affected(status) == len(changes), "the payments are locked, so their states are those that were read"
 
 
-_UPDATE_IF_SAME = """
+_UPDATE_IF_UNCHANGED = """
     UPDATE payments
     SET state         = changed.state,
         wanted        = changed.wanted,
@@ -191,8 +198,8 @@ _UPDATE_IF_SAME = """
       AND payments.wanted IS NOT DISTINCT FROM changed.wanted_before
     RETURNING payments.id
 """
-_BOOK = """
-    , booked AS (
+_ADD_ENTRIES = """
+    , added_entries AS (
         INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)
         SELECT transaction_id, account, payment_id, amount_minor, currency
         FROM unnest($7::uuid[], $8::text[], $9::uuid[], $10::bigint[], $11::text[])
@@ -200,41 +207,38 @@ _BOOK = """
         JOIN changed ON changed.id = entry.payment_id
     )
 """
-_RECORD_IF_SAME = journal.with_events(_UPDATE_IF_SAME, subject="id", parameters=11, also=_BOOK)
+_APPLY_IF_UNCHANGED = journal.with_events(_UPDATE_IF_UNCHANGED, subject="id", parameters=11, also=_ADD_ENTRIES)
 
 
-async def record_if_same(
-    connection: Connection,
-    changes: Sequence[tuple[Payment, Payment]],
-    entries: Sequence[Entry],
-    events: Sequence[Event],
+async def apply_if_unchanged(
+    connection: Connection, changes: Sequence[Change], entries: Sequence[Entry], events: Sequence[Event]
 ) -> set[UUID]:
-    """Write what became of payments that are still in the state, and wanted as, they were when they were read; answers
-    the ids of those. A change of the state of each, its entries and its events: one statement, and so one transaction.
+    """Write the changes of payments whose state and pending action are still those that were read.
+
+    Returns the ids of these payments. Their rows, entries and events are one statement, and so one transaction.
     """
-    # In the order in which everybody locks them.
-    changes = sorted(changes, key=lambda change: change[0].order_id)
+    changes = sorted(changes, key=lambda change: change.payment.order_id)  # The common order of locks.
     rows = await connection.fetch(
-        _RECORD_IF_SAME,
-        [after.id for _, after in changes],
-        [after.state for _, after in changes],
-        [after.wanted for _, after in changes],
-        [after.code for _, after in changes],
-        [before.state for before, _ in changes],
-        [before.wanted for before, _ in changes],
-        *store.ledger.columns_of(entries),
+        _APPLY_IF_UNCHANGED,
+        [change.payment.id for change in changes],
+        [change.payment.state for change in changes],
+        [change.payment.pending_action for change in changes],
+        [change.payment.code for change in changes],
+        [change.before.state for change in changes],
+        [change.before.pending_action for change in changes],
+        *ledger.columns_of(entries),
         *journal.columns_of(events),
     )
     return {row["id"] for row in rows}
 
 
-async def take_due(connection: Connection, limit: int) -> list[Payment]:
-    """Take payments of which something is wanted, on a lease that replicas respect.
+async def claim_due(connection: Connection, limit: int) -> list[Payment]:
+    """Lease payments whose pending action is due to this replica.
 
-    A capture that is wanted waits until the authorization is known; a void does not.
+    A pending capture waits until the outcome of the authorization is known; a pending void does not.
     """
     rows = await connection.fetch(
-        """
+        f"""
         WITH due AS (
             SELECT id
             FROM payments
@@ -250,17 +254,16 @@ async def take_due(connection: Connection, limit: int) -> list[Payment]:
             attempts        = payments.attempts + 1
         FROM due
         WHERE payments.id = due.id
-        RETURNING payments.id, order_id, user_id, amount_minor, currency, method_token, state, wanted, code,
-                  refund_requested_minor, refunded_minor, attempts, correlation_id, traceparent, actor
-        """,
+        RETURNING {_COLUMNS}
+        """,  # noqa: S608
         limit,
         LEASE_S,
     )
     return [_payment(row) for row in rows]
 
 
-async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
-    """Give up the lease on payments whose outcome is not known; they are due again after the delay."""
+async def schedule_retries(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
+    """Release the lease of payments whose outcome is not known. They are due again after the delay."""
     await connection.execute(
         """
         UPDATE payments
@@ -273,10 +276,49 @@ async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -
     )
 
 
+async def read_payment(connection: Connection, payment_id: UUID, user_id: UUID | None) -> Row | None:
+    """One payment for display, and only of that user when `user_id` is given. Tombstones are never displayed."""
+    return await connection.fetchrow(
+        """
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
+        FROM payments
+        WHERE id = $1 AND user_id IS NOT NULL AND ($2::uuid IS NULL OR user_id = $2)
+        """,
+        payment_id,
+        user_id,
+    )
+
+
+async def read_payments(
+    connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
+) -> list[Row]:
+    """Payments for display, the newest first: of that user and of that order, where given."""
+    # Only the given conditions are in the statement: with `$1 IS NULL OR ...` its prepared plan could use no index.
+    given = [(part, value) for part, value in _parts(user_id, order_id, before) if value is not None]
+    conditions = " ".join(f"AND {part} ${number}" for number, (part, _) in enumerate(given, start=2))
+    return await connection.fetch(
+        f"""
+        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
+        FROM payments
+        WHERE user_id IS NOT NULL {conditions}
+        ORDER BY id DESC
+        LIMIT $1
+        """,  # noqa: S608 - only constants are inserted.
+        limit,
+        *(value for _, value in given),
+    )
+
+
+def _parts(user_id: UUID | None, order_id: UUID | None, before: UUID | None) -> list[tuple[str, UUID | None]]:
+    return [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
+
+
 def _payment(row: Row) -> Payment:
     fields = dict(row)
-    wanted = fields.pop("wanted")
+    pending_action = fields.pop("pending_action")
     return Payment(
-        **{**fields, "state": State(row["state"])},
-        wanted=None if wanted is None else Wanted(wanted),
+        **{**fields, "state": PaymentState(row["state"])},
+        pending_action=None if pending_action is None else PendingAction(pending_action),
     )

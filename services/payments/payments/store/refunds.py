@@ -1,15 +1,15 @@
-"""Refunds in the database. A refund is written only while its payment is locked, which keeps the sums right."""
+"""The table of refunds. A refund is written while its payment is locked, so that the sums of the payment agree."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection, Row
-from payments.domain.refund import Refund, RefundKey
+from payments.domain.refund import Refund, RefundKey, RefundState
 from payments.store.payments import LEASE_S
 
 
 async def add(connection: Connection, refunds: Sequence[Refund], *, attempt_in_s: float = 0) -> None:
-    """Write new refunds. The loop takes them after `attempt_in_s`: until then the caller has the lease."""
+    """Insert refunds. They are due to a worker in `attempt_in_s`; until then the caller has the lease."""
     await connection.execute(
         """
         INSERT INTO refunds (
@@ -42,12 +42,12 @@ async def add(connection: Connection, refunds: Sequence[Refund], *, attempt_in_s
     )
 
 
-async def find_asked(
+async def find_by_request(
     connection: Connection, payment_id: UUID, refund_id: UUID, key: RefundKey
 ) -> tuple[UUID, bytes | None] | None:
-    """The refund that this same request has made before, by its key or by its id, and the fingerprint of the request.
+    """The id and the fingerprint of the refund that an earlier attempt of this request created, by its key or its id.
 
-    A refund with a key and without an administrator was asked for before the administrator was kept.
+    A refund with a key and without an administrator is older than the column of the administrator.
     """
     row = await connection.fetchrow(
         """
@@ -64,8 +64,8 @@ async def find_asked(
     return None if row is None else (row["id"], row["fingerprint"])
 
 
-async def take_due(connection: Connection, limit: int) -> list[Refund]:
-    """Take pending refunds on a lease that replicas respect."""
+async def claim_due(connection: Connection, limit: int) -> list[Refund]:
+    """Lease pending refunds that are due to this replica."""
     rows = await connection.fetch(
         """
         WITH due AS (
@@ -87,11 +87,11 @@ async def take_due(connection: Connection, limit: int) -> list[Refund]:
         limit,
         LEASE_S,
     )
-    return [Refund(**dict(row)) for row in rows]
+    return [Refund(**{**row, "state": RefundState(row["state"])}) for row in rows]
 
 
 async def end(connection: Connection, codes: Mapping[UUID, str | None]) -> set[UUID]:
-    """End pending refunds: done, or failed where there is a code. Answers those that were pending until now."""
+    """End pending refunds: as failed where there is a code, else as done. Returns the ids of those it has ended."""
     rows = await connection.fetch(
         """
         UPDATE refunds
@@ -108,8 +108,8 @@ async def end(connection: Connection, codes: Mapping[UUID, str | None]) -> set[U
     return {row["id"] for row in rows}
 
 
-async def try_again_in(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
-    """Give up the lease on refunds whose outcome is not known; they are due again after the delay."""
+async def schedule_retries(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
+    """Release the lease of refunds whose outcome is not known. They are due again after the delay."""
     await connection.execute(
         """
         UPDATE refunds

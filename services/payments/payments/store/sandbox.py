@@ -1,39 +1,42 @@
-"""The sandbox provider's record in the database. Nothing but the sandbox reads or writes it."""
+"""The sandbox provider's tables. Only the sandbox reads and writes them."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection, Row
-from payments.domain.payment_provider import GiveBack, Hold, Standing
+from payments.domain.payment_provider import AuthorizationRequest, ProviderState, ProviderStatus, RefundRequest
 
 
-async def add(
-    connection: Connection, holds: Sequence[Hold], standings: Sequence[Standing], failures: Sequence[int]
+async def add_payments(
+    connection: Connection,
+    requests: Sequence[AuthorizationRequest],
+    statuses: Sequence[ProviderStatus],
+    failures: Sequence[int],
 ) -> set[UUID]:
-    """Note payments that were never heard of; answers which those were."""
+    """Insert the payments that the sandbox does not know yet, and return their ids."""
     rows = await connection.fetch(
         """
         INSERT INTO sandbox_payments (payment_id, token, amount_minor, currency, state, code, failures_left)
         SELECT payment_id, token, amount_minor, currency, state, code, failures_left
         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::integer[])
-             AS heard (payment_id, token, amount_minor, currency, state, code, failures_left)
+             AS request (payment_id, token, amount_minor, currency, state, code, failures_left)
         ORDER BY payment_id
         ON CONFLICT (payment_id) DO NOTHING
         RETURNING payment_id
         """,
-        [hold.payment_id for hold in holds],
-        [hold.token for hold in holds],
-        [hold.amount_minor for hold in holds],
-        [hold.currency for hold in holds],
-        [standing.state for standing in standings],
-        [standing.code for standing in standings],
+        [request.payment_id for request in requests],
+        [request.token for request in requests],
+        [request.amount_minor for request in requests],
+        [request.currency for request in requests],
+        [status.state for status in statuses],
+        [status.code for status in statuses],
         failures,
     )
     return {row["payment_id"] for row in rows}
 
 
-async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """What the record holds on these payments, locked until the transaction ends."""
+async def lock_payments(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """These payments, by id, locked until the transaction ends."""
     rows = await connection.fetch(
         """
         SELECT payment_id, amount_minor, currency, state, code, failures_left
@@ -47,14 +50,14 @@ async def lock(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID
     return {row["payment_id"]: row for row in rows}
 
 
-async def take(connection: Connection, payment_ids: Sequence[UUID]) -> set[UUID]:
-    """Capture those of these payments that are held; answers which those were."""
+async def capture(connection: Connection, payment_ids: Sequence[UUID]) -> set[UUID]:
+    """Capture the authorized ones of these payments, and return their ids."""
     rows = await connection.fetch(
         """
         UPDATE sandbox_payments
         SET state = 'captured'
-        FROM unnest($1::uuid[]) AS asked (payment_id)
-        WHERE sandbox_payments.payment_id = asked.payment_id AND state = 'authorized'
+        FROM unnest($1::uuid[]) AS request (payment_id)
+        WHERE sandbox_payments.payment_id = request.payment_id AND state = 'authorized'
         RETURNING sandbox_payments.payment_id
         """,
         sorted(payment_ids),
@@ -62,7 +65,7 @@ async def take(connection: Connection, payment_ids: Sequence[UUID]) -> set[UUID]
     return {row["payment_id"] for row in rows}
 
 
-async def set_states(connection: Connection, states: Mapping[UUID, str]) -> None:
+async def set_states(connection: Connection, states: Mapping[UUID, ProviderState]) -> None:
     await connection.execute(
         """
         UPDATE sandbox_payments
@@ -83,7 +86,7 @@ async def count_failures(connection: Connection, payment_ids: Sequence[UUID]) ->
 
 
 async def read_refunds(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:
-    """The amounts given back, by refund, by payment."""
+    """The refunded amounts, by payment and by refund."""
     rows = await connection.fetch(
         "SELECT payment_id, refund_id, amount_minor FROM sandbox_refunds WHERE payment_id = ANY ($1::uuid[])",
         payment_ids,
@@ -94,20 +97,20 @@ async def read_refunds(connection: Connection, payment_ids: Sequence[UUID]) -> d
     return refunds
 
 
-async def add_refunds(connection: Connection, refunds: Sequence[GiveBack]) -> None:
+async def add_refunds(connection: Connection, requests: Sequence[RefundRequest]) -> None:
     await connection.execute(
         """
         INSERT INTO sandbox_refunds (refund_id, payment_id, amount_minor)
         SELECT refund_id, payment_id, amount_minor
         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS refund (refund_id, payment_id, amount_minor)
         """,
-        [refund.refund_id for refund in refunds],
-        [refund.payment_id for refund in refunds],
-        [refund.amount_minor for refund in refunds],
+        [request.refund_id for request in requests],
+        [request.payment_id for request in requests],
+        [request.amount_minor for request in requests],
     )
 
 
-async def read_standings(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+async def read_statuses(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, ProviderStatus]:
     rows = await connection.fetch(
         """
         SELECT payment_id, state, code,
@@ -119,4 +122,7 @@ async def read_standings(connection: Connection, payment_ids: Sequence[UUID]) ->
         """,
         payment_ids,
     )
-    return {row["payment_id"]: Standing(row["state"], row["code"], row["refunded_minor"]) for row in rows}
+    return {
+        row["payment_id"]: ProviderStatus(ProviderState(row["state"]), row["code"], row["refunded_minor"])
+        for row in rows
+    }

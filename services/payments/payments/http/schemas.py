@@ -1,4 +1,4 @@
-"""The shapes that payments sends and reads. Readers of events and of internal calls ignore members they do not know."""
+"""The request and response bodies. Unknown members of internal requests are ignored; those of public ones refused."""
 
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
@@ -12,7 +12,7 @@ ITEMS_MAX = 256
 TEXT_CHARACTERS_MAX = 200
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX)]
 
-# Internal calls, made by orders.
+# Internal calls of the orders service.
 
 
 class AuthorizeItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Authorized(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome",
 
 
 class Declined(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="declined"):
-    """The provider's no."""
+    """The provider declined."""
 
     order_id: UUID
     payment_id: UUID | None
@@ -45,7 +45,7 @@ class Declined(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", t
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="refused"):
-    """Our own no: the provider was not asked, or its yes is not wanted any more."""
+    """Payments refused: the provider received no request, or its approval no longer counts."""
 
     order_id: UUID
     payment_id: UUID | None
@@ -54,7 +54,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", ta
 
 
 class NotKnownYet(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="unknown"):
-    """Ask again later."""
+    """The outcome is not known yet: repeat the request later."""
 
     order_id: UUID
 
@@ -85,7 +85,7 @@ class VoidAnswers(msgspec.Struct, frozen=True):
     items: list[VoidAnswer]
 
 
-# Internal calls, made by notifications.
+# The internal call of the notifications service.
 
 
 class LookUpPayments(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class LookUpPayments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakenAmounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken, what of it was given back, and what is on its way back."""
+    """The captured amount, the refunded part of it, and the part with a pending refund."""
 
     charged: Money
     refunded: Money
@@ -109,16 +109,16 @@ class PaymentNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentsNow(msgspec.Struct, frozen=True):
-    """Orders that no payment and no void is known of are left out."""
+    """Orders with neither a payment nor a void are left out."""
 
     items: list[PaymentNow]
 
 
-# What people send and read.
+# The public API.
 
 
 class Card(msgspec.Struct, frozen=True):
-    """What a payment was made with."""
+    """The payment method of a payment."""
 
     token: str
     brand: str
@@ -126,7 +126,7 @@ class Card(msgspec.Struct, frozen=True):
 
 
 class PaymentRead(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment. `pending` means that the provider's answer is not known yet."""
+    """A payment. It is `pending` while the provider's answer is not known."""
 
     id: UUID
     order_id: UUID
@@ -142,7 +142,7 @@ class PaymentRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewPaymentMethod(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A method to be saved. The first one is the default whatever is said."""
+    """A method to be saved. The first one is always the default."""
 
     token: Text
     label: Text | None = None
@@ -160,14 +160,14 @@ class PaymentMethod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewRefund(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without an amount all that is left is given back."""
+    """Without an amount, all that can be refunded is refunded."""
 
     reason: Text
     amount: Money | None = None
 
 
 class RefundRead(msgspec.Struct, frozen=True, kw_only=True):
-    """`actor` asked for it: `operator` (administrators also see `:<id>`) or `service:payments`."""
+    """`actor` requested it: `operator` (administrators also see `:<id>`) or `service:payments`."""
 
     id: UUID
     payment_id: UUID
@@ -181,7 +181,7 @@ class RefundRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a transaction; a debit is above zero. `actor` asked for the capture or the refund."""
+    """One side of a transaction; a debit is positive. `actor` requested the capture or the refund."""
 
     transaction_id: UUID
     payment_id: UUID
@@ -197,7 +197,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries, the newest first, and what all entries sum to."""
+    """Entries, the newest first, and the balance of each account over all entries."""
 
     items: list[LedgerEntry]
     next_cursor: str | None
