@@ -14,8 +14,8 @@ from litestar import Litestar
 
 from cartwright.launcher.envoy import Address, Gateway, render
 from cartwright.launcher.layout import SERVICES
-from storefront.clients.openapi_documents import published
-from storefront.reference.sections import service_reference
+from storefront.domain.openapi import public_document
+from storefront.domain.reference import service_reference
 
 SOME_ID = "0198c2a7-5d10-7e21-b2c3-4d5e6f708191"
 
@@ -48,7 +48,7 @@ def service_behind(method: str, path: str, routes: list[dict[str, Any]]) -> str 
 def test_every_operation_on_the_reference_page_is_routed_to_its_service(
     service: str, built: Callable[[str], Litestar], gateway_routes: list[dict[str, Any]]
 ) -> None:
-    operations = service_reference(service, published(document_of(built(service)))).operations
+    operations = service_reference(service, public_document(document_of(built(service)))).operations
 
     assert operations
     astray = [

@@ -1,5 +1,4 @@
 """The storefront: order details in one call, the page that lists the products, and the reference of all interfaces.
 
-It owns nothing and keeps nothing. It only joins what the others answer, and goes on with what is left when one of them
-does not.
+It stores nothing. It joins the answers of the other services, and answers with the rest when one of them is missing.
 """

@@ -1,4 +1,4 @@
-"""Puts the storefront together."""
+"""The composition root of the storefront."""
 
 from pathlib import Path
 
@@ -7,31 +7,35 @@ from litestar import Litestar
 from chassis.security.revocations import RevocationFollower
 from chassis.security.tokens import TokenVerifier
 from chassis.web.application import application
+from storefront.clients.contracts import read_contracts
 from storefront.clients.openapi_documents import OpenApiDocuments
-from storefront.clients.services import peers_of
-from storefront.http import order_details, pages
-from storefront.reference.contracts import read_contracts
+from storefront.clients.services import service_clients
+from storefront.http import order_details, reference, shop
 from storefront.settings import Settings
 
 VERSION = "1.0.0"
 
 
 def build(settings: Settings) -> Litestar:
-    peers = peers_of(settings)
-    revocations = RevocationFollower(peers.users)
-    documents = OpenApiDocuments(peers.by_name())
+    clients = service_clients(settings)
+    revocations = RevocationFollower(clients.users)
+    documents = OpenApiDocuments(clients.by_name())
     contracts = read_contracts(Path(settings.contracts_dir))
 
     async def is_healthy() -> bool:
-        # It keeps nothing of its own, and goes on with what is left when others are down.
+        # It has no database, and answers with the rest when other services are down.
         return True
 
     app = application(
         name="storefront",
-        description="Joins the answers of the others: order details in one call, and the web pages.",
+        description="Joins the answers of the other services: order details in one call, and the web pages.",
         version=VERSION,
-        routes=[*order_details.routes(peers), *pages.routes(peers, documents, contracts, VERSION)],
-        parts=[*peers.by_name().values(), revocations],
+        routes=[
+            *order_details.routes(clients),
+            *shop.routes(clients),
+            *reference.routes(documents, contracts, VERSION),
+        ],
+        parts=[*clients.by_name().values(), revocations],
         verifier=TokenVerifier(
             service="storefront",
             issuer=settings.token_issuer,

@@ -1,17 +1,17 @@
-"""What the storefront refuses."""
+"""The refusals of the storefront."""
 
 from chassis.problems import NotFound, Unavailable
 
 
 class OrderUnavailable(Unavailable):
-    """Without the order itself there is nothing to join. The other parts of the details may be missing."""
+    """Without the order there are no details. The other parts may be missing."""
 
     code, title = "order_unavailable", "The order cannot be read at the moment."
 
 
 class NoSuchService(NotFound):
-    code, title = "no_such_service", "No service of that name has a reference here."
+    code, title = "no_such_service", "The reference has no service of this name."
 
 
 class ReferenceUnavailable(Unavailable):
-    code, title = "reference_unavailable", "The service does not tell its interface at the moment."
+    code, title = "reference_unavailable", "The OpenAPI document of the service is not available at the moment."

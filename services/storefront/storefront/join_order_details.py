@@ -1,7 +1,7 @@
-"""Use case: one order with its products as they are now, its payments and its messages, in one answer.
+"""Joins an order with its products as they are now, its payments and its messages.
 
-The order comes first, since it decides whether the caller may see anything at all. The other parts are asked for at
-the same time, each within a limit of its own, and each may be missing without taking the rest along.
+The order comes first, since it decides whether the caller may see anything. The other parts are fetched concurrently,
+each within its own time limit. A part that fails is marked as missing and does not affect the others.
 """
 
 import asyncio
@@ -13,93 +13,49 @@ import msgspec
 import structlog
 
 from chassis.problems import OutcomeUnknown, Unavailable
-from chassis.web.client import RefusedByPeer, ServiceClient, refusal_from
-from storefront.clients.services import Peers
+from chassis.web.client import RefusedByPeer, refusal_from
+from storefront.clients.catalog import look_up_products
+from storefront.clients.lists_of_order import read_messages, read_payments
+from storefront.clients.orders import read_order
+from storefront.clients.services import ServiceClients
+from storefront.domain.order_details import MissingPart, OrderDetails
 from storefront.errors import OrderUnavailable
-from storefront.http.schemas import (
-    Available,
-    AvailableProducts,
-    FoundProducts,
-    FoundThings,
-    LookUpProducts,
-    NotAvailable,
-    OrderDetails,
-    OrderedProducts,
-    Reason,
-)
 
 PART_S_MAX = 1.0
-_ITEMS_MAX = "100"
 _log = structlog.get_logger()
 
 PartT = TypeVar("PartT")
 
 
-async def join_order_details(peers: Peers, order_id: UUID, authorization: str) -> OrderDetails:
-    """The details of the order, as the holder of `authorization` may see them.
+async def join_order_details(clients: ServiceClients, order_id: UUID, authorization: str) -> OrderDetails:
+    """The details that the holder of `authorization` may see.
 
-    Raises what orders refuses with (a stranger's order is not found), or `OrderUnavailable`.
+    Raises the refusal of orders (not found, for the order of another user), or `OrderUnavailable`.
     """
-    order, ordered = await _order(peers, order_id, authorization)
-    query = {"order_id": str(order_id), "limit": _ITEMS_MAX}
+    order, product_ids = await _read_order(clients, order_id, authorization)
     products, payments, messages = await asyncio.gather(
-        _part("products", _products(peers, ordered)),
-        _part("payments", _things(peers.payments, "/payments", query, authorization)),
-        _part("messages", _things(peers.notifications, "/notifications", query, authorization)),
+        _part("products", look_up_products(clients.catalog, product_ids, timeout_s=PART_S_MAX)),
+        _part("payments", read_payments(clients.payments, order_id, authorization, timeout_s=PART_S_MAX)),
+        _part("messages", read_messages(clients.notifications, order_id, authorization, timeout_s=PART_S_MAX)),
     )
     return OrderDetails(order=order, products=products, payments=payments, messages=messages)
 
 
-async def _order(peers: Peers, order_id: UUID, authorization: str) -> tuple[dict[str, Any], OrderedProducts]:
+async def _read_order(clients: ServiceClients, order_id: UUID, authorization: str) -> tuple[dict[str, Any], list[UUID]]:
     try:
-        order = await peers.orders.call(
-            "GET",
-            f"/orders/{order_id}",
-            dict[str, Any],
-            idempotent=True,
-            timeout_s=PART_S_MAX,
-            authorization=authorization,
-            route="/orders/{id}",
-        )
-        return order, msgspec.convert(order, OrderedProducts)
+        return await read_order(clients.orders, order_id, authorization, timeout_s=PART_S_MAX)
     except RefusedByPeer as error:
         raise refusal_from(error.problem) from error
     except (Unavailable, OutcomeUnknown, msgspec.ValidationError) as error:
         raise OrderUnavailable from error
 
 
-async def _products(peers: Peers, ordered: OrderedProducts) -> AvailableProducts:
-    found = await peers.catalog.call(
-        "POST",
-        "/products/lookup",
-        FoundProducts,
-        body=LookUpProducts([line.product_id for line in ordered.items]),
-        idempotent=True,
-        timeout_s=PART_S_MAX,
-    )
-    return AvailableProducts(found.items)
-
-
-async def _things(client: ServiceClient, path: str, query: dict[str, str], authorization: str) -> Available:
-    found = await client.call(
-        "GET",
-        path,
-        FoundThings,
-        query=query,
-        idempotent=True,
-        timeout_s=PART_S_MAX,
-        authorization=authorization,
-    )
-    return Available(found.items)
-
-
-async def _part(name: str, asking: Awaitable[PartT]) -> PartT | NotAvailable:
+async def _part(name: str, call: Awaitable[PartT]) -> PartT | MissingPart:
     try:
-        return await asking
+        return await call
     except RefusedByPeer as error:
-        reason = Reason("refused", f"The service refused: {error.problem.code}.")
-        _log.warning("a part of the details was refused", part=name, error=str(error))
+        _log.warning("part of the order details refused", part=name, error=str(error))
+        return MissingPart("refused", f"The service refused: {error.problem.code}.")
     except (Unavailable, OutcomeUnknown) as error:
-        reason = Reason("no_answer", "The service gave no usable answer in time.")
-        _log.warning("a part of the details is missing", part=name, error=str(error))
-    return NotAvailable(reason)
+        _log.warning("part of the order details missing", part=name, error=str(error))
+        return MissingPart("no_answer", "The service gave no usable answer in time.")

@@ -1,4 +1,4 @@
-"""What the storefront is told at its start."""
+"""The settings of the storefront, beside those of every service."""
 
 from pathlib import Path
 
@@ -15,4 +15,4 @@ class Settings(StatelessSettings, frozen=True, kw_only=True):
     notifications_url: str
     audit_url: str
     contracts_dir: str = str(CONTRACTS)
-    """Where the contracts are that the event reference is made from. The default is the repository's own folder."""
+    """The folder of the contracts, from which the event reference is made. By default that of the repository."""

@@ -10,8 +10,9 @@ from httpx import AsyncClient as Client
 from jsonschema import Draft202012Validator
 
 from storefront.clients import openapi_documents
-from storefront.reference.asyncapi import asyncapi_document
-from storefront.reference.contracts import Contracts, read_contracts
+from storefront.clients.contracts import read_contracts
+from storefront.domain.asyncapi import asyncapi_document
+from storefront.domain.contracts import Contracts
 from storefront.settings import CONTRACTS
 
 ALL = ("users", "catalog", "orders", "payments", "notifications", "audit", "storefront")
@@ -102,7 +103,7 @@ async def test_a_document_that_is_of_no_use_is_said_to_be_missing(answer: Any, c
     document = await client.get("/docs/openapi/payments.json")
 
     assert page.status_code == 200
-    assert "The service payments does not tell its interface at the moment." in page.text
+    assert "The interface of payments is not available at the moment." in page.text
     assert "/api/catalog-things" in page.text
     assert (document.status_code, document.json()["code"]) == (503, "reference_unavailable")
 
@@ -113,8 +114,8 @@ async def test_services_that_are_down_or_hang_are_named_and_the_others_are_shown
 
     page = (await client.get("/docs")).text
 
-    assert "The service audit does not tell its interface at the moment." in page
-    assert "The service users does not tell its interface at the moment." in page
+    assert "The interface of audit is not available at the moment." in page
+    assert "The interface of users is not available at the moment." in page
     assert "/api/catalog-things" in page
 
 

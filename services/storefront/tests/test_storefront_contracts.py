@@ -9,15 +9,17 @@ from jsonschema import Draft202012Validator
 
 from chassis.problems import Refusal, refusal_to_problem
 from storefront import errors
-from storefront.http.schemas import FoundProducts, FoundThings, OrderedProducts, ProductPage
+from storefront.clients.catalog import FoundProducts, ProductPage
+from storefront.clients.lists_of_order import Items
+from storefront.clients.orders import OrderedProducts
 from storefront.settings import CONTRACTS
 
 READ_AS = {
     "orders.order": OrderedProducts,
     "catalog.products": ProductPage,
     "catalog.products-lookup": FoundProducts,
-    "payments.payments-of-order": FoundThings,
-    "notifications.messages-of-order": FoundThings,
+    "payments.payments-of-order": Items,
+    "notifications.messages-of-order": Items,
 }
 
 

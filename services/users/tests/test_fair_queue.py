@@ -7,7 +7,7 @@ import pytest
 
 from chassis import context
 from chassis.problems import Overloaded
-from users.password_hashing.fair_queue import FairQueue
+from users.fair_queue import FairQueue
 
 
 class Crowd:

@@ -12,8 +12,8 @@ import pytest
 from cartwright.launcher.keys import make_encryption_key
 from cartwright.testkit.service import until
 from chassis.problems import Overloaded
-from users.password_hashing import malloc
-from users.password_hashing.hasher import NICENESS, PasswordHasher
+from users import malloc
+from users.password_hasher import NICENESS, PasswordHasher
 from users.settings import Settings
 
 CHEAP = {"time_cost": 1, "memory_kib": 8, "parallelism": 1, "at_once": 1}

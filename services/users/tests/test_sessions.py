@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORM = {"content-type": "application/x-www-form-urlencoded"}

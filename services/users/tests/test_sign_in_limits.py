@@ -8,7 +8,7 @@ import pytest
 from chassis.problems import Overloaded
 from users.domain.session import hash_token
 from users.domain.sign_in_limits import ACCOUNT_LIMIT, PAIR_LIMIT, SOURCE_LIMIT
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GUESSER, OWNER = "203.0.113.9", "198.51.100.4"

@@ -16,7 +16,7 @@ from users.domain.signing_key import RotationSchedule
 from users.http import accounts, own_account, revocations, signing_keys, tokens
 from users.key_encryption import parse_encryption_keys
 from users.key_ring import KeyRing
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 from users.settings import Settings
 from users.workers.address_canonicaliser import AddressCanonicaliser
 from users.workers.first_administrator import FirstAdministrator

@@ -88,7 +88,7 @@ def _journal_event(event: DomainEvent) -> Event:
                 type=DELETED, subject=str(account_id), data=UserDeletedData(user_id=account_id, version=version)
             )
         case SessionRevoked(account_id, session_id, reason):
-            # Neither request carries an access token. A valid refresh token identifies its user, a reused one nobody.
+            # Neither request carries an access token. A valid refresh token identifies its user, a reused one does not.
             by = actor.user(account_id) if reason == "signed_out" else actor.service("users")
             revoked = SessionRevokedData(user_id=account_id, session_id=session_id, reason=reason)
             return Event(type=SESSION_REVOKED, subject=str(account_id), data=revoked, actor=by)

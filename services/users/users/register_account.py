@@ -23,7 +23,7 @@ from users import events
 from users.domain.account import CUSTOMER, Account, Role, canonical_email
 from users.domain.common_passwords import is_weak
 from users.errors import EmailTaken, WeakPassword
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 from users.store import accounts
 from users.store.accounts import ExistingAccount
 

@@ -16,7 +16,7 @@ from users import sign_in_throttle
 from users.domain.account import stored_email_forms
 from users.domain.session import Session, hash_token, new_token
 from users.errors import InvalidGrant
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 from users.settings import Settings
 from users.store import accounts, devices, sessions
 from users.store.accounts import StoredPassword

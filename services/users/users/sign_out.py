@@ -1,6 +1,6 @@
 """Ends the session of a refresh token, and revokes the session's access tokens.
 
-Whoever has the refresh token may do so, as in RFC 7009.
+Possession of the refresh token is the permission, as in RFC 7009.
 """
 
 import structlog

@@ -1,0 +1,1 @@
+"""Calls to the other services, and the folder of contracts."""

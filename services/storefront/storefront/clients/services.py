@@ -1,4 +1,4 @@
-"""The other services, as the storefront calls them: one client each."""
+"""One client for each service that the storefront calls, with the storefront's own service token."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from chassis.web.client import ServiceClient
 from storefront.settings import Settings
 
 
-class Peers(msgspec.Struct, frozen=True):
+class ServiceClients(msgspec.Struct, frozen=True):
     users: ServiceClient
     catalog: ServiceClient
     orders: ServiceClient
@@ -21,9 +21,9 @@ class Peers(msgspec.Struct, frozen=True):
         return msgspec.structs.asdict(self)
 
 
-def peers_of(settings: Settings) -> Peers:
+def service_clients(settings: Settings) -> ServiceClients:
     tokens = ServiceTokens("storefront", settings.service_key)
-    return Peers(
+    return ServiceClients(
         users=ServiceClient("users", settings.users_url, tokens),
         catalog=ServiceClient("catalog", settings.catalog_url, tokens),
         orders=ServiceClient("orders", settings.orders_url, tokens),

@@ -1,8 +1,4 @@
-"""The shapes that the storefront reads from others and answers itself.
-
-What orders, payments and notifications tell the caller anyway is handed on as it came, so that a member that they add
-is not lost here. What catalog tells only to services is copied member by member, so that nothing internal gets out.
-"""
+"""The bodies of responses."""
 
 from typing import Any
 from uuid import UUID
@@ -10,25 +6,12 @@ from uuid import UUID
 import msgspec
 
 from chassis.values.money import Money
-
-
-class OrderedProducts(msgspec.Struct, frozen=True):
-    """As much of an order as is needed to look its products up."""
-
-    class Line(msgspec.Struct, frozen=True):
-        product_id: UUID
-
-    items: list[Line]
-
-
-class LookUpProducts(msgspec.Struct, frozen=True):
-    """The body of catalog's POST /products/lookup."""
-
-    ids: list[UUID]
+from storefront.domain import order_details as domain
+from storefront.domain.order_details import MissingPart
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product as it is now: its price may differ from the one that was paid. `stock` is what can be bought."""
+    """A product as it is now: the order may have paid another price. `stock` is the quantity that can be bought."""
 
     id: UUID
     sku: str
@@ -36,27 +19,9 @@ class Product(msgspec.Struct, frozen=True):
     price: Money
     stock: int
 
-
-class FoundProducts(msgspec.Struct, frozen=True):
-    items: list[Product]
-
-
-class ListedProduct(Product, frozen=True, kw_only=True):
-    """A product as it stands in catalog's list."""
-
-    description: str
-    category: str | None
-
-
-class ProductPage(msgspec.Struct, frozen=True):
-    items: list[ListedProduct]
-    next_cursor: str | None
-
-
-class FoundThings(msgspec.Struct, frozen=True):
-    """A page of whatever another service lists."""
-
-    items: list[dict[str, Any]]
+    @classmethod
+    def of(cls, product: domain.Product) -> "Product":
+        return cls(product.id, product.sku, product.name, product.price, product.stock)
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -71,21 +36,41 @@ class AvailableProducts(msgspec.Struct, frozen=True, tag_field="status", tag="av
 
 
 class Available(msgspec.Struct, frozen=True, tag_field="status", tag="available"):
-    """The items, as the service that owns them answers them to the caller."""
+    """The items, as their service answered them to the caller."""
 
     items: list[dict[str, Any]]
 
 
 class NotAvailable(msgspec.Struct, frozen=True, tag_field="status", tag="unavailable"):
-    """The service did not answer. Asking again later may work; the other parts stand."""
+    """The service did not answer. A later request may succeed. The other parts are not affected."""
 
     reason: Reason
 
 
 class OrderDetails(msgspec.Struct, frozen=True):
-    """One order with all that belongs to it. `order` is the answer of GET /api/orders/{id}."""
+    """An order with its products, payments and messages. `order` is the answer of GET /api/orders/{id}."""
 
     order: dict[str, Any]
     products: AvailableProducts | NotAvailable
     payments: Available | NotAvailable
     messages: Available | NotAvailable
+
+    @classmethod
+    def of(cls, details: domain.OrderDetails) -> "OrderDetails":
+        products = details.products
+        return cls(
+            order=details.order,
+            products=_not_available(products)
+            if isinstance(products, MissingPart)
+            else AvailableProducts([Product.of(product) for product in products]),
+            payments=_list(details.payments),
+            messages=_list(details.messages),
+        )
+
+
+def _list(part: list[dict[str, Any]] | MissingPart) -> Available | NotAvailable:
+    return _not_available(part) if isinstance(part, MissingPart) else Available(part)
+
+
+def _not_available(part: MissingPart) -> NotAvailable:
+    return NotAvailable(Reason(part.code, part.detail))

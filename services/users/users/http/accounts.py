@@ -16,7 +16,7 @@ from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page
 from users import read_accounts, register_account, set_roles
 from users.http.schemas import FoundUser, FoundUsers, Lookup, NewRoles, Profile, Registered, Registration
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 
 
 def routes(database: Database, hasher: PasswordHasher, relay: Relay) -> list[HTTPRouteHandler]:

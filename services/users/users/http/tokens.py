@@ -19,7 +19,7 @@ from users.domain.session import Session
 from users.errors import InvalidRequest, UnsupportedGrantType
 from users.http.schemas import SignOut, TokenForm, Tokens
 from users.key_ring import KeyRing
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 from users.settings import Settings
 from users.sign_in import Credentials
 

@@ -1,7 +1,7 @@
 """Reads revocations from the table `journal`.
 
-A cursor is a PostgreSQL snapshot: the reader has everything that is visible in it. So a long transaction holds nobody
-up, and one that commits late, with a lower number than others, is read after its commit.
+A cursor is a PostgreSQL snapshot: the reader has everything that is visible in it. So no reader waits
+for a long transaction, and one that commits late, with a lower number than others, is read after its commit.
 """
 
 from collections.abc import Sequence

@@ -124,5 +124,5 @@ async def retire_predecessors(connection: Connection, key_id: str, retirement_s:
 
 
 async def delete_retired(connection: Connection) -> None:
-    """A retired private key serves nobody but a thief."""
+    """A retired key signs nothing, so its only use is for a thief."""
     await connection.execute("DELETE FROM signing_keys WHERE retires_at < now()")

@@ -8,7 +8,7 @@ from chassis.persistence.database import Database
 from chassis.problems import Unavailable
 from users.domain.account import ADMINISTRATOR
 from users.errors import EmailTaken
-from users.password_hashing.hasher import PasswordHasher
+from users.password_hasher import PasswordHasher
 from users.register_account import register_account
 from users.store import accounts
 

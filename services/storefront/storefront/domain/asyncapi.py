@@ -1,16 +1,16 @@
-"""Makes the AsyncAPI 3.0 document of all events out of the contracts, so that it cannot say otherwise than they do."""
+"""The AsyncAPI 3.0 document of all events, made from the contracts, so that the two cannot differ."""
 
 from typing import Any
 
-from storefront.reference.contracts import Contracts, EventContract
+from storefront.domain.contracts import Contracts, EventContract
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
-"""Events of one type travel together."""
+"""A message is a batch of events of one type."""
 _SCHEMAS = "#/components/schemas/"
 
 
 def asyncapi_document(contracts: Contracts, version: str) -> dict[str, Any]:
-    """One channel and one message per event type; who sends and who receives it are its operations."""
+    """One channel and one message per event type. Its operations name the producer and the consumers."""
     schemas: dict[str, Any] = {"envelope": _open(_hoisted(contracts.envelope.schema))}
     schemas |= _definitions(contracts.envelope.schema)
     for event in contracts.events:
@@ -81,7 +81,7 @@ def _definitions(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hoisted(schema: Any) -> Any:
-    """The schema with its `$defs` moved to the components, where one document can hold them once."""
+    """The schema without its `$defs`, and with references to the components instead."""
     if isinstance(schema, dict):
         return {
             key: value.replace("#/$defs/", _SCHEMAS) if key == "$ref" else _hoisted(value)
@@ -92,7 +92,7 @@ def _hoisted(schema: Any) -> Any:
 
 
 def _open(schema: Any) -> Any:
-    """The schema as readers are to take it: members that they do not know are ignored, not refused."""
+    """The schema for consumers, who ignore unknown members instead of refusing them."""
     if isinstance(schema, dict):
         return {key: _open(value) for key, value in schema.items() if key != "additionalProperties"}
     return [_open(item) for item in schema] if isinstance(schema, list) else schema

@@ -1,12 +1,12 @@
-"""Turns OpenAPI documents and contracts into what the reference page shows: plain rows, ready for the template."""
+"""The contents of the reference page: sections and rows, made from OpenAPI documents and contracts."""
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from storefront.clients.openapi_documents import Document
-from storefront.reference.contracts import Contracts
+from storefront.domain.contracts import Contracts
+from storefront.domain.openapi import Document
 
 _DEPTH_MAX = 6
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -24,29 +24,34 @@ _BOUNDS = {
 }
 
 
-class Row(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Row:
     """One parameter or member. `name` is a path such as `items[].quantity`."""
 
     name: str
     type: str
     required: bool
     notes: str
-    place: str = ""
+    location: str = ""
+    """Of a parameter: path, query, header or cookie."""
 
 
-class Body(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Body:
     content_type: str
     rows: list[Row]
     type: str
 
 
-class Answer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Answer:
     status: str
     description: str
     bodies: list[Body]
 
 
-class Operation(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Operation:
     method: str
     path: str
     summary: str
@@ -58,15 +63,17 @@ class Operation(msgspec.Struct, frozen=True):
     anchor: str
 
 
-class ServiceReference(msgspec.Struct, frozen=True):
-    """`operations` is None when the service has not told its interface."""
+@dataclass(frozen=True)
+class ServiceReference:
+    """`operations` is None when the document of the service is not available."""
 
     name: str
     description: str
     operations: list[Operation] | None
 
 
-class EventReference(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class EventReference:
     type: str
     description: str
     producer: str
@@ -95,48 +102,48 @@ def event_references(contracts: Contracts) -> list[EventReference]:
             producer=event.producer,
             consumers=event.consumers,
             rows=list(_rows(event.schema, event.schema)),
-            example=msgspec.json.format(msgspec.json.encode(event.examples[0])).decode() if event.examples else "",
+            example=json.dumps(event.examples[0], ensure_ascii=False, indent=2) if event.examples else "",
         )
         for event in contracts.events
     ]
 
 
 def _operation(service: str, path: str, method: str, item: Mapping[str, Any], document: Document) -> Operation:
-    told = item[method]
+    operation = item[method]
     server = item.get("servers", document["servers"])[0]["url"].rstrip("/")
     return Operation(
         method=method.upper(),
         path=f"{server}{path}",
-        summary=told.get("summary") or "",
-        description=told.get("description") or "",
-        needs_token=any(told.get("security") or ()),
-        parameters=[_parameter(parameter, document) for parameter in told.get("parameters", ())],
-        bodies=_bodies(told.get("requestBody", {}), document),
+        summary=operation.get("summary") or "",
+        description=operation.get("description") or "",
+        needs_token=any(operation.get("security") or ()),
+        parameters=[_parameter(parameter, document) for parameter in operation.get("parameters", ())],
+        bodies=_bodies(operation.get("requestBody", {}), document),
         answers=[
             Answer(status, answer.get("description") or "", _bodies(answer, document))
             for status, answer in (
-                (status, _resolved(response, document)) for status, response in sorted(told["responses"].items())
+                (status, _resolved(response, document)) for status, response in sorted(operation["responses"].items())
             )
         ],
         anchor=f"{service}-{method}{path}".replace("/", "-").replace("{", "").replace("}", ""),
     )
 
 
-def _parameter(told: Mapping[str, Any], document: Document) -> Row:
-    schema = _resolved(told.get("schema", {}), document)
-    notes = " ".join(part for part in (told.get("description") or "", _notes(schema)) if part)
-    return Row(told["name"], _type(schema, document), bool(told.get("required")), notes, told["in"])
+def _parameter(parameter: Mapping[str, Any], document: Document) -> Row:
+    schema = _resolved(parameter.get("schema", {}), document)
+    notes = " ".join(part for part in (parameter.get("description") or "", _notes(schema)) if part)
+    return Row(parameter["name"], _type(schema, document), bool(parameter.get("required")), notes, parameter["in"])
 
 
-def _bodies(told: Mapping[str, Any], document: Document) -> list[Body]:
+def _bodies(message: Mapping[str, Any], document: Document) -> list[Body]:
     return [
-        # The choices of a union may share members: each is shown once.
+        # The choices of a union may share members. Each member is shown once.
         Body(
             content_type,
             list(dict.fromkeys(_rows(media.get("schema", {}), document))),
             _type(media.get("schema", {}), document),
         )
-        for content_type, media in (told.get("content") or {}).items()
+        for content_type, media in (message.get("content") or {}).items()
     ]
 
 
@@ -144,21 +151,21 @@ def _rows(schema: Any, document: Document, prefix: str = "", depth: int = 0) -> 
     """The members of an object, of the objects in it, and of the items of arrays, each with its path."""
     schema = _resolved(schema, document)
     if depth > _DEPTH_MAX:
-        return  # A schema may hold itself.
+        return  # A schema may contain itself.
     if "items" in schema:
         yield from _rows(schema["items"], document, f"{prefix}[]", depth + 1)
     for choice in _choices(schema):
         yield from _rows(choice, document, prefix, depth + 1)
     required = schema.get("required", ())
-    for name, told in schema.get("properties", {}).items():
+    for name, property_ in schema.get("properties", {}).items():
         path = f"{prefix}.{name}" if prefix else name
-        member = _resolved(told, document)
-        yield Row(path, _type(told, document), name in required, _notes(member))
-        yield from _rows(told, document, path, depth + 1)
+        member = _resolved(property_, document)
+        yield Row(path, _type(property_, document), name in required, _notes(member))
+        yield from _rows(property_, document, path, depth + 1)
 
 
 def _resolved(schema: Any, document: Document) -> dict[str, Any]:
-    """What `schema` refers to within the document, with what stands beside the reference."""
+    """The schema that `schema` refers to within the document, with the members beside the reference."""
     for _ in range(_DEPTH_MAX):
         if not isinstance(schema, dict):
             return {}
@@ -178,18 +185,18 @@ def _choices(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def _type(schema: Any, document: Document) -> str:
-    told = _resolved(schema, document)
-    if "const" in told:
-        return repr(told["const"]).replace("'", '"')
-    if "enum" in told:
-        return " | ".join("null" if value is None else f'"{value}"' for value in told["enum"])
-    if choices := _choices(told):
+    resolved = _resolved(schema, document)
+    if "const" in resolved:
+        return repr(resolved["const"]).replace("'", '"')
+    if "enum" in resolved:
+        return " | ".join("null" if value is None else f'"{value}"' for value in resolved["enum"])
+    if choices := _choices(resolved):
         return " | ".join(dict.fromkeys(_type(choice, document) for choice in choices))
-    names = told.get("type", "any")
+    names = resolved.get("type", "any")
     name = " | ".join(names) if isinstance(names, list) else str(names)
-    if "items" in told:
-        return name.replace("array", f"array of {_type(told['items'], document)}", 1)
-    return f"{name} ({told['format']})" if "format" in told else name
+    if "items" in resolved:
+        return name.replace("array", f"array of {_type(resolved['items'], document)}", 1)
+    return f"{name} ({resolved['format']})" if "format" in resolved else name
 
 
 def _notes(schema: Mapping[str, Any]) -> str:

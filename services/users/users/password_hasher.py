@@ -15,8 +15,8 @@ from typing import TypeVar, TypeVarTuple
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from users.password_hashing import malloc
-from users.password_hashing.fair_queue import FairQueue
+from users import malloc
+from users.fair_queue import FairQueue
 
 CHARACTERS_MAX = 256
 """No release accepted a longer password. The time to normalise a text can grow with the square of its length."""

@@ -1,0 +1,1 @@
+"""The data of the storefront, and the documents of the reference. No I/O."""

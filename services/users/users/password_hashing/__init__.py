@@ -1,1 +1,0 @@
-"""Hashes passwords with bounded processor time and memory, fairly between sources."""
