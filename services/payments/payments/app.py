@@ -14,6 +14,7 @@ from chassis.security.tokens import ServiceTokens, TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
+from payments import store
 from payments.http import internal, ledger, payment_methods, payments
 from payments.providers.provider_client import ProviderClient
 from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
@@ -47,16 +48,15 @@ def build(settings: Settings) -> Litestar:
     relay = Relay("payments", database, broker)
 
     provider = ProviderClient(Sandbox(database))
-    refund_settler = RefundSettler(database, provider, wake_relay=relay.wake)
+    refund_settler = RefundSettler(database, provider)
     refunds_loop = Loop("refunds", refund_settler.run_once, rest_s=SETTLEMENT_INTERVAL_S, gather_s=BATCH_WINDOW_S)
-    payment_settler = PaymentSettler(database, provider, wake_relay=relay.wake, wake_refunds=refunds_loop.wake)
+    payment_settler = PaymentSettler(database, provider)
     payments_loop = Loop(
         "captures and voids", payment_settler.run_once, rest_s=SETTLEMENT_INTERVAL_S, gather_s=BATCH_WINDOW_S
     )
 
-    def wake_settlers() -> None:
-        payments_loop.wake()
-        refunds_loop.wake()
+    database.after_commit(store.payments.ACTION_PENDING, payments_loop.wake)
+    database.after_commit(store.refunds.CREATED, refunds_loop.wake)
 
     listener = Consumer(
         group=consumer.GROUP,
@@ -64,7 +64,6 @@ def build(settings: Settings) -> Litestar:
         broker=broker,
         database=database,
         handle=consumer.handle,
-        after_commit=wake_settlers,
     )
 
     return application(
@@ -72,8 +71,8 @@ def build(settings: Settings) -> Litestar:
         description="Payment methods, payments, refunds and the ledger.",
         version="0.1.0",
         routes=[
-            *internal.routes(database, provider, default_token=DEFAULT_TOKEN, wake_relay=relay.wake),
-            *payments.routes(database, provider, wake_relay=relay.wake),
+            *internal.routes(database, provider, default_token=DEFAULT_TOKEN),
+            *payments.routes(database, provider),
             *payment_methods.routes(database, provider),
             *ledger.routes(database),
             *operations.routes(database, relay=relay, consumer=listener),

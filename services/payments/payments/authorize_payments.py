@@ -8,7 +8,7 @@ A crash after any step leaves an intent whose outcome is not known. A repeated r
 provider first. A missing answer is `unknown`, and never a decline.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -43,7 +43,6 @@ async def authorize_payments(
     requests: Sequence[PaymentRequest],
     *,
     default_token: str,
-    wake_relay: Callable[[], None],
 ) -> list[AuthorizationResult]:
     """One result for each request, in order. Raises `Unavailable` only before the provider gets a request."""
     methods = await choose_payment_methods(database, provider, requests, default_token=default_token)
@@ -51,8 +50,6 @@ async def authorize_payments(
     payments, sent_before = await _write_intents(database, requests, intents)
     answers = await _call_provider(provider, list(payments.values()), sent_before)
     payments |= await _write_outcomes(database, payments.values(), answers)
-    if answers:
-        wake_relay()
     results = [
         _result(request, payments.get(request.order_id), method)
         for request, method in zip(requests, methods, strict=True)

@@ -16,21 +16,17 @@ VOID_AGE_MIN_S = 3_600.0
 """A younger payment may still belong to an order that gets confirmed. Several times the time limit of a checkout."""
 
 
-async def capture_manually(
-    database: Database, provider: ProviderClient, payment_id: UUID, *, wake_relay: Callable[[], None]
-) -> None:
+async def capture_manually(database: Database, provider: ProviderClient, payment_id: UUID) -> None:
     """Capture what is held. Idempotent. Raises `PaymentNotFound`, `PaymentNotAuthorized`."""
-    await _settle_manually(database, provider, payment_id, _capture, wake_relay)
+    await _settle_manually(database, provider, payment_id, _capture)
 
 
-async def void_manually(
-    database: Database, provider: ProviderClient, payment_id: UUID, *, wake_relay: Callable[[], None]
-) -> None:
+async def void_manually(database: Database, provider: ProviderClient, payment_id: UUID) -> None:
     """Void what is held. Idempotent.
 
     Raises `PaymentNotFound`, `PaymentCaptured`, and `PaymentInUse` while the payment is younger than `VOID_AGE_MIN_S`.
     """
-    await _settle_manually(database, provider, payment_id, _void, wake_relay)
+    await _settle_manually(database, provider, payment_id, _void)
 
 
 async def _settle_manually(
@@ -38,7 +34,6 @@ async def _settle_manually(
     provider: ProviderClient,
     payment_id: UUID,
     transition: Callable[[Payment, float], Change],
-    wake_relay: Callable[[], None],
 ) -> None:
     async def work(connection: Connection) -> Payment:
         payment = (await store.payments.lock_by_ids(connection, [payment_id])).get(payment_id)
@@ -55,7 +50,7 @@ async def _settle_manually(
 
     payment = await database.run(work)
     if payment.pending_action is not None:
-        await settle_payments(database, provider, [payment], wake_relay=wake_relay)
+        await settle_payments(database, provider, [payment])
 
 
 def _capture(payment: Payment, _age_s: float) -> Change:

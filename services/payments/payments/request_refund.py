@@ -1,6 +1,5 @@
 """An administrator refunds a payment, in whole or in part, and never more than was captured."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -33,9 +32,7 @@ class RefundToCreate:
     """Of the request, so that a repeated key with another request is refused."""
 
 
-async def request_refund(
-    database: Database, provider: ProviderClient, request: RefundToCreate, *, wake_relay: Callable[[], None]
-) -> Row:
+async def request_refund(database: Database, provider: ProviderClient, request: RefundToCreate) -> Row:
     """The refund: `done` when the provider answered at once, else `pending` until a worker has completed it.
 
     Raises `PaymentNotFound`, `PaymentNotCaptured`, `WrongCurrency`, `InvalidAmount`, `RefundExceedsPayment` and
@@ -44,7 +41,7 @@ async def request_refund(
     new_id = uuid7()
     refund_id, created = await database.run(lambda connection: _create(connection, new_id, request))
     try:
-        await settle_refunds(database, provider, created, wake_relay=wake_relay)
+        await settle_refunds(database, provider, created)
     except Unavailable as refusal:
         # The refund is committed. A worker completes it when the lease has expired.
         _log.warning("a refund could not be settled at once", refund_id=str(refund_id), reason=str(refusal))

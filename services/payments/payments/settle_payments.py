@@ -5,7 +5,7 @@ payment as it is by then: a capture that a cancellation has overtaken becomes a 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -21,12 +21,10 @@ from payments.providers.provider_client import ProviderClient
 Attempt: TypeAlias = tuple[PendingAction, Answer]
 
 
-async def settle_payments(
-    database: Database, provider: ProviderClient, payments: Sequence[Payment], *, wake_relay: Callable[[], None]
-) -> list[Change]:
-    """Perform the pending actions of payments that the caller has leased, and return the committed changes."""
+async def settle_payments(database: Database, provider: ProviderClient, payments: Sequence[Payment]) -> None:
+    """Perform the pending actions of payments that the caller has leased."""
     if not payments:
-        return []
+        return
     to_capture = [payment for payment in payments if payment.pending_action is PendingAction.CAPTURE]
     to_void = [payment for payment in payments if payment.pending_action is PendingAction.VOID]
     with tracing.together("internal", (("settle payment", payment.traceparent) for payment in payments)):
@@ -40,9 +38,7 @@ async def settle_payments(
             for payment, answer in zip(group, answers, strict=True)
         }
         changes = await _write(database, payments, attempts)
-    wake_relay()
     report_changes(changes)
-    return changes
 
 
 async def _write(database: Database, payments: Sequence[Payment], attempts: Mapping[UUID, Attempt]) -> list[Change]:

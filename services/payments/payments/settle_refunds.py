@@ -1,6 +1,6 @@
 """Calls the provider for pending refunds: those of cancelled orders, and those that an administrator requested."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -18,9 +18,7 @@ from payments.providers.provider_client import ProviderClient
 _log = structlog.get_logger()
 
 
-async def settle_refunds(
-    database: Database, provider: ProviderClient, refunds: Sequence[Refund], *, wake_relay: Callable[[], None]
-) -> None:
+async def settle_refunds(database: Database, provider: ProviderClient, refunds: Sequence[Refund]) -> None:
     """Call the provider for refunds that the caller has leased, and write its answers."""
     if not refunds:
         return
@@ -28,7 +26,6 @@ async def settle_refunds(
         answers = await provider.refund(refunds)
         by_id = {refund.id: answer for refund, answer in zip(refunds, answers, strict=True)}
         ended = await database.run(lambda connection: _write(connection, refunds, by_id))
-    wake_relay()
     _report(ended)
 
 

@@ -4,7 +4,7 @@ The pending void is committed first: from then on no late answer can authorize t
 which stores a tombstone of its own. When it does not answer, a worker repeats the void later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
@@ -23,14 +23,14 @@ _log = structlog.get_logger()
 
 
 async def void_payments(
-    database: Database, provider: ProviderClient, requests: Sequence[VoidRequest], *, wake_relay: Callable[[], None]
+    database: Database, provider: ProviderClient, requests: Sequence[VoidRequest]
 ) -> list[VoidOutcome]:
     """One outcome for each request, in order."""
     payments = await database.run(lambda connection: _request_voids(connection, requests))
     pending = [payment for payment in payments.values() if payment.pending_action is PendingAction.VOID]
     if pending:
         try:
-            await settle_payments(database, provider, pending, wake_relay=wake_relay)
+            await settle_payments(database, provider, pending)
             order_ids = [request.order_id for request in requests]
             payments = await database.read(lambda connection: store.payments.find_by_orders(connection, order_ids))
         except Unavailable as refusal:

@@ -80,18 +80,16 @@ class Replica:
         self.database = database
         self.provider = FaultyProvider(database)
         self.client = ProviderClient(self.provider, call_max_s=2.0)
-        self.refund_settler = RefundSettler(database, self.client, wake_relay=lambda: None)
-        self.payment_settler = PaymentSettler(database, self.client, wake_relay=lambda: None, wake_refunds=lambda: None)
+        self.refund_settler = RefundSettler(database, self.client)
+        self.payment_settler = PaymentSettler(database, self.client)
 
     async def authorize(self, request: PaymentRequest) -> AuthorizationResult:
-        [result] = await authorize_payments(
-            self.database, self.client, [request], default_token=DEFAULT_TOKEN, wake_relay=lambda: None
-        )
+        [result] = await authorize_payments(self.database, self.client, [request], default_token=DEFAULT_TOKEN)
         return result
 
     async def void(self, order_id: UUID) -> VoidOutcome:
         request = VoidRequest(order_id=order_id, correlation_id=f"voiding-{order_id}", traceparent=None)
-        [outcome] = await void_payments(self.database, self.client, [request], wake_relay=lambda: None)
+        [outcome] = await void_payments(self.database, self.client, [request])
         return outcome
 
     async def authorized_order(self) -> UUID:

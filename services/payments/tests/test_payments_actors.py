@@ -56,7 +56,7 @@ async def test_a_capture_by_hand_is_the_administrators_though_the_loop_ends_it(
     payment = await replica.payment(order_id)
     replica.provider.is_down = True
     with context.acting_as(ADMIN):
-        await capture_manually(database, replica.client, payment.id, wake_relay=lambda: None)
+        await capture_manually(database, replica.client, payment.id)
     replica.provider.is_down = False
     await replica.expire_leases()
     with context.acting_as(PAYMENTS):
@@ -95,6 +95,6 @@ async def test_a_refund_that_is_repeated_stays_with_the_one_who_asked_first(
     )
     for who in (ADMIN, OTHER_ADMIN):
         with context.acting_as(who):
-            refund = await request_refund(database, replica.client, request, wake_relay=lambda: None)
+            refund = await request_refund(database, replica.client, request)
             assert refund["actor"] == ADMIN
     assert (await actors_of(database, payment))["payment.refunded"] == ADMIN

@@ -271,7 +271,7 @@ async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_a
         key=RefundKey(uuid7(), "once"),
         fingerprint=b"fingerprint",
     )
-    await request_refund(replica.database, replica.client, refund, wake_relay=lambda: None)
+    await request_refund(replica.database, replica.client, refund)
     assert await replica.balances(order_id) == REFUNDED
 
 
@@ -279,7 +279,7 @@ async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(replica: R
     order_id = await replica.authorized_order()
     replica.provider.is_down = True
     payment_id = (await replica.payment(order_id)).id
-    await capture_manually(replica.database, replica.client, payment_id, wake_relay=lambda: None)
+    await capture_manually(replica.database, replica.client, payment_id)
     assert await replica.events(order_id) == ["authorized"]
     replica.provider.is_down = False
     await replica.expire_leases()
@@ -329,6 +329,19 @@ async def test_an_authorization_that_cannot_be_written_down_is_unknown(
     found = await replica.authorize(a_payment_request(order_id))
     assert found.outcome is AuthorizationOutcome.AUTHORIZED
     assert await replica.events(order_id) == ["authorized"]
+
+
+async def test_new_work_wakes_the_loop_that_does_it(replica: Replica) -> None:
+    woken: list[str] = []
+    for kind in (store.payments.ACTION_PENDING, store.refunds.CREATED):
+        replica.database.after_commit(kind, lambda kind=kind: woken.append(kind))
+    order_id = await replica.authorized_order()
+    assert woken == []
+    await replica.consume(("confirmed", order_id))
+    assert woken == [store.payments.ACTION_PENDING]
+    await replica.settle()
+    await replica.consume(("confirmed", order_id), ("cancelled", order_id))
+    assert woken == [store.payments.ACTION_PENDING, store.refunds.CREATED]
 
 
 async def test_delays_grow_up_to_a_limit() -> None:

@@ -1,7 +1,5 @@
 """The internal API: orders authorizes and voids payments, notifications looks them up; each call is a batch."""
 
-from collections.abc import Callable
-
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
@@ -51,9 +49,7 @@ _DETAILS = {
 }
 
 
-def routes(
-    database: Database, provider: ProviderClient, *, default_token: str, wake_relay: Callable[[], None]
-) -> list[HTTPRouteHandler]:
+def routes(database: Database, provider: ProviderClient, *, default_token: str) -> list[HTTPRouteHandler]:
     only_orders = access.services("orders")
 
     @post(
@@ -67,9 +63,7 @@ def routes(
     async def authorize(data: JSONBody[AuthorizeBatch]) -> AuthorizeAnswers:
         with tracing.together("server", (("authorize payment", item.traceparent) for item in data.items)):
             requests = [_payment_request(item) for item in data.items]
-            results = await authorize_payments(
-                database, provider, requests, default_token=default_token, wake_relay=wake_relay
-            )
+            results = await authorize_payments(database, provider, requests, default_token=default_token)
             return AuthorizeAnswers([_authorization(result) for result in results])
 
     @post(
@@ -86,7 +80,7 @@ def routes(
                 VoidRequest(order_id=item.order_id, correlation_id=item.correlation_id, traceparent=item.traceparent)
                 for item in data.items
             ]
-            outcomes = await void_payments(database, provider, requests, wake_relay=wake_relay)
+            outcomes = await void_payments(database, provider, requests)
             answers = zip(requests, outcomes, strict=True)
             return VoidAnswers(
                 [VoidAnswer(order_id=request.order_id, outcome=outcome.value) for request, outcome in answers]

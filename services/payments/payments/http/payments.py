@@ -1,6 +1,5 @@
 """Payments and refunds: buyers read their own; administrators read, capture, void and refund them."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -30,7 +29,7 @@ ServiceRequest = Request[Caller, Any, Any]
 OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
 
 
-def routes(database: Database, provider: ProviderClient, *, wake_relay: Callable[[], None]) -> list[HTTPRouteHandler]:
+def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandler]:
     async def find(payment_id: UUID, caller: Caller) -> PaymentRead:
         # The payment of another user gets the same answer as one that does not exist.
         user_id = None if caller.is_administrator else caller.user_id
@@ -68,7 +67,7 @@ def routes(database: Database, provider: ProviderClient, *, wake_relay: Callable
         request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
         required_key(idempotency_key)  # Not stored: a payment is captured once, whatever the key.
-        await capture_manually(database, provider, payment_id, wake_relay=wake_relay)
+        await capture_manually(database, provider, payment_id)
         return _settled(await find(payment_id, request.user))
 
     @post(
@@ -82,7 +81,7 @@ def routes(database: Database, provider: ProviderClient, *, wake_relay: Callable
         request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
         required_key(idempotency_key)  # Not stored, as for a capture.
-        await void_manually(database, provider, payment_id, wake_relay=wake_relay)
+        await void_manually(database, provider, payment_id)
         return _settled(await find(payment_id, request.user))
 
     @post(
@@ -109,7 +108,7 @@ def routes(database: Database, provider: ProviderClient, *, wake_relay: Callable
             key=key,
             fingerprint=idempotency.fingerprint(data),
         )
-        return _refund(await request_refund(database, provider, refund, wake_relay=wake_relay), request.user)
+        return _refund(await request_refund(database, provider, refund), request.user)
 
     @get(
         "/payments/{payment_id:uuid}/refunds",

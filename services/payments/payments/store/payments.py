@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging import journal
 from chassis.messaging.journal import Event
-from chassis.persistence.database import Connection, Row, rows_affected
+from chassis.persistence.database import Connection, Row, note_change, rows_affected
 from payments.domain.ledger import Entry
 from payments.domain.payment import NO_CURRENCY, Change, Payment, PaymentState, PendingAction
 from payments.domain.payment_provider import Card
@@ -23,6 +23,9 @@ _COLUMNS = """
 """
 LEASE_S = 15.0
 """How long a claimed payment or refund belongs to its replica: longer than a call to the provider and its write."""
+
+ACTION_PENDING = "pending actions"
+"""The change that is noted when a new pending action is due at once: the loop of payments is woken after the commit."""
 
 
 async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> set[UUID]:
@@ -135,6 +138,8 @@ async def age_s(connection: Connection, payment_id: UUID) -> float:
 
 async def update(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
     """Write changes of locked payments. A new pending action is due in `attempt_in_s`."""
+    if not attempt_in_s and any(_has_new_action(change) for change in changes):
+        note_change(ACTION_PENDING)
     status = await connection.execute(
         """
         UPDATE payments
@@ -181,6 +186,10 @@ async def update(connection: Connection, changes: Sequence[Change], *, attempt_i
         attempt_in_s,
     )
     assert rows_affected(status) == len(changes), "the payments are locked, so their states are those that were read"
+
+
+def _has_new_action(change: Change) -> bool:
+    return change.payment.pending_action not in {None, change.before.pending_action}
 
 
 _UPDATE_IF_UNCHANGED = """

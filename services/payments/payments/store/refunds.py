@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from chassis.persistence.database import Connection, Row
+from chassis.persistence.database import Connection, Row, note_change
 from payments.domain.refund import Refund, RefundKey, RefundState
 from payments.store.payments import LEASE_S
+
+CREATED = "refunds"
+"""The change that is noted when a refund is due at once: the loop of refunds is woken after the commit."""
 
 
 async def add(connection: Connection, refunds: Sequence[Refund], *, attempt_in_s: float = 0) -> None:
     """Insert refunds. They are due to a worker in `attempt_in_s`; until then the caller has the lease."""
+    if not attempt_in_s:
+        note_change(CREATED)
     await connection.execute(
         """
         INSERT INTO refunds (

@@ -1,7 +1,5 @@
 """Completes pending refunds that are due. A lease shares them among replicas; a crash delays them."""
 
-from collections.abc import Callable
-
 from chassis.persistence.database import Database
 from payments import store
 from payments.providers.provider_client import ProviderClient
@@ -13,13 +11,12 @@ BATCH_MAX = 256
 class RefundSettler:
     """`run_once` is one round of a loop."""
 
-    def __init__(self, database: Database, provider: ProviderClient, *, wake_relay: Callable[[], None]) -> None:
+    def __init__(self, database: Database, provider: ProviderClient) -> None:
         self._database = database
         self._provider = provider
-        self._wake_relay = wake_relay
 
     async def run_once(self) -> bool:
         """Settle a batch of due refunds. True when more are likely due."""
         due = await self._database.run_statement(lambda connection: store.refunds.claim_due(connection, BATCH_MAX))
-        await settle_refunds(self._database, self._provider, due, wake_relay=self._wake_relay)
+        await settle_refunds(self._database, self._provider, due)
         return len(due) == BATCH_MAX
