@@ -1,20 +1,20 @@
 # Everything a newcomer types. `make help` lists it.
 
-# The interpreter of .venv once there is one, so that `make PYTHON=python3.13 setup` is said once.
+# The interpreter of .venv if there is one, so that `make PYTHON=python3.13 setup` is needed only once.
 PYTHON ?= $(or $(wildcard .venv/bin/python),python3)
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 PARTS := chassis cli $(sort $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))
 INSTALLED := .venv/installed-$(VERSION)
 
-# What is started here is many processes of the same modules: they are compiled once, whatever the environment says.
+# Many processes of the same modules start here, so they are compiled once, also where the environment forbids it.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Asked only where it is used: not everybody has Docker.
+# Evaluated only where it is used: Docker is optional.
 COMPOSE = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose)
 TAG = $(or $(CARTWRIGHT_VERSION),latest)
 BUILD_ARGS = $(if $(PYTHON_VERSION),--build-arg PYTHON_VERSION=$(PYTHON_VERSION))
 
-# A .venv whose interpreter is gone has to be made anew.
+# A .venv without its interpreter has to be made again.
 ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
@@ -25,7 +25,7 @@ endif
 help: ## show this
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-setup: $(INSTALLED) ## make .venv as requirements.lock says; nothing to do when it is current
+setup: $(INSTALLED) ## make .venv from requirements.lock; does nothing when it is current
 
 up: setup ## start everything; Ctrl-C stops it. Options: make up ARGS="--detach --port 9000"
 	@.venv/bin/cartwright up $(ARGS)
@@ -36,20 +36,20 @@ down: setup ## stop what `make up ARGS=--detach` started
 test: setup ## run all tests
 	.venv/bin/pytest $(ARGS)
 
-volume-test: setup ## what `make test` does with thousands of events, with tens of thousands
+volume-test: setup ## run the event tests with tens of thousands of events instead of thousands
 	.venv/bin/pytest -n0 -m matrix chassis/tests $(ARGS)
 
-crash-test: setup ## crash each service at each place on the way of an order. ARGS="-k purchase" for a part
+crash-test: setup ## crash each service at each failpoint of an order. ARGS="-k purchase" for a part
 	.venv/bin/pytest -m matrix tests/chaos/test_crash_matrix.py $(ARGS)
 
-chaos: setup ## simulate the checkout thoroughly, then break a system under load. ARGS="--minutes 30 --seed 1"
+chaos: setup ## simulate the checkout, then inject faults into a system under load. ARGS="--minutes 30 --seed 1"
 	HYPOTHESIS_PROFILE=thorough .venv/bin/pytest -n0 -q services/orders/tests/test_checkout_simulation.py
 	@.venv/bin/cartwright chaos $(ARGS)
 
 bench: setup ## measure a system of its own beside pgbench. ARGS="--seconds 5 --clients 64,256" for a short one
 	@.venv/bin/cartwright bench $(ARGS)
 
-# With TRACED=1, which `docker-down` has to be told as well, all parts send their traces to Jaeger.
+# With TRACED=1, which `docker-down` needs as well, all parts send their traces to Jaeger.
 ifdef TRACED
 export COMPOSE_PROFILES = tracing
 export GATEWAY_CONFIGURATION = envoy-traced.yaml
@@ -61,7 +61,7 @@ ifneq ($(TRUSTED_PROXIES)$(TLS),)
 export GATEWAY_CONFIGURATION = envoy-own.yaml
 endif
 
-docker-secrets: ## make the secrets of a system under Docker, as far as they are missing, in secrets/
+docker-secrets: ## make the missing secrets of a system under Docker, in secrets/
 	@docker build --quiet --file deploy/tools.Dockerfile $(BUILD_ARGS) --tag cartwright/tools:$(TAG) . >/dev/null
 	@mkdir -p secrets
 	@docker run --rm --network none --user "$$(id -u):$$(id -g)" --volume "$(CURDIR)/secrets:/secrets" \
@@ -74,7 +74,7 @@ ifneq ($(TRUSTED_PROXIES)$(TLS),)
 		$(if $(TLS),--tls /secrets/tls) $(if $(TRACED),--traced) > deploy/compose/envoy-own.yaml
 endif
 
-docker-up: docker-gateway ## build everything, start it under Docker, and return once it is ready
+docker-up: docker-gateway ## build everything, start it under Docker, and return when it is ready
 	@$(COMPOSE) up --detach --build
 	@$(COMPOSE) exec -T gateway timeout 60 bash -c 'until exec 3<>/dev/tcp/127.0.0.1/8080; do sleep 0.2; done' 2>/dev/null
 	@echo "Cartwright is ready at http$(if $(TLS),s)://localhost:$${GATEWAY_PORT:-8080}"

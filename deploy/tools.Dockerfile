@@ -32,7 +32,7 @@ RUN python -c "import importlib.util as find, shutil; \
 COPY --from=dependencies /app/venv /app/venv
 COPY --from=code /app /app
 LABEL org.opencontainers.image.title="cartwright-tools" \
-    org.opencontainers.image.description="The cartwright command: checks and mends a running system." \
+    org.opencontainers.image.description="The cartwright command: checks and repairs a running system." \
     org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/app/venv/bin:$PATH \
     PYTHONPATH=/app/cli \

@@ -225,6 +225,20 @@ def test_every_command_that_an_alert_names_exists() -> None:
         assert f'@{group.replace("-", "_")}.command("{command}")' in main
 
 
+def test_every_log_message_that_an_alert_quotes_is_logged() -> None:
+    root = FOLDER.parents[1]
+    sources = "".join(
+        path.read_text() for folder in ("chassis/chassis", "services") for path in (root / folder).rglob("*.py")
+    )
+    quoted = {
+        message
+        for rule in ALERTS.values()
+        for message in re.findall(r'"(\w+ [^"]+)"', rule["annotations"]["description"])
+    }
+    assert quoted
+    assert {message for message in quoted if f'"{message}' not in sources} == set()
+
+
 def test_every_metric_that_a_rule_reads_is_exported() -> None:
     for service in SERVICES:
         importlib.import_module(f"{service}.app")
