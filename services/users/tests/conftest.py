@@ -1,4 +1,4 @@
-"""A running users service on a real PostgreSQL, with cheap password hashes, and a person's way through it."""
+"""A running users service on a real PostgreSQL, with cheap password hashes, and the requests of tests to it."""
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -35,10 +35,10 @@ _numbers = itertools.count(1)
 
 
 def new_email() -> str:
-    return f"person{next(_numbers)}@example.com"
+    return f"user{next(_numbers)}@example.com"
 
 
-class Person(NamedTuple):
+class SignedInUser(NamedTuple):
     id: str
     email: str
     access_token: str
@@ -46,7 +46,7 @@ class Person(NamedTuple):
 
 
 class Service:
-    """What a test does to a running service."""
+    """The requests of a test to a running service."""
 
     def __init__(self, client: httpx.AsyncClient, database: asyncpg.Connection, database_url: str) -> None:
         self.client = client
@@ -78,14 +78,14 @@ class Service:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self.client.post("/auth/token", data=form)
 
-    async def person(self, email: str | None = None, name: str = "Ada") -> Person:
-        """Somebody registered and signed in."""
+    async def new_user(self, email: str | None = None, name: str = "Ada") -> SignedInUser:
+        """A user who is registered and signed in."""
         registered = await self.register(email, name)
         assert registered.status_code == 201, registered.text
         body = registered.json()
         tokens = await self.sign_in(body["email"])
         assert tokens.status_code == 200, tokens.text
-        return Person(body["id"], body["email"], tokens.json()["access_token"], tokens.json()["refresh_token"])
+        return SignedInUser(body["id"], body["email"], tokens.json()["access_token"], tokens.json()["refresh_token"])
 
     async def administrator(self) -> str:
         """The access token of the first administrator."""
@@ -96,15 +96,15 @@ class Service:
         return await self._database.fetch(query, *arguments)
 
     @asynccontextmanager
-    async def holding(self, lock: str, *arguments: Any) -> AsyncIterator[Callable[..., Awaitable[None]]]:
-        """Hold what the statement locks, until so many others wait for a lock: then all of them go on at once."""
+    async def locked(self, lock: str, *arguments: Any) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+        """Hold the lock of the statement until so many transactions wait for it, then release all of them at once."""
         other = await asyncpg.connect(self._database_url, timeout=5)
         held = other.transaction()
         await held.start()
         await other.fetch(lock, *arguments)
 
-        async def let_go(*, when_waiting: int) -> None:
-            async def so_many_wait() -> bool:
+        async def release(*, when_waiting: int) -> None:
+            async def enough_wait() -> bool:
                 waiting = await self.rows(
                     """
                     SELECT DISTINCT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -113,14 +113,14 @@ class Service:
                 )
                 return len(waiting) >= when_waiting
 
-            await until(so_many_wait, f"{when_waiting} wait for a lock")
+            await until(enough_wait, f"{when_waiting} transactions wait")
             await held.rollback()
 
-        yield let_go
+        yield release
         await other.close(timeout=5)
 
-    async def told(self, user_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """The events about a person, in order: type and data."""
+    async def events_of(self, user_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The events of a user, in order: type and data."""
         rows = await self.rows("SELECT type, data FROM journal WHERE subject = $1 ORDER BY position", user_id)
         return [(row["type"], msgspec.json.decode(row["data"])) for row in rows]
 
@@ -165,7 +165,7 @@ def replica() -> MakeReplica:
 MakeSettings = Callable[..., Settings]
 Start = Callable[..., AbstractAsyncContextManager[Service]]
 NO_BROKER = "nats://127.0.0.1:9/cartwright"
-"""Nobody listens there: the journal buffers, and the tests read it."""
+"""No broker listens there: the journal keeps the events, and the tests read it."""
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +200,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(settings: MakeSettings, migrated: MigratedDatabases) -> AsyncIterator[Service]:
-    """One service for a module: its tests take people of their own."""
+    """One service for a module, whose tests use users of their own."""
     with migrated(MIGRATIONS) as database_url:
         async with running(settings(database_url)) as service:
             yield service
@@ -208,7 +208,7 @@ async def service(settings: MakeSettings, migrated: MigratedDatabases) -> AsyncI
 
 @pytest.fixture
 def database_url(migrated: MigratedDatabases) -> Iterator[str]:
-    """A database with the service's tables, and nothing in them."""
+    """A database with the empty tables of the service."""
     with migrated(MIGRATIONS) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""What a stranger sends to users costs little work: each input is bounded before it is normalised or hashed."""
+"""The input of an unknown client costs little work: each is bounded before it is normalised or hashed."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from users.http.tokens import FORM_BYTES_MAX
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MARKS = "\u0301\u0316" * 3_000
-"""Putting combining marks into their canonical order takes the square of their number."""
+"""The canonical ordering of combining marks takes a time that grows with the square of their number."""
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
@@ -51,7 +51,7 @@ async def test_a_long_member_of_a_registration_is_refused_before_it_is_normalise
     assert answer.status_code == 422
 
 
-async def test_a_form_with_thousands_of_parameters_is_not_taken_apart(service: Any) -> None:
+async def test_a_form_with_thousands_of_parameters_is_not_parsed(service: Any) -> None:
     form = "&".join(f"{number:x}=1" for number in range(10_000))
     assert len(form) > FORM_BYTES_MAX
     answer = await service.call("POST", "/auth/token", content=form, headers=FORM)

@@ -1,4 +1,4 @@
-"""Passwords that are tried first are refused, however they are written; the list is that of a kept library."""
+"""Common passwords are refused in each spelling, and the list is that of the library zxcvbn."""
 
 import runpy
 from pathlib import Path
@@ -20,12 +20,12 @@ def weak(password: str) -> bool:
     "password",
     ["password", "PassWord", "pass word", "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44", "12345678", " 1qaz2wsx "],
 )
-def test_a_common_password_is_weak_however_it_is_written(password: str) -> None:
+def test_a_common_password_is_weak_in_each_spelling(password: str) -> None:
     assert weak(password)
 
 
 @pytest.mark.parametrize("password", ["ada.king@example.com", "ADA.KING", "ada lovelace", "AdaLovelace"])
-def test_what_the_account_itself_tells_is_weak(password: str) -> None:
+def test_the_address_and_the_name_of_the_account_are_weak(password: str) -> None:
     assert weak(password)
 
 
@@ -34,7 +34,7 @@ def test_another_password_is_not_weak(password: str) -> None:
     assert not weak(password)
 
 
-def test_the_list_is_what_the_library_holds() -> None:
+def test_the_list_is_that_of_the_library() -> None:
     script = runpy.run_path(str(SCRIPT))
     made = script["common_passwords"]()
     assert script["FILE"].read_text() == made, "run: python services/users/make_common_passwords.py"

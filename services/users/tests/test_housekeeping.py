@@ -1,4 +1,4 @@
-"""What has expired is removed, in batches and however much it is; what is in use stays."""
+"""Expired rows are deleted in batches, and rows in use stay."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,8 +23,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.stop()
 
 
-async def put(database: Database, *, expired: int, in_use: int) -> None:
-    """So many sessions with a token each, and so many budgets and devices."""
+async def insert(database: Database, *, expired: int, in_use: int) -> None:
+    """Insert so many sessions with a token each, and so many budgets and devices."""
     account = uuid7()
 
     async def work(connection: Connection) -> None:
@@ -64,24 +64,24 @@ async def put(database: Database, *, expired: int, in_use: int) -> None:
     await database.run(work)
 
 
-async def left(database: Database) -> list[Any]:
+async def counts(database: Database) -> list[Any]:
     return [
         await database.read(lambda connection, table=table: connection.fetchval(f"SELECT count(*) FROM {table}"))  # type: ignore[misc]
         for table in TABLES
     ]
 
 
-async def test_what_has_expired_is_removed_and_what_is_in_use_stays(database: Database) -> None:
-    await put(database, expired=3, in_use=2)
+async def test_expired_rows_are_deleted_and_rows_in_use_stay(database: Database) -> None:
+    await insert(database, expired=3, in_use=2)
     assert not await housekeeping.delete_expired(database)
-    assert await left(database) == [2, 2, 2, 2]
+    assert await counts(database) == [2, 2, 2, 2]
 
 
-async def test_much_is_removed_in_several_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_backlog_is_deleted_in_several_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "BATCH_MAX", 4)
-    await put(database, expired=10, in_use=1)
+    await insert(database, expired=10, in_use=1)
     assert await housekeeping.delete_expired(database)
-    assert (await left(database))[0] == 7
+    assert (await counts(database))[0] == 7
     while await housekeeping.delete_expired(database):
         pass
-    assert await left(database) == [1, 1, 1, 1]
+    assert await counts(database) == [1, 1, 1, 1]

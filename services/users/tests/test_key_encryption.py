@@ -37,7 +37,7 @@ async def whole_table(database: Database) -> str:
     return "".join(row["row"] + row["ciphertext"].decode("latin-1") for row in rows)
 
 
-async def test_the_table_holds_nothing_that_signs(database: Database, replica: Any) -> None:
+async def test_the_table_holds_no_private_key(database: Database, replica: Any) -> None:
     keys = await started(replica, database, NEW)
     (key,) = keys.ring._private_keys.values()
     private = str(key.as_dict(private=True)["d"])
@@ -49,16 +49,14 @@ async def test_a_new_encryption_key_takes_over_from_the_old_one_and_tokens_stay_
 ) -> None:
     token = (await started(replica, database, OLD)).sign()
     after = await started(replica, database, f"{NEW}\n{OLD}\n")
-    # The old one is needed no more.
+    # The old key is not needed any more.
     alone = await started(replica, database, NEW)
     for keys in (after, alone):
         jwks = KeySet.import_key_set(keys.ring.jwks())
         assert jwt.decode(token, jwks, algorithms=["ES256"]).claims["typ"] == "access"
 
 
-async def test_a_start_without_the_key_that_encrypts_fails_and_changes_nothing(
-    database: Database, replica: Any
-) -> None:
+async def test_a_start_without_the_encryption_key_fails_and_changes_nothing(database: Database, replica: Any) -> None:
     await started(replica, database, OLD)
     before = await whole_table(database)
     with pytest.raises(CannotDecrypt, match="KEY_ENCRYPTION_KEYS does not hold"):
@@ -80,12 +78,12 @@ async def test_a_ciphertext_that_was_moved_to_another_row_or_changed_is_refused(
             encryption.decrypt(key_id, attempt)
 
 
-async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_replaced(
+async def test_plaintext_keys_of_an_earlier_release_are_encrypted_and_replaced(
     database: Database, replica: Any
 ) -> None:
     plain = make_key("plain")
 
-    async def as_before(connection: Connection) -> None:
+    async def restore_plaintext_column(connection: Connection) -> None:
         await connection.execute("ALTER TABLE signing_keys ADD COLUMN private_jwk text")
         await connection.execute(
             """
@@ -95,27 +93,27 @@ async def test_keys_that_an_earlier_version_kept_in_plain_are_encrypted_and_repl
             plain,
         )
 
-    await database.run_as_owner(as_before)
+    await database.run_as_owner(restore_plaintext_column)
     keys = await started(replica, database, NEW)
     assert str(ECKey.import_key(msgspec.json.decode(plain)).as_dict(private=True)["d"]) not in await whole_table(
         database
     )
     with pytest.raises(asyncpg.UndefinedColumnError):
         await database.read(lambda connection: connection.fetch("SELECT private_jwk FROM signing_keys"))
-    # It signs on until the next one, which is published now, does.
+    # It signs until its successor does, which is published now.
     assert jws.extract_compact(keys.sign().encode()).headers()["kid"] == "plain"
     published = keys.published()
     assert (published[0], len(published)) == ("plain", 2)
 
 
 @pytest.mark.parametrize("text", ["", "id", "id c2hvcnQ=", f"{NEW}\n{NEW}", "id !!!"])
-def test_a_file_that_holds_no_keys_is_refused_and_not_told(text: str) -> None:
+def test_a_malformed_key_file_is_refused_without_its_content_in_the_message(text: str) -> None:
     with pytest.raises(ValueError, match="KEY_ENCRYPTION_KEYS") as refused:
         parse_encryption_keys(text)
     assert "c2hvcnQ" not in str(refused.value)
 
 
-async def test_a_service_whose_keys_cannot_be_decrypted_says_so_and_is_not_ready(start: Any) -> None:
+async def test_a_service_that_cannot_decrypt_its_keys_is_not_ready(start: Any) -> None:
     async with start(key_encryption_keys=OLD):
         pass
     with pytest.raises(AssertionError, match="ready"):

@@ -1,4 +1,4 @@
-"""PasswordHasher: Argon2id, few at once, and nothing to be learned from the time that it takes. No I/O."""
+"""The password hasher: Argon2id, few at once, and in a time that reveals no accounts. No I/O."""
 
 import asyncio
 import os
@@ -20,18 +20,18 @@ CHEAP = {"time_cost": 1, "memory_kib": 8, "parallelism": 1, "at_once": 1}
 HERE = "192.0.2.1"
 
 
-def passwords(wait_s_max: float = 5.0, **changes: int) -> PasswordHasher:
+def make_hasher(wait_s_max: float = 5.0, **changes: int) -> PasswordHasher:
     return PasswordHasher(**{**CHEAP, **changes}, wait_s_max=wait_s_max)
 
 
-class Work:
-    """Takes the place of the check of a password: goes on until it may end, and notes how many do so at once."""
+class BlockedVerify:
+    """Replaces the verification of a password: blocks until it may end, and counts how many run at once."""
 
-    def __init__(self, some: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
         self.may_end = threading.Event()
         self.most_at_once = 0
         self._running: set[int] = set()
-        monkeypatch.setattr(some, "_verify", self)
+        monkeypatch.setattr(hasher, "_verify", self)
 
     def __call__(self, *_: Any) -> bool:
         self._running.add(threading.get_ident())
@@ -41,106 +41,106 @@ class Work:
         return True
 
 
-async def begun(some: PasswordHasher, count: int, source: str = HERE) -> list[asyncio.Task[bool]]:
-    """So many checks, of which each runs or waits."""
-    tasks = [asyncio.create_task(some.verify("x", "kept", source)) for _ in range(count)]
+async def start(hasher: PasswordHasher, count: int, source: str = HERE) -> list[asyncio.Task[bool]]:
+    """So many verifications, each of which runs or waits."""
+    tasks = [asyncio.create_task(hasher.verify("x", "kept", source)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
 
-async def test_a_password_matches_its_own_hash_alone() -> None:
-    some = passwords()
-    kept = await some.hash("correct horse", HERE)
+async def test_a_password_matches_only_its_own_hash() -> None:
+    hasher = make_hasher()
+    kept = await hasher.hash("correct horse", HERE)
     assert kept.startswith("$argon2id$")
-    assert await some.verify("correct horse", kept, HERE)
-    assert not await some.verify("Correct horse", kept, HERE)
-    assert kept != await some.hash("correct horse", HERE), "each hash has a salt of its own"
+    assert await hasher.verify("correct horse", kept, HERE)
+    assert not await hasher.verify("Correct horse", kept, HERE)
+    assert kept != await hasher.hash("correct horse", HERE), "each hash has a salt of its own"
 
 
 async def test_the_same_characters_match_however_a_keyboard_composes_them() -> None:
-    some = passwords()
-    assert await some.verify("cafe\u0301 noir", await some.hash("caf\u00e9 noir", HERE), HERE)
+    hasher = make_hasher()
+    assert await hasher.verify("cafe\u0301 noir", await hasher.hash("caf\u00e9 noir", HERE), HERE)
 
 
-async def test_nobodys_password_is_checked_at_the_same_cost_and_never_matches(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = passwords()
+async def test_an_address_without_an_account_costs_the_same_and_never_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = make_hasher()
     checked: list[str] = []
 
     def check(kept: str, password: bytes) -> bool:
         checked.append(kept)
         return True
 
-    monkeypatch.setattr(some, "_verify", check)
-    assert not await some.verify("correct horse", None, HERE)
-    assert await some.verify("correct horse", await some.hash("correct horse", HERE), HERE)
-    nobodys, somebodys = (kept.split("$")[1:4] for kept in checked)
-    assert nobodys == somebodys, "the same algorithm, version and parameters"
+    monkeypatch.setattr(hasher, "_verify", check)
+    assert not await hasher.verify("correct horse", None, HERE)
+    assert await hasher.verify("correct horse", await hasher.hash("correct horse", HERE), HERE)
+    dummy, stored = (kept.split("$")[1:4] for kept in checked)
+    assert dummy == stored, "the same algorithm, version and parameters"
 
 
 async def test_a_hash_of_other_parameters_needs_rehash() -> None:
-    kept = await passwords().hash("correct horse", HERE)
-    assert not passwords().needs_rehash(kept)
-    assert passwords(time_cost=2).needs_rehash(kept)
+    kept = await make_hasher().hash("correct horse", HERE)
+    assert not make_hasher().needs_rehash(kept)
+    assert make_hasher(time_cost=2).needs_rehash(kept)
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
-async def test_so_many_are_hashed_at_once_as_are_set(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    some = passwords(at_once=at_once)
-    work = Work(some, monkeypatch)
-    accepted = await begun(some, at_once + 5)
+async def test_only_so_many_passwords_are_hashed_at_once_as_set(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    hasher = make_hasher(at_once=at_once)
+    work = BlockedVerify(hasher, monkeypatch)
+    accepted = await start(hasher, at_once + 5)
     await until(lambda: work.most_at_once == at_once)
     work.may_end.set()
     assert await asyncio.gather(*accepted) == [True] * (at_once + 5)
     assert work.most_at_once == at_once
 
 
-async def test_a_wait_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = passwords(wait_s_max=0.1)
-    work = Work(some, monkeypatch)
-    accepted = await begun(some, 1)
+async def test_a_wait_for_a_hash_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = make_hasher(wait_s_max=0.1)
+    work = BlockedVerify(hasher, monkeypatch)
+    accepted = await start(hasher, 1)
     async with asyncio.timeout(5):
         with pytest.raises(Overloaded):
-            await some.verify("x", "kept", HERE)
+            await hasher.verify("x", "kept", HERE)
     work.may_end.set()
     await asyncio.gather(*accepted)
-    assert await some.verify("x", "kept", HERE), "what was overloaded is free again"
+    assert await hasher.verify("x", "kept", HERE), "the slot is free again"
 
 
-async def test_past_the_bound_of_the_queue_a_check_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = passwords(waiting_max=4)
-    work = Work(some, monkeypatch)
-    accepted = await begun(some, 5)
+async def test_a_full_queue_refuses_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = make_hasher(waiting_max=4)
+    work = BlockedVerify(hasher, monkeypatch)
+    accepted = await start(hasher, 5)
     async with asyncio.timeout(1):
         with pytest.raises(Overloaded):
-            await some.verify("x", "kept", HERE)
+            await hasher.verify("x", "kept", HERE)
     work.may_end.set()
     assert await asyncio.gather(*accepted) == [True] * 5
 
 
-async def test_the_threads_that_hash_stand_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = passwords()
+async def test_the_hashing_threads_have_a_low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = make_hasher()
     niceness: list[int] = []
 
     def check(*_: Any) -> bool:
         niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         return True
 
-    monkeypatch.setattr(some, "_verify", check)
-    await some.verify("x", "kept", HERE)
+    monkeypatch.setattr(hasher, "_verify", check)
+    await hasher.verify("x", "kept", HERE)
     assert niceness == [NICENESS]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICENESS
 
 
-async def test_the_memory_of_a_hash_is_kept_for_the_next_and_given_back_when_there_is_none() -> None:
-    some = passwords(memory_kib=46 * 1024)
-    await some.hash("x", HERE)
+async def test_the_memory_of_a_hash_is_reused_until_it_is_trimmed() -> None:
+    hasher = make_hasher(memory_kib=46 * 1024)
+    await hasher.hash("x", HERE)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    await some.hash("x", HERE)
+    await hasher.hash("x", HERE)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults < 1_000, "46 MiB are 11,776 pages"
 
-    kept = resident_bytes()
+    before = resident_bytes()
     malloc.trim()
-    assert kept - resident_bytes() > 40 << 20
+    assert before - resident_bytes() > 40 << 20
 
 
 def resident_bytes() -> int:

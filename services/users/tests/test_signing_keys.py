@@ -25,7 +25,7 @@ ADMINISTRATOR = Caller(user_id=UUID(int=1), roles=frozenset({"admin"}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def kept_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
+async def shared_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
     url = postgres.make_database()
     database = Database(servers.service_url(url), owner_url=url, migrations=MIGRATIONS)
     await database.start()
@@ -35,14 +35,14 @@ async def kept_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def database(kept_database: Database) -> Database:
+async def database(shared_database: Database) -> Database:
     """A database without any key."""
 
-    async def forget_all(connection: Connection) -> None:
+    async def delete_all(connection: Connection) -> None:
         await connection.execute("DELETE FROM signing_keys")
 
-    await kept_database.run(forget_all)
-    return kept_database
+    await shared_database.run(delete_all)
+    return shared_database
 
 
 async def let_time_pass(database: Database, seconds: float) -> None:
@@ -68,7 +68,7 @@ def signed_with(keys: Any) -> str:
     return str(jwt.decode(keys.sign(), jwks, algorithms=["ES256"]).header["kid"])
 
 
-async def test_replicas_that_start_at_once_make_one_key(database: Database, replica: Any) -> None:
+async def test_replicas_that_start_together_make_one_key(database: Database, replica: Any) -> None:
     replicas = [replica(database) for _ in range(4)]
 
     async def hold_up(connection: Connection) -> None:
@@ -85,16 +85,16 @@ async def test_replicas_that_start_at_once_make_one_key(database: Database, repl
     assert {len(keys.published()) for keys in replicas} == {1}
 
 
-async def test_users_itself_forgets_a_key_that_was_withdrawn(database: Database, replica: Any) -> None:
+async def test_users_refuses_tokens_of_a_key_that_was_deleted(database: Database, replica: Any) -> None:
     keys = replica(database)
     await keys.rotation.run_once()
     [stolen] = keys.published()
     assert await keys.ring.verifying.key(stolen) is not None
 
-    async def withdraw(connection: Connection) -> None:
+    async def delete_key(connection: Connection) -> None:
         await connection.execute("DELETE FROM signing_keys")
 
-    await database.run(withdraw)
+    await database.run(delete_key)
     await keys.rotation.run_once()
     assert await keys.ring.verifying.key(stolen) is None
     assert signed_with(keys) != stolen
@@ -131,10 +131,10 @@ async def test_through_a_rotation_every_verifier_knows_every_key(database: Datab
         # A copy of the JWKS may be nine minutes old, and a token lives for fifteen.
         for at in range(max(0, minute - 9), min(minutes, minute + 16)):
             assert key_ids <= known[at], f"signed in minute {minute}, checked with the keys of minute {at}"
-    assert first not in known[-1], "a key that signs nothing any more is not published for ever"
+    assert first not in known[-1], "a retired key is not published any more"
 
 
-async def test_keys_rotate_by_age_once_though_several_replicas_see_it(database: Database, replica: Any) -> None:
+async def test_several_replicas_rotate_an_old_key_once(database: Database, replica: Any) -> None:
     replicas = [replica(database, rotation_s=3600) for _ in range(4)]
     for keys in replicas:
         await keys.rotation.run_once()
@@ -144,24 +144,24 @@ async def test_keys_rotate_by_age_once_though_several_replicas_see_it(database: 
     for keys in replicas:
         await keys.rotation.run_once()
         assert len(keys.published()) == 2
-        assert signed_with(keys) == first, "the next one is published and does not sign yet"
+        assert signed_with(keys) == first, "the next key is published and does not sign yet"
     await let_time_pass(database, AHEAD_S + 1)
     await replicas[0].rotation.run_once()
     assert signed_with(replicas[0]) == replicas[0].published()[-1] != first
 
 
-async def test_a_service_that_slept_for_months_goes_on_with_the_key_it_had(database: Database, replica: Any) -> None:
+async def test_a_service_that_was_stopped_for_months_signs_with_its_old_key(database: Database, replica: Any) -> None:
     keys = replica(database)
     await keys.rotation.run_once()
     first = signed_with(keys)
     await let_time_pass(database, 100 * 24 * 3600)
-    woken = replica(database)
-    await woken.rotation.run_once()
-    assert signed_with(woken) == first
-    assert len(woken.published()) == 2
+    restarted = replica(database)
+    await restarted.rotation.run_once()
+    assert signed_with(restarted) == first
+    assert len(restarted.published()) == 2
 
 
-async def test_the_private_half_of_a_retired_key_is_removed(database: Database, replica: Any) -> None:
+async def test_a_retired_private_key_is_deleted(database: Database, replica: Any) -> None:
     keys = replica(database)
     await keys.rotation.run_once()
     await keys.rotate(ADMINISTRATOR)
@@ -173,32 +173,32 @@ async def test_the_private_half_of_a_retired_key_is_removed(database: Database, 
     assert len(await database.read(signing_keys.read_published)) == 1
 
 
-async def test_an_administrator_rotates_and_a_second_time_changes_nothing(start: Any) -> None:
+async def test_an_administrator_rotates_the_keys_and_a_repetition_changes_nothing(start: Any) -> None:
     async with start() as service:
         token = await service.administrator()
         first = await service.call("POST", "/auth/keys/rotate", token=token)
         assert first.status_code == 202
         again = await service.call("POST", "/auth/keys/rotate", token=token)
         assert (again.status_code, again.json()) == (202, first.json())
-        said = await service.rows("SELECT subject, actor FROM journal WHERE type = 'operator.acted'")
-        assert [row["actor"].partition(":")[0] for row in said] == ["operator"]
+        acts = await service.rows("SELECT subject, actor FROM journal WHERE type = 'operator.acted'")
+        assert [row["actor"].partition(":")[0] for row in acts] == ["operator"]
 
         answer = await jwks(service)
         assert answer.headers["cache-control"] == "public, max-age=60"
         keys = answer.json()["keys"]
         assert [key["kid"] for key in keys][1:] == [first.json()["kid"]]
         for key in keys:
-            assert set(key) == {"kid", "x", "y", "kty", "crv", "use", "alg"}, "the public half alone"
+            assert set(key) == {"kid", "x", "y", "kty", "crv", "use", "alg"}, "the public members only"
 
 
 async def test_tokens_of_one_replica_are_accepted_by_the_other_and_after_a_restart(start: Any) -> None:
     async with start() as one:
-        person = await one.person()
+        user = await one.new_user()
         async with start() as other:
-            assert (await other.call("GET", "/users/me", token=person.access_token)).status_code == 200
-            assert (await other.refresh(person.refresh_token)).status_code == 200
+            assert (await other.call("GET", "/users/me", token=user.access_token)).status_code == 200
+            assert (await other.refresh(user.refresh_token)).status_code == 200
     async with start() as again:
-        assert (await again.call("GET", "/users/me", token=person.access_token)).status_code == 200
+        assert (await again.call("GET", "/users/me", token=user.access_token)).status_code == 200
 
 
 async def test_a_token_signed_right_after_its_key_begins_to_sign_is_accepted_at_once(start: Any) -> None:

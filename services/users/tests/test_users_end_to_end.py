@@ -1,4 +1,4 @@
-"""The whole way of a person, over HTTP, and its events on a real broker."""
+"""A user from the registration to the sign-out, over HTTP, with the events on a real broker."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from chassis.messaging.broker import BrokerUnavailable, broker_for
 from chassis.persistence.database import Connection, Database
 
 
-async def test_a_person_registers_signs_in_refreshes_and_signs_out(start: Any) -> None:
+async def test_a_user_registers_signs_in_refreshes_and_signs_out(start: Any) -> None:
     async with start() as service:
         registered = await service.register(" Ada@Example.COM ", "  Ada Lovelace ")
         assert registered.status_code == 201
@@ -69,27 +69,27 @@ async def test_a_registration_reaches_the_broker_as_an_event(start: Any, events_
     await broker.stop()
 
 
-async def test_everything_is_done_once_though_the_answer_to_every_commit_is_lost(
+async def test_each_change_happens_once_when_the_answer_to_every_commit_is_lost(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_once = Database.run
 
     async def run_twice(self: Database, work: Any) -> Any:
-        # What `Database.run` does when the connection breaks between the commit and its answer.
-        async def noted(connection: Connection) -> Any:
+        # As `Database.run` does when the connection breaks between the commit and its answer.
+        async def recorded(connection: Connection) -> Any:
             return await work(connection)
 
-        await run_once(self, noted)
-        return await run_once(self, noted)
+        await run_once(self, recorded)
+        return await run_once(self, recorded)
 
     async with start() as service:
         monkeypatch.setattr(Database, "run", run_twice)
-        person = await service.person()
-        assert (await service.refresh(person.refresh_token)).status_code == 200
-        changed = await service.call("PATCH", "/users/me", token=person.access_token, json={"name": "Countess"})
+        user = await service.new_user()
+        assert (await service.refresh(user.refresh_token)).status_code == 200
+        changed = await service.call("PATCH", "/users/me", token=user.access_token, json={"name": "Countess"})
         assert changed.json()["name"] == "Countess"
-        assert (await service.call("DELETE", "/users/me", token=person.access_token)).status_code == 204
-        assert [(type_, data["version"]) for type_, data in await service.told(person.id)] == [
+        assert (await service.call("DELETE", "/users/me", token=user.access_token)).status_code == 204
+        assert [(type_, data["version"]) for type_, data in await service.events_of(user.id)] == [
             ("user.registered", 1),
             ("user.updated", 2),
             ("user.deleted", 3),

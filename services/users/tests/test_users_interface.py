@@ -1,4 +1,4 @@
-"""The interface as a whole: every refusal is told as a problem, and no input makes a server error."""
+"""The interface as a whole: every refusal is a problem, and no input causes a server error."""
 
 import asyncio
 from typing import Any
@@ -17,32 +17,32 @@ def refusals(root: type[Refusal] = Refusal) -> set[type[Refusal]]:
     return ours.union(*(refusals(kind) for kind in root.__subclasses__()))
 
 
-def test_every_refusal_has_a_code_of_its_own_and_is_told_as_a_problem() -> None:
+def test_every_refusal_is_a_problem_with_a_unique_code() -> None:
     kinds = refusals() - {users.errors.OAuthRefusal}
-    told = [refusal_to_problem(kind()) for kind in kinds]
-    codes = {problem.extra["code"] for problem in told if isinstance(problem.extra, dict)}
+    problems = [refusal_to_problem(kind()) for kind in kinds]
+    codes = {problem.extra["code"] for problem in problems if isinstance(problem.extra, dict)}
     assert codes == {kind.code for kind in kinds}
     assert len(codes) == len(kinds) == 10
-    for problem in told:
+    for problem in problems:
         assert 400 <= problem.status_code < 500
         assert problem.title != Refusal.title
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_no_made_up_request_makes_a_server_error(service: Any, service_token: Any) -> None:
+async def test_no_generated_request_causes_a_server_error(service: Any, service_token: Any) -> None:
     administrator = await service.administrator()
 
-    def ask_everything() -> None:
+    def call_all_operations() -> None:
         for found in schemathesis.openapi.from_url(f"{service.address}/openapi.json").get_all_operations():
 
             @given(case=found.ok().as_strategy())
             @effort(max_examples=15, derandomize=True, deadline=None, database=None)
-            def ask(case: schemathesis.Case) -> None:
+            def call(case: schemathesis.Case) -> None:
                 token = service_token("orders", "users") if case.path == "/users/lookup" else administrator
                 case.call_and_validate(
                     headers={"authorization": f"Bearer {token}"}, checks=[schemathesis.checks.not_a_server_error]
                 )
 
-            ask()
+            call()
 
-    await asyncio.to_thread(ask_everything)
+    await asyncio.to_thread(call_all_operations)

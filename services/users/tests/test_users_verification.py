@@ -1,4 +1,4 @@
-"""What the login of `cartwright verify` may read of users: these columns, and nothing else."""
+"""The login of `cartwright verify` may read these columns of users, and no others."""
 
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.reader import readable_columns
@@ -21,6 +21,6 @@ READABLE = {
 }
 
 
-async def test_the_reader_reads_what_verify_needs_and_nothing_else(migrated: MigratedDatabases) -> None:
+async def test_the_verifier_may_read_only_these_columns(migrated: MigratedDatabases) -> None:
     with migrated(MIGRATIONS) as database_url:
         assert await readable_columns(database_url) == READABLE

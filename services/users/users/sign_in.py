@@ -58,7 +58,7 @@ async def sign_in(database: Database, hasher: PasswordHasher, settings: Settings
         is_right = await hasher.verify(credentials.password, stored.password_hash if stored else None, attempt.flow)
     except Overloaded:
         # The password was not verified, so the attempt has not failed.
-        await database.run(lambda connection: sign_in_throttle.refund_attempt(connection, attempt))
+        await database.run(lambda connection: sign_in_throttle.uncount_attempt(connection, attempt))
         raise
     if not is_right or stored is None:
         raise InvalidGrant
@@ -71,7 +71,7 @@ async def sign_in(database: Database, hasher: PasswordHasher, settings: Settings
         account = await accounts.lock(connection, stored.account_id)
         if account is None:
             return None
-        await sign_in_throttle.refund_attempt(connection, attempt)
+        await sign_in_throttle.uncount_attempt(connection, attempt)
         if new_hash is not None:
             await accounts.replace_password_hash(connection, account.id, stored.password_hash, new_hash)
         lifetime_s = settings.refresh_token_lifetime_s

@@ -65,16 +65,16 @@ async def count_attempt(
         raise
 
 
-async def refund_attempt(connection: Connection, attempt: Attempt) -> None:
+async def uncount_attempt(connection: Connection, attempt: Attempt) -> None:
     """Undo the count: the password was right, or was not verified."""
     stored = await sign_in_budgets.lock(connection, attempt.keys)
     if attempt.is_of_known_device:
-        full_at = DEVICE_LIMIT.refund(stored[0].full_at)
+        full_at = DEVICE_LIMIT.uncount(stored[0].full_at)
         await sign_in_budgets.update(connection, attempt.keys, [full_at], [None])
         return
     source, pair, account = stored
     budgets = Budgets(source.full_at, pair.full_at, account.full_at, pair.slot_at)
-    await _update(connection, attempt.keys, sign_in_limits.refund(budgets, attempt.used_slot_at))
+    await _update(connection, attempt.keys, sign_in_limits.uncount(budgets, attempt.used_slot_at))
 
 
 async def _count_known_device(connection: Connection, device_hash: bytes) -> Attempt | None:
@@ -82,7 +82,7 @@ async def _count_known_device(connection: Connection, device_hash: bytes) -> Att
     (device,) = await sign_in_budgets.lock(connection, [key])
     if DEVICE_LIMIT.wait_s(device.full_at, device.now) > 0:
         return None  # The token may be stolen. From here on the device counts as unknown.
-    await sign_in_budgets.update(connection, [key], [DEVICE_LIMIT.take(device.full_at, device.now)], [None])
+    await sign_in_budgets.update(connection, [key], [DEVICE_LIMIT.count(device.full_at, device.now)], [None])
     return Attempt((key,))
 
 

@@ -28,12 +28,12 @@ class RateLimit:
         """The time until the next attempt is open; zero when it is open now."""
         return max(0.0, full_at - now - (self.burst - 1) * self.interval_s)
 
-    def take(self, full_at: float, now: float) -> float:
+    def count(self, full_at: float, now: float) -> float:
         """`full_at` after an attempt."""
         return max(full_at, now) + self.interval_s
 
-    def refund(self, full_at: float) -> float:
-        """`full_at` after an attempt was refunded."""
+    def uncount(self, full_at: float) -> float:
+        """`full_at` after the count of an attempt was undone."""
         return full_at - self.interval_s
 
 
@@ -71,7 +71,7 @@ def decide(budgets: Budgets, now: float) -> Decision:
     if wait_s > 0:
         return Decision(wait_s)
     counted = replace(
-        budgets, source=SOURCE_LIMIT.take(budgets.source, now), pair=PAIR_LIMIT.take(budgets.pair, now), slot_at=None
+        budgets, source=SOURCE_LIMIT.count(budgets.source, now), pair=PAIR_LIMIT.count(budgets.pair, now), slot_at=None
     )
     slot_at = budgets.slot_at
     if slot_at is not None and now < slot_at:
@@ -81,15 +81,15 @@ def decide(budgets: Budgets, now: float) -> Decision:
     wait_s = ACCOUNT_LIMIT.wait_s(budgets.account, now)
     if wait_s > SLOT_AHEAD_S_MAX:
         return Decision(wait_s - SLOT_AHEAD_S_MAX)
-    account = ACCOUNT_LIMIT.take(budgets.account, now)
+    account = ACCOUNT_LIMIT.count(budgets.account, now)
     if wait_s > 0:
         return Decision(wait_s, replace(budgets, account=account, slot_at=now + wait_s))
     return Decision(0.0, replace(counted, account=account))
 
 
-def refund(budgets: Budgets, used_slot_at: float | None) -> Budgets:
+def uncount(budgets: Budgets, used_slot_at: float | None) -> Budgets:
     """Undo the count of an attempt: its password was right, or was not checked."""
-    refunded = replace(budgets, source=SOURCE_LIMIT.refund(budgets.source), pair=PAIR_LIMIT.refund(budgets.pair))
+    uncounted = replace(budgets, source=SOURCE_LIMIT.uncount(budgets.source), pair=PAIR_LIMIT.uncount(budgets.pair))
     if used_slot_at is not None:
-        return replace(refunded, slot_at=used_slot_at)
-    return replace(refunded, account=ACCOUNT_LIMIT.refund(budgets.account))
+        return replace(uncounted, slot_at=used_slot_at)
+    return replace(uncounted, account=ACCOUNT_LIMIT.uncount(budgets.account))
