@@ -44,15 +44,14 @@ def build(settings: Settings) -> Litestar:
     order_events = Consumer(
         group="catalog", types=consumer.TYPES, broker=broker, database=database, handle=consumer.handle
     )
-
     return application(
         name="catalog",
         description="Products, categories, prices, stock and reservations.",
         version="0.1.0",
         routes=[
-            *products.routes(database, relay, are_documents_complete=lambda: backfill.is_complete),
+            *products.routes(database, are_documents_complete=lambda: backfill.is_complete),
             *categories.routes(database),
-            *stock.routes(database, relay),
+            *stock.routes(database),
             *reservations.routes(batcher),
             *operations.routes(database, relay=relay, consumer=order_events),
         ],

@@ -18,7 +18,6 @@ from catalog.http.schemas import ChangeProduct, CreateProduct, Product, ProductL
 from catalog.look_up_products import look_up_products
 from catalog.search_products import search_products
 from catalog.show_product import show_product
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.problems import Invalid
 from chassis.security import access
@@ -55,9 +54,9 @@ CurrencyFilter = Annotated[
 ]
 
 
-def routes(database: Database, relay: Relay, *, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
+def routes(database: Database, *, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
     """`are_documents_complete` says whether searches can use the search documents."""
-    return [*_reads(database, are_documents_complete), *_changes(database, relay), _lookup(database)]
+    return [*_reads(database, are_documents_complete), *_changes(database), _lookup(database)]
 
 
 def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
@@ -100,7 +99,7 @@ def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> li
     return [get_products, get_product]
 
 
-def _changes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
+def _changes(database: Database) -> list[HTTPRouteHandler]:
     @post("/products", guards=[access.administrator], response_headers=[ETAG])
     async def post_product(
         request: Request[Caller, Any, Any], data: JSONBody[CreateProduct], idempotency_key: IdempotencyKey = None
@@ -109,7 +108,6 @@ def _changes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
         fields = data.normalized()
         creation = Creation.of(fields, request.user.user_id, idempotency_key)
         product = await create_product(database, fields.new_product(), creation)
-        relay.wake()
         return _tagged(product, location=f"/products/{product.id}")
 
     @patch("/products/{product_id:uuid}", guards=[access.administrator], response_headers=[ETAG])
@@ -117,15 +115,12 @@ def _changes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
         product_id: FromPath[UUID], data: JSONBody[ChangeProduct], if_match: IfMatch = None
     ) -> Response[Product]:
         """Change the fields that are given, and keep the others."""
-        product = await change_product(database, product_id, data.changes(), Precondition.of(if_match))
-        relay.wake()
-        return _tagged(product)
+        return _tagged(await change_product(database, product_id, data.changes(), Precondition.of(if_match)))
 
     @delete("/products/{product_id:uuid}", guards=[access.administrator])
     async def remove_product(product_id: FromPath[UUID], if_match: IfMatch = None) -> None:
         """Take a product from sale."""
         await delete_product(database, product_id, Precondition.of(if_match))
-        relay.wake()
 
     return [post_product, patch_product, remove_product]
 

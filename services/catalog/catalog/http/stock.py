@@ -12,7 +12,6 @@ from catalog.adjust_stock import adjust_stock
 from catalog.creation import Creation
 from catalog.http.schemas import AdjustStock, StockAdjustment
 from catalog.list_stock_adjustments import list_stock_adjustments
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.security.tokens import Caller
@@ -27,7 +26,7 @@ class AdjustmentIdentity(msgspec.Struct, frozen=True):
     request: AdjustStock
 
 
-def routes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
+def routes(database: Database) -> list[HTTPRouteHandler]:
     @post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
     async def post_adjustment(
         request: Request[Caller, Any, Any],
@@ -39,7 +38,6 @@ def routes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
         fields = data.normalized()
         creation = Creation.of(AdjustmentIdentity(product_id, fields), request.user.user_id, idempotency_key)
         adjustment = await adjust_stock(database, product_id, fields.quantity, fields.reason, creation)
-        relay.wake()
         return StockAdjustment.of(adjustment)
 
     @get("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
