@@ -1,4 +1,4 @@
-"""Catalog owns products, categories, prices, stock and reservations: what is there, at what price, and is it left?
+"""Catalog owns products, categories, prices, stock and reservations: what can be bought, and how much is left?
 
-It never knows who buys, how orders come about or who pays: to it an order is an id that holds some of the stock.
+It knows no buyers and no payments. To catalog an order is an id that holds some of the stock.
 """

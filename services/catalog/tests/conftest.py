@@ -1,4 +1,4 @@
-"""A running catalog on a real PostgreSQL, and a catalog's database without the service around it.
+"""A running catalog on a real PostgreSQL, and the database of a catalog without the service.
 
 Of the users service catalog needs only the keys and the revocations, which a small server of the tests answers.
 """
@@ -173,7 +173,7 @@ async def running(settings: Settings, tokens: Mapping[str, str]) -> AsyncIterato
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = READY_S_MAX) -> None:
-    """Wait for `condition`, up to a limit."""
+    """Wait for `condition`, and fail after `seconds`."""
     ends_at = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < ends_at, f"not within {seconds} s: {what}"
@@ -194,7 +194,7 @@ async def service(
 async def shop(
     settings: MakeSettings, migrated: MigratedDatabases, user_jwks: str, tokens: Mapping[str, str]
 ) -> AsyncIterator[Service]:
-    """The demo shop."""
+    """A service with the demo shop."""
     with migrated(MIGRATIONS) as database_url:
         async with (
             fake_users(user_jwks) as users_url,
@@ -212,7 +212,7 @@ async def found(service: Service, **query: Any) -> list[dict[str, Any]]:
 
 
 async def found_by_page(service: Service, limit: int, **query: Any) -> list[dict[str, Any]]:
-    """The same, one page after the other, each of which is full but the last."""
+    """The same, page by page. Each page is full but the last."""
     items: list[dict[str, Any]] = []
     resume: dict[str, str] = {}
     while True:

@@ -86,7 +86,7 @@ def deep(levels: int) -> dict[str, Any]:
         {"id": str(uuid7())},
     ],
 )
-async def test_a_product_that_cannot_be_is_refused_and_changes_nothing(
+async def test_a_product_with_unacceptable_values_is_refused_and_changes_nothing(
     service: Service, changes: dict[str, Any]
 ) -> None:
     refused = await service.call("POST", "/products", by="admin", json=new_product(**changes))
@@ -124,7 +124,7 @@ async def test_a_product_that_cannot_be_is_refused_and_changes_nothing(
         [],
     ],
 )
-async def test_an_adjustment_that_cannot_be_is_refused_and_changes_nothing(service: Service, body: Any) -> None:
+async def test_an_unacceptable_adjustment_is_refused_and_changes_nothing(service: Service, body: Any) -> None:
     product = await service.product(stock=5)
     refused = await service.call("POST", f"/products/{product['id']}/stock-adjustments", by="admin", json=body)
     assert refused.status_code == 422, refused.text
@@ -161,7 +161,7 @@ async def test_a_body_of_another_type_or_size_or_method_is_refused(service: Serv
 
 
 @pytest.mark.parametrize("path", ["/products/seven", "/products/00000000-0000-0000-0000-00000000000g"])
-async def test_an_id_that_is_none_leads_nowhere(service: Service, path: str) -> None:
+async def test_a_malformed_id_is_not_found(service: Service, path: str) -> None:
     assert (await service.client.get(path)).status_code == 404
 
 
@@ -182,7 +182,7 @@ async def test_a_reservation_of_another_form_is_refused(service: Service, item: 
     assert refused.status_code == 422
 
 
-async def test_a_batch_holds_256_orders_at_the_most(service: Service) -> None:
+async def test_a_batch_has_at_most_256_orders(service: Service) -> None:
     product = await service.product(stock=300)
     items = [{"order_id": str(uuid7()), "lines": [{"product_id": product["id"], "quantity": 1}]} for _ in range(257)]
     assert (await service.call("POST", "/reservations", by="orders", json={"items": items})).status_code == 422

@@ -1,4 +1,4 @@
-"""What administrators change, and what the catalog says about it."""
+"""The changes of administrators, and the events of catalog about them."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ INTERNAL = [("POST", "/reservations"), ("POST", "/reservations/release"), ("POST
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES + INTERNAL)
-async def test_only_who_may_gets_in(service: Service, method: str, path: str) -> None:
+async def test_only_permitted_callers_are_admitted(service: Service, method: str, path: str) -> None:
     is_internal = (method, path) in INTERNAL
     path = path.format(id=uuid7())
     assert (await service.call(method, path, json={})).status_code == 401
@@ -50,7 +50,7 @@ async def test_a_change_makes_the_next_version_and_one_event(service: Service) -
     ]
 
 
-async def test_a_deleted_product_is_gone_and_its_sku_is_free(service: Service) -> None:
+async def test_a_deleted_product_is_not_found_and_its_sku_is_free(service: Service) -> None:
     product = await service.product(stock=3)
     path = f"/products/{product['id']}"
     for _ in range(2):
@@ -78,7 +78,7 @@ async def test_a_sku_belongs_to_one_product(service: Service) -> None:
     assert (renamed.status_code, renamed.json()["code"]) == (409, "sku_taken")
 
 
-async def test_a_product_has_a_category_that_exists_or_none(service: Service) -> None:
+async def test_a_product_has_an_existing_category_or_none(service: Service) -> None:
     name = f"Category {uuid7()}"
     created = await service.call("POST", "/categories", by="admin", json={"name": name})
     assert created.status_code == 201
@@ -94,7 +94,7 @@ async def test_a_product_has_a_category_that_exists_or_none(service: Service) ->
     assert created.json() in listed
 
 
-async def test_stock_goes_up_and_down_with_a_ledger_that_says_why(service: Service) -> None:
+async def test_each_adjustment_of_the_stock_has_a_ledger_entry_with_its_reason(service: Service) -> None:
     product = await service.product(stock=5)
     path = f"/products/{product['id']}/stock-adjustments"
     restock = await service.call("POST", path, by="admin", json={"quantity": 25, "reason": "restock"})
@@ -112,7 +112,7 @@ async def test_stock_goes_up_and_down_with_a_ledger_that_says_why(service: Servi
     assert [(data["quantity"], data["available"]) for data in adjusted] == [(5, 5), (25, 30), (-30, 0)]
 
 
-async def test_what_is_held_for_an_order_cannot_be_taken_out(service: Service) -> None:
+async def test_stock_that_an_order_holds_cannot_be_taken_out(service: Service) -> None:
     product = await service.product(stock=5)
     path = f"/products/{product['id']}"
     await service.call("POST", f"{path}/reserve", by="orders", json={"order_id": str(uuid7()), "quantity": 4})
@@ -122,7 +122,7 @@ async def test_what_is_held_for_an_order_cannot_be_taken_out(service: Service) -
 
 
 async def creating(service: Service, what: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """The path, a body, and another body, that create such a thing."""
+    """The path and two different bodies that create a thing of this kind."""
     match what:
         case "product":
             body = {"sku": f"S-{uuid7()}", "name": "Lamp", "price": PRICE, "stock": 4}
@@ -139,7 +139,7 @@ async def creating(service: Service, what: str) -> tuple[str, dict[str, Any], di
 
 
 @pytest.mark.parametrize("what", ["product", "category", "adjustment"])
-async def test_a_key_creates_once_also_when_all_requests_come_at_once(service: Service, what: str) -> None:
+async def test_a_key_creates_once_also_in_concurrent_requests(service: Service, what: str) -> None:
     path, body, other = await creating(service, what)
     headers = {"idempotency-key": f"key {uuid7()}"}
     answers = await asyncio.gather(
@@ -217,7 +217,7 @@ async def test_a_change_of_attributes_to_another_json_value_is_a_change(
 @pytest.mark.parametrize(
     ("before", "after"), [({"w": 1}, {"w": 1.0}), ({"w": 0}, {"w": -0.0}), ({"a": 1, "b": [2]}, {"b": [2], "a": 1})]
 )
-async def test_the_same_json_value_written_otherwise_is_no_change(
+async def test_another_notation_of_the_same_json_value_is_no_change(
     service: Service, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     product = await service.product(attributes=before)
@@ -225,7 +225,7 @@ async def test_the_same_json_value_written_otherwise_is_no_change(
     assert (await service.call("PATCH", path, by="admin", json={"attributes": after})).json()["version"] == 1
 
 
-async def test_the_same_price_written_otherwise_is_no_change(service: Service) -> None:
+async def test_another_notation_of_the_same_price_is_no_change(service: Service) -> None:
     product = await service.product(price={"amount": "10.50", "currency": "USD"})
     path = f"/products/{product['id']}"
     for amount in ("10.5", "10.50"):
@@ -256,7 +256,7 @@ async def test_a_product_that_was_changed_since_it_was_read_is_not_overwritten(s
     assert never.status_code == 404
 
 
-async def test_of_writers_that_have_read_the_same_version_one_wins_and_stock_moves_no_version(service: Service) -> None:
+async def test_of_concurrent_changes_to_one_version_one_succeeds_and_stock_makes_no_version(service: Service) -> None:
     product = await service.product(stock=3)
     path = f"/products/{product['id']}"
     order = {"order_id": str(uuid7()), "quantity": 1}
@@ -270,7 +270,7 @@ async def test_of_writers_that_have_read_the_same_version_one_wins_and_stock_mov
     assert (await service.client.get(path)).json() == won
 
 
-async def test_the_tag_is_documented_where_it_is_answered_and_taken(service: Service) -> None:
+async def test_the_openapi_document_describes_the_entity_tag(service: Service) -> None:
     operations = (await service.client.get("/openapi.json")).json()["paths"]["/products/{product_id}"]
     assert "ETag" in operations["get"]["responses"]["200"]["headers"]
     assert "if-match" in [parameter["name"] for parameter in operations["patch"]["parameters"]]

@@ -1,4 +1,4 @@
-"""Finding products: words, filters, orders, and pages that neither skip nor repeat."""
+"""Searches for products: words, filters, orders, and pages that neither skip nor repeat."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from catalog.domain.product_search import Sort
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_the_demo_shop_has_what_its_readers_are_promised(shop: Service) -> None:
+async def test_the_demo_shop_has_the_products_that_the_documents_name(shop: Service) -> None:
     by_sku = {item["sku"]: item for item in await found(shop)}
     assert len(by_sku) == 40
     for sku, price, stock in (
@@ -34,28 +34,28 @@ async def test_the_demo_shop_has_what_its_readers_are_promised(shop: Service) ->
         ("walnut", "WRIST-REST"),
     ],
 )
-async def test_words_find_what_is_meant_first(shop: Service, words: str, first: str) -> None:
+async def test_words_find_the_best_match_first(shop: Service, words: str, first: str) -> None:
     assert (await found(shop, q=words))[0]["sku"] == first
 
 
 @pytest.mark.parametrize("words", ["xyzzy", "!!!", "'; DROP TABLE products; --", "&|:*", '"', "%", "\\"])
-async def test_words_that_mean_nothing_find_nothing_and_break_nothing(shop: Service, words: str) -> None:
+async def test_unknown_words_and_signs_find_nothing(shop: Service, words: str) -> None:
     assert await found(shop, q=words) == []
 
 
-async def test_each_product_is_found_by_its_sku_in_capital_letters_or_small(shop: Service) -> None:
+async def test_each_product_is_found_by_its_sku_in_any_case(shop: Service) -> None:
     skus = [item["sku"] for item in await found(shop)]
     for sku in skus:
         assert sku in [item["sku"] for item in await found(shop, q=sku)], sku
         assert sku in [item["sku"] for item in await found(shop, q=sku.lower())], sku
 
 
-async def test_a_phrase_is_found_as_it_stands(shop: Service) -> None:
+async def test_a_phrase_finds_its_words_in_their_order(shop: Service) -> None:
     assert {item["sku"] for item in await found(shop, q='"vertical mouse"')} == {"MOUSE-ERGO", "MOUSE-ERGO-LEFT"}
     assert await found(shop, q='"mouse vertical"') == []
 
 
-async def test_what_is_not_wanted_is_left_out(shop: Service) -> None:
+async def test_an_excluded_word_leaves_products_out(shop: Service) -> None:
     mice = {item["sku"] for item in await found(shop, q="mouse")}
     assert {item["sku"] for item in await found(shop, q="mouse -vertical")} == mice - {"MOUSE-ERGO", "MOUSE-ERGO-LEFT"}
     assert len(await found(shop, q="-mouse")) == 40 - len(mice)
@@ -66,7 +66,7 @@ async def test_either_of_two_words_is_enough_with_or_between_them(shop: Service)
     assert skus == {"TRACKBALL-1", "NUMPAD-1"}
 
 
-async def test_filters_narrow_down(shop: Service) -> None:
+async def test_filters_apply_together_with_words(shop: Service) -> None:
     monitors = await found(shop, category="monitors")
     assert {item["category"] for item in monitors} == {"Monitors"}
     cheap = await found(shop, price_max="20", price_min="15.00")
@@ -113,7 +113,7 @@ async def test_pages_neither_skip_nor_repeat(shop: Service, sort: Sort) -> None:
         {"category": "\x00"},
     ],
 )
-async def test_a_query_that_makes_no_sense_is_told_so(shop: Service, query: dict[str, Any]) -> None:
+async def test_an_invalid_query_is_refused(shop: Service, query: dict[str, Any]) -> None:
     answer = await shop.client.get("/products", params=query)
     assert answer.status_code == 422, answer.text
     assert answer.json()["code"] == "invalid"
@@ -129,7 +129,7 @@ async def test_a_query_that_makes_no_sense_is_told_so(shop: Service, query: dict
         ({"sort": "name", "q": "monitr"}, {"sort": "price", "q": "monitr"}),
     ],
 )
-async def test_a_cursor_is_good_for_its_own_order_and_kind_of_search_only(
+async def test_a_cursor_is_valid_for_its_own_order_and_kind_of_search_only(
     shop: Service, query: dict[str, Any], other: dict[str, Any]
 ) -> None:
     page = (await shop.client.get("/products", params={**query, "limit": 1})).json()
@@ -139,7 +139,7 @@ async def test_a_cursor_is_good_for_its_own_order_and_kind_of_search_only(
     assert answer.json()["code"] == "invalid"
 
 
-async def test_names_may_be_as_long_as_they_may_and_pages_go_on_after_them(service: Service) -> None:
+async def test_pages_continue_after_the_longest_possible_name(service: Service) -> None:
     for number in range(3):
         await service.product(name=f"{number}" + "\U0001f600" * 199)
     assert len(await found_by_page(service, 1)) == 3

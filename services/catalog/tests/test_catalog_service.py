@@ -41,7 +41,7 @@ async def test_reserved_stock_is_not_for_sale_until_it_is_released(service: Serv
     assert answer.json()["items"][0]["code"] == "released"
 
 
-async def test_one_short_order_spoils_nothing_for_the_others(service: Service) -> None:
+async def test_a_refused_order_does_not_affect_the_others_of_its_batch(service: Service) -> None:
     product, other = await service.product(stock=1), await service.product(stock=1)
     unknown = str(uuid7())
     orders = [

@@ -1,4 +1,4 @@
-"""How the catalog starts: the demo shop is loaded once, and events are heard from a real broker."""
+"""The start of catalog: the demo shop is loaded once, and events are consumed from a real broker."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ async def test_two_replicas_load_one_demo_shop_and_a_restart_loads_none(database
         assert await one.read(lambda connection: connection.fetchval("SELECT count(*) FROM products")) == 40
 
 
-async def test_a_confirmed_order_is_heard_from_the_broker_and_its_stock_is_sold(
+async def test_a_confirmed_order_is_consumed_from_the_broker_and_its_stock_is_sold(
     settings: MakeSettings,
     database_url: str,
     events_url: str,

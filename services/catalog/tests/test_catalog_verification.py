@@ -1,4 +1,4 @@
-"""What the login of `cartwright verify` may read of catalog: these columns, and nothing else."""
+"""The login of `cartwright verify` may read these columns of catalog, and nothing else."""
 
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.reader import readable_columns

@@ -1,4 +1,4 @@
-"""Many buyers at once, over two pools as two replicas have them, on the real PostgreSQL."""
+"""Concurrent reservations of two replicas, each with a pool of its own, on a real PostgreSQL."""
 
 import asyncio
 import random
@@ -17,7 +17,9 @@ from chassis.persistence.database import Database
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_of_k_units_exactly_k_are_sold_to_more_buyers_than_units(replicas: tuple[Database, Database]) -> None:
+async def test_of_k_units_exactly_k_are_reserved_for_more_buyers_than_units(
+    replicas: tuple[Database, Database],
+) -> None:
     product = await stocked(replicas[0], 20)
     outcomes = list(
         chain.from_iterable(
@@ -42,7 +44,7 @@ async def test_the_same_order_from_two_replicas_takes_its_stock_once(replicas: t
     assert (balance.available, balance.held) == (90, 10)
 
 
-async def test_the_same_order_with_other_lines_takes_only_what_it_asked_for_first(
+async def test_a_repeated_order_with_other_lines_takes_the_lines_of_the_first_request_only(
     replicas: tuple[Database, Database],
 ) -> None:
     product, other = await stocked(replicas[0], 10), await stocked(replicas[0], 10)
@@ -70,7 +72,7 @@ async def test_a_release_that_races_its_reserve_leaves_nothing_held(replicas: tu
     assert (balance.available, balance.held, balance.difference) == (100, 0, 0)
 
 
-async def test_batches_that_want_the_same_products_in_any_order_never_deadlock(
+async def test_batches_with_the_same_products_in_any_order_never_deadlock(
     replicas: tuple[Database, Database],
 ) -> None:
     products = [await stocked(replicas[0], 1_000) for _ in range(6)]

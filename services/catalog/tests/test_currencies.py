@@ -1,4 +1,4 @@
-"""Prices are in currencies of ISO 4217, with its decimals; what was stored otherwise stays readable and is not sold."""
+"""Prices are in currencies of ISO 4217, with its decimals. Products with other prices are shown, but not sold."""
 
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ async def test_a_price_has_the_decimals_of_its_currency(service: Service, given:
     assert reserved["lines"][0]["unit_price"] == product["price"]
 
 
-async def test_a_search_in_no_currency_is_refused(service: Service) -> None:
+async def test_a_search_in_an_unknown_currency_is_refused(service: Service) -> None:
     for query in ({"currency": "ABC"}, {"currency": "XXX", "price_min": "1"}):
         refused = await service.client.get("/products", params=query)
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
         assert query["currency"] in refused.json()["detail"]
 
 
-async def test_a_product_stored_in_no_currency_is_shown_and_is_not_sold_until_its_price_is_put_right(
+async def test_a_product_stored_with_an_unknown_currency_is_shown_and_not_sold_until_its_price_is_corrected(
     service: Service,
 ) -> None:
     product = await service.product(stock=3)

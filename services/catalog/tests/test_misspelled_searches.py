@@ -1,4 +1,4 @@
-"""What was misspelt or half-typed finds what is meant, and only where the words themselves find nothing."""
+"""Misspelled and incomplete words find similar ones, and only if the words as typed find nothing."""
 
 import asyncio
 import random
@@ -41,29 +41,29 @@ async def skus_of(service: Service, **query: Any) -> list[str]:
         ("cable-h", "CABLE-HDMI-21"),
     ],
 )
-async def test_what_is_misspelt_or_half_typed_finds_what_is_meant_first(shop: Service, words: str, first: str) -> None:
+async def test_misspelled_and_incomplete_words_find_the_best_match_first(shop: Service, words: str, first: str) -> None:
     assert (await skus_of(shop, q=words))[0] == first
 
 
-async def test_a_misspelt_word_finds_the_same_as_the_right_one(shop: Service) -> None:
+async def test_a_misspelled_word_finds_the_same_products_as_the_right_one(shop: Service) -> None:
     assert await skus_of(shop, q="keybord", sort="name") == await skus_of(shop, q="keyboard", sort="name")
     assert await skus_of(shop, q="keyb", sort="name") == await skus_of(shop, q="keyboard", sort="name")
 
 
-async def test_words_that_some_product_has_are_taken_as_they_are_said(service: Service) -> None:
+async def test_words_that_a_product_has_are_not_corrected(service: Service) -> None:
     product = await service.product(name="Lamp", description="With a foot of obsidian.")
     await service.product(name="Obsidiam lamp")
     assert await skus_of(service, q="obsidian") == [product["sku"]]
     assert await skus_of(service, q="obsidian lmp") == [product["sku"]]
 
 
-async def test_only_the_nearest_words_are_meant(service: Service) -> None:
+async def test_only_the_most_similar_words_are_corrections(service: Service) -> None:
     for name in ("Zwireless", "Zwires", "Zwire"):
         await service.product(name=name, sku=f"{name}-1")
     assert await skus_of(service, q="zwireles") == ["Zwireless-1"]
 
 
-async def test_phrases_and_what_is_not_wanted_and_or_keep_their_meaning_though_misspelt(shop: Service) -> None:
+async def test_operators_apply_to_misspelled_words_too(shop: Service) -> None:
     mice = set(await skus_of(shop, q="mouse")) - {"MOUSE-ERGO", "MOUSE-ERGO-LEFT"}
     assert mice
     assert set(await skus_of(shop, q="travl mouse or numerik")) == {"MOUSE-TRAVEL", "NUMPAD-1"}
@@ -81,13 +81,13 @@ async def test_phrases_and_what_is_not_wanted_and_or_keep_their_meaning_though_m
         ({"category": "Monitors"}, set()),
     ],
 )
-async def test_filters_narrow_down_what_is_meant_too(shop: Service, filters: dict[str, str], skus: set[str]) -> None:
+async def test_filters_apply_to_corrected_searches_too(shop: Service, filters: dict[str, str], skus: set[str]) -> None:
     assert set(await skus_of(shop, q="quiett keybord", **filters)) == skus
 
 
 @pytest.mark.parametrize("sort", list(Sort))
 @pytest.mark.parametrize("filters", [{}, {"price_max": "200", "in_stock": "true"}])
-async def test_pages_of_what_is_meant_neither_skip_nor_repeat(
+async def test_pages_of_a_corrected_search_neither_skip_nor_repeat(
     shop: Service, sort: Sort, filters: dict[str, str]
 ) -> None:
     query = {"q": "keybord or monitr or cabel or mouze", "sort": sort.value, **filters}
@@ -97,7 +97,7 @@ async def test_pages_of_what_is_meant_neither_skip_nor_repeat(
     assert await found_by_page(shop, 3, **query) == whole
 
 
-async def test_a_second_page_goes_on_with_what_was_meant_though_the_words_find_something_by_now(
+async def test_a_second_page_keeps_the_corrections_though_a_product_with_the_typed_word_is_added(
     service: Service,
 ) -> None:
     names = ["Xylophone alto", "Xylophone bass", "Xylophone tenor"]
@@ -111,14 +111,14 @@ async def test_a_second_page_goes_on_with_what_was_meant_though_the_words_find_s
     assert [item["name"] for item in await found(service, q="xylofone")] == ["Xylofone, as some say"]
 
 
-async def test_a_second_page_of_words_that_find_no_more_is_the_end(service: Service) -> None:
+async def test_a_second_page_without_products_is_the_end(service: Service) -> None:
     for name in ("Ocarin", "Ocarina one", "Ocarina two"):
         product = await service.product(name=name, sku=name.replace(" ", "-"))
     assert product["sku"] == "Ocarina-two"
     assert await found_by_page(service, 1, q="ocarin", sort="newest") == await found(service, q="ocarin", sort="newest")
 
 
-async def test_a_mistake_in_a_name_is_meant_no_more_once_it_is_corrected(service: Service) -> None:
+async def test_a_corrected_name_is_found_by_the_former_misspelling(service: Service) -> None:
     product = await service.product(name="Theremyn")
     assert await skus_of(service, q="theremyn") == [product["sku"]]
     await service.call("PATCH", f"/products/{product['id']}", by="admin", json={"name": "Theremin"})
@@ -127,7 +127,7 @@ async def test_a_mistake_in_a_name_is_meant_no_more_once_it_is_corrected(service
     assert await skus_of(service, q="theremyn") == []
 
 
-async def test_skus_and_what_has_digits_are_no_words(service: Service) -> None:
+async def test_skus_and_words_with_digits_are_not_used_for_corrections(service: Service) -> None:
     await service.product(name="Harmonium WH1000 wh-1000xm4 27in to", sku="ACCORDION-77")
     rows = await service.rows("SELECT word FROM words WHERE word ~ 'harmonium|wh|27|acc|^to$'")
     assert [row["word"] for row in rows] == ["harmonium"]
@@ -169,31 +169,31 @@ async def test_skus_and_what_has_digits_are_no_words(service: Service) -> None:
         "http://keybord.example/mouze?a=b",
     ],
 )
-async def test_nothing_that_is_typed_breaks_a_search(shop: Service, words: str) -> None:
+async def test_no_input_breaks_a_search(shop: Service, words: str) -> None:
     whole = await found(shop, q=words)
     assert await found_by_page(shop, 3, q=words) == whole
 
 
-async def test_what_is_not_wanted_stays_so_as_a_whole(shop: Service) -> None:
+async def test_an_excluded_compound_stays_excluded_as_a_whole(shop: Service) -> None:
     assert set(await skus_of(shop, q="moouse -left-handed")) == {*await skus_of(shop, q="mouse")} - {"MOUSE-ERGO-LEFT"}
     assert await skus_of(shop, q="trackball -trackball -left-handed") == []
 
 
-async def test_words_that_are_in_every_text_are_not_looked_up(shop: Service) -> None:
+async def test_stop_words_are_not_corrected(shop: Service) -> None:
     assert (await skus_of(shop, q="the and for with this from of at keybord"))[0] in await skus_of(shop, q="keyboard")
 
 
-async def test_the_language_of_queries_is_not_spoken_where_words_are_looked_for(shop: Service) -> None:
+async def test_input_is_not_read_as_the_query_language_of_postgresql(shop: Service) -> None:
     everything_else = await skus_of(shop, q="keybord' | !'zzz")
     assert set(everything_else) <= set(await skus_of(shop, q="keyboard"))
 
 
-async def test_what_makes_no_text_is_refused_in_a_cursor_too(shop: Service) -> None:
+async def test_a_null_character_in_a_query_is_refused(shop: Service) -> None:
     answer = await shop.client.get("/products", params={"q": "keybord\x00"})
     assert answer.status_code == 422
 
 
-async def test_products_that_were_there_before_are_found_too(database_url: str, tmp_path: Path) -> None:
+async def test_an_upgrade_takes_the_words_of_existing_products(database_url: str, tmp_path: Path) -> None:
     before = await migrated_by(database_url, tmp_path, "0001*.sql")
     await before.run(lambda c: c.execute(INSERT_BEFORE_0002, uuid7(), "ACCORDION-77", "Grand Piano 88"))
     with_words = await migrated_by(database_url, tmp_path, "0002*.sql")
@@ -205,7 +205,7 @@ async def test_products_that_were_there_before_are_found_too(database_url: str, 
         assert await words_of(database) == ["grand", "harpsichord", "piano"]
 
 
-async def test_products_with_the_same_new_words_are_written_at_once(service: Service) -> None:
+async def test_products_with_the_same_new_words_are_written_concurrently(service: Service) -> None:
     words = [f"{first}{second}inet" for first in "abcdefgh" for second in "klmnopqrst"]
     dice = random.Random(1)
 
@@ -213,7 +213,7 @@ async def test_products_with_the_same_new_words_are_written_at_once(service: Ser
         async with service.connection() as connection:
             for _ in range(10):
                 name = " ".join(dice.sample(words, 20))
-                # Raises what a service would be spared, which begins again after a deadlock.
+                # The database layer would repeat the transaction after a deadlock. Here a deadlock fails the test.
                 await connection.execute(INSERT, uuid7(), f"S-{uuid7()}", name)
 
     await asyncio.gather(*(write() for _ in range(8)))

@@ -27,7 +27,7 @@ from catalog.workers import search_document_backfill
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
-# One alphabet for each script, and one for all that can be seen at once.
+# One alphabet for each script, and one for all visible characters.
 _scripts = [
     st.characters(min_codepoint=low, max_codepoint=high, exclude_categories=["Cn", "Cc", "Cs", "Zl", "Zp"])
     for low, high in [
@@ -47,7 +47,7 @@ def is_visible(name: str) -> bool:
 
 
 async def written(service: Service, name: str, *, sku: str | None = None, description: str = "") -> str:
-    """The SKU of a new product, written as any version has: past the rules for new names."""
+    """The SKU of a new product that is inserted past the rules for names, as older versions have written them."""
     sku = sku or f"S-{uuid7()}"
     async with service.connection() as connection:
         await connection.execute(INSERT_PRODUCT, uuid7(), sku, name, description)
@@ -92,7 +92,7 @@ async def skus_of(service: Service, query: str) -> set[str]:
         ("C++ \\ 'n' \\'", ["C++ \\ 'n' \\'"]),
     ],
 )  # fmt: skip
-async def test_a_product_is_found_by_what_people_type_for_its_name(
+async def test_a_product_is_found_by_the_usual_spellings_of_its_name(
     service: Service, name: str, queries: list[str]
 ) -> None:
     for stored in {unicodedata.normalize(form, name) for form in ("NFC", "NFD")}:
@@ -150,10 +150,10 @@ async def test_words_of_the_name_and_of_the_description_are_found_together(servi
         assert sku in await skus_of(service, query), query
 
 
-async def test_what_is_not_wanted_stays_away_though_a_name_has_it(service: Service) -> None:
-    wanted, other = await written(service, "Zitrone süß"), await written(service, "Zitrone bitter")
-    assert await skus_of(service, "zitrone -bitter") == {wanted}
-    assert await skus_of(service, '"zitrone bitter"') == {other}
+async def test_an_excluded_word_leaves_out_products_with_it_in_their_name(service: Service) -> None:
+    sweet, bitter = await written(service, "Zitrone süß"), await written(service, "Zitrone bitter")
+    assert await skus_of(service, "zitrone -bitter") == {sweet}
+    assert await skus_of(service, '"zitrone bitter"') == {bitter}
 
 
 async def test_a_renamed_product_is_found_by_its_new_name_alone(service: Service) -> None:
@@ -163,7 +163,7 @@ async def test_a_renamed_product_is_found_by_its_new_name_alone(service: Service
     assert product["sku"] not in await skus_of(service, "gruesse")
 
 
-async def test_categories_of_one_name_are_one_in_any_form(service: Service) -> None:
+async def test_all_forms_of_a_name_are_one_category(service: Service) -> None:
     name = f"Café Größe {uuid7()}"
     created = await service.call("POST", "/categories", by="admin", json={"name": name})
     assert created.status_code == 201
@@ -175,7 +175,7 @@ async def test_categories_of_one_name_are_one_in_any_form(service: Service) -> N
         assert product["id"] in [item["id"] for item in await found(service, category=same)]
 
 
-async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_searches_go_on(
+async def test_an_upgrade_indexes_existing_products_page_by_page_while_searches_work(
     database_url: str,
     settings: MakeSettings,
     user_jwks: str,
@@ -209,9 +209,7 @@ async def test_an_upgrade_indexes_the_products_that_are_there_in_batches_while_s
         assert len(rows) == 11
 
 
-async def test_categories_that_were_two_before_stay_two_and_are_told_apart_by_their_exact_names(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_two_old_categories_of_one_name_stay_two_with_exact_names(database_url: str, tmp_path: Path) -> None:
     before = await migrated_by(database_url, tmp_path, "000[1-7]*.sql")
     names = [unicodedata.normalize(form, "Café") for form in ("NFC", "NFD")]
     insert = "INSERT INTO categories (id, name) VALUES ($1, $2)"

@@ -29,5 +29,5 @@ def test_a_search_uses_a_bounded_number_of_words(text: str | None, words: str | 
         ('"left-handed mouse" -"usb-c"', '"left handed mouse" -"usb c"'),
     ],
 )
-def test_what_is_joined_is_split_compounds(query: str, split: str) -> None:
+def test_compounds_are_split(query: str, split: str) -> None:
     assert split_compounds(query) == split

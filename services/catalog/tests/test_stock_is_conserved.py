@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order: what was put in is available, held or sold, and nothing is given back twice."""
+"""All stock is available, held or sold after any settlements in any order, and none is returned twice."""
 
 import random
 from functools import partial
@@ -31,7 +31,7 @@ async def test_stock_is_conserved_under_random_batches(database: Database, seed:
                     for _ in range(chance.randint(1, 5))
                 ]
                 orders += new
-                # Some are asked for again, as after a lost answer.
+                # Some orders are requested again, as after a lost answer.
                 again = chance.sample(orders, min(len(orders), 2))
                 outcomes = await reserve_stock(database, [*new, *again, new[0]])
                 assert outcomes[0] == outcomes[-1]
@@ -64,7 +64,7 @@ async def test_a_confirmed_order_is_sold_and_cannot_be_released_any_more(databas
     assert (balance.available, balance.held, balance.sold) == (3, 0, 2)
 
 
-async def test_a_cancelled_order_gives_back_once_what_it_had_bought(database: Database) -> None:
+async def test_a_cancelled_order_returns_its_sold_stock_once(database: Database) -> None:
     product = await stocked(database, 5)
     order = stock_request((product.id, 2))
     await reserve_stock(database, [order])
@@ -74,7 +74,7 @@ async def test_a_cancelled_order_gives_back_once_what_it_had_bought(database: Da
     assert (balance.available, balance.held, balance.sold) == (5, 0, 0)
 
 
-async def test_a_cancellation_that_overtakes_its_confirmation_holds(database: Database) -> None:
+async def test_a_cancellation_before_the_confirmation_wins(database: Database) -> None:
     product = await stocked(database, 5)
     order = stock_request((product.id, 2))
     await reserve_stock(database, [order])
@@ -83,7 +83,7 @@ async def test_a_cancellation_that_overtakes_its_confirmation_holds(database: Da
     assert (balance.available, balance.held, balance.sold) == (5, 0, 0)
 
 
-async def test_a_cancellation_that_overtakes_its_reserve_leaves_a_tombstone(database: Database) -> None:
+async def test_a_cancellation_before_the_reservation_leaves_a_tombstone(database: Database) -> None:
     product = await stocked(database, 5)
     order = stock_request((product.id, 2))
     await consume(database, ("order.cancelled", order))
@@ -93,7 +93,7 @@ async def test_a_cancellation_that_overtakes_its_reserve_leaves_a_tombstone(data
     assert (await balance_of(database, product.id)).available == 5
 
 
-async def test_a_deleted_product_takes_back_what_is_released(database: Database) -> None:
+async def test_released_stock_returns_to_a_deleted_product(database: Database) -> None:
     product = await stocked(database, 5)
     order = stock_request((product.id, 2))
     await reserve_stock(database, [order])
@@ -104,7 +104,7 @@ async def test_a_deleted_product_takes_back_what_is_released(database: Database)
     assert (await balance_of(database, product.id)).available == 5
 
 
-async def test_a_reservation_keeps_the_price_of_its_moment(database: Database) -> None:
+async def test_a_reservation_keeps_its_price(database: Database) -> None:
     product = await stocked(database, 5, price_minor=1_000)
     order = stock_request((product.id, 2))
     [before] = await reserve_stock(database, [order])

@@ -1,0 +1,1 @@
+"""The HTTP interface of catalog, one module per area."""

@@ -1,0 +1,1 @@
+"""All SQL of catalog, one module per table group."""

@@ -40,7 +40,7 @@ CORRECTIONS_MAX = 5
 """The number of similar words that replace a misspelled one."""
 WORDS_MAX = 8
 """The number of words of a query that are corrected, so that a long query costs no more than that."""
-PREFIX_LETTERS_MIN = 3
+PREFIX_CHARACTERS_MIN = 3
 """A word of at least this length may be the beginning of a longer one."""
 
 # The number of parts is bounded: a part may be incomplete, and then reads the index entries of all words that begin so.
@@ -57,9 +57,9 @@ _AS_TYPED = f"""
 
 PIECES_MAX = 32
 """The number of words and signs of a query that are searched in names."""
-RUN_LETTERS_MAX = 64
-"""The number of letters that are used of a text without blanks."""
-TAIL_LETTERS_MIN = 3
+RUN_CHARACTERS_MAX = 64
+"""The number of characters that are searched of a text without blanks."""
+TAIL_CHARACTERS_MIN = 3
 """A query of at least this length may be the tail of a SKU."""
 
 # The query as typed, or names: each word as a word of the language or of a name, in either spelling. The stop words of
@@ -74,7 +74,7 @@ _AS_TYPED_OR_NAMED = f"""
             FROM unnest(ARRAY[spelling.plain, nullif(spelling.paired, spelling.plain)]) AS piece
             CROSS JOIN LATERAL (
                 SELECT string_agg(quoted_lexeme(lexeme), ' & ') AS query
-                FROM unnest(lexemes_of(left(piece, {RUN_LETTERS_MAX}))) AS lexeme
+                FROM unnest(lexemes_of(left(piece, {RUN_CHARACTERS_MAX}))) AS lexeme
             ) AS named
         )::tsquery AS named
         FROM letters
@@ -91,7 +91,7 @@ _AS_TYPED_OR_NAMED = f"""
         ({_AS_TYPED}) ||
         quoted_lexeme(lexeme_of_whole($2))::tsquery ||
         CASE WHEN $3 THEN coalesce(together.query, '') ELSE '' END ||
-        CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail($1)) > {TAIL_LETTERS_MIN}
+        CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail($1)) > {TAIL_CHARACTERS_MIN}
             THEN (quoted_lexeme(lexeme_of_tail($1)) || ':*')::tsquery
             ELSE ''
         END
@@ -130,7 +130,7 @@ _CORRECTED = f"""
         SELECT typed.number, plainto_tsquery('english', typed.word) AS typed,
                to_tsquery('english', concat_ws(
                    ' | ',
-                   typed.word || CASE WHEN length(typed.word) >= {PREFIX_LETTERS_MIN} THEN ':*' ELSE '' END,
+                   typed.word || CASE WHEN length(typed.word) >= {PREFIX_CHARACTERS_MIN} THEN ':*' ELSE '' END,
                    string_agg(similar_word.word, ' | ')
                )) AS corrected
         FROM selective AS typed
@@ -159,7 +159,7 @@ _CORRECTED = f"""
     )
     SELECT ARRAY(SELECT word FROM misspelled ORDER BY number) AS misspelled, nullif(
         rewritten.query ||
-            CASE WHEN {_IS_LIKE_A_SKU} AND length($1) >= {PREFIX_LETTERS_MIN}
+            CASE WHEN {_IS_LIKE_A_SKU} AND length($1) >= {PREFIX_CHARACTERS_MIN}
                 THEN to_tsquery('simple', '''' || $1 || ''':*')
                 ELSE ''
             END,
