@@ -14,20 +14,22 @@ from chassis.security.tokens import ServiceTokens, TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
-from orders import consumer, http, http_cart, http_operations
 from orders.cancel_order import OrderCanceller
-from orders.catalog import Catalog
 from orders.checkout import CHECKOUT, Participants
+from orders.clients.catalog import Catalog
+from orders.clients.payments import Payments
+from orders.clients.users import Users
+from orders.domain.order import Order, Reason
 from orders.follow_order import OrderFollower
-from orders.order import Order, Reason
-from orders.payments import Payments
+from orders.http import cart, orders
+from orders.http import operations as order_operations
 from orders.place_order import OrderPlacer
-from orders.record import OrderRecord
-from orders.recover_orders import Sweeper
 from orders.saga import Runner
+from orders.saga_store import OrderRecord
 from orders.settings import Settings
-from orders.users import Users
-from orders.waiting import Waiting
+from orders.waiters import Waiting
+from orders.workers import consumer
+from orders.workers.sweeper import Sweeper
 
 OWNERS = {"user": "users", "payment": "payments"}
 """The service that each event comes from, by the first part of its type."""
@@ -97,9 +99,9 @@ def build(settings: Settings) -> Litestar:
         description="Carts, orders and the checkout: buy, cancel, history.",
         version=VERSION,
         routes=[
-            *http.ROUTES,
-            *http_cart.ROUTES,
-            *http_operations.ROUTES,
+            *orders.ROUTES,
+            *cart.ROUTES,
+            *order_operations.ROUTES,
             *operations.routes(database, relay=relay, consumer=listener),
         ],
         parts=[users_client, revocations, catalog_client, payments_client, database, broker, relay, sweeper, listener],

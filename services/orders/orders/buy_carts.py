@@ -10,10 +10,9 @@ from uuid import UUID
 
 from chassis.persistence.database import Connection
 from chassis.problems import KeyUsedAgain, Refusal
-from orders import store, store_carts
+from orders import store
+from orders.domain.order import Customer, NewOrder, Order
 from orders.errors import CartAlreadyBought, NothingToBuy
-from orders.order import Customer, Order
-from orders.store import NewOrder
 
 Purchase = tuple[NewOrder, Customer]
 
@@ -26,9 +25,9 @@ async def buy_carts(
     Needs a transaction. The same again, after an answer to the commit was lost, answers the same.
     """
     user_ids = [new.user_id for new, _ in purchases]
-    await store_carts.lock(connection, user_ids)
+    await store.carts.lock(connection, user_ids)
     answers: dict[UUID, Order | Refusal] = dict(await _refused_before(connection, purchases))
-    carts = await store_carts.contents(connection, user_ids)
+    carts = await store.carts.contents(connection, user_ids)
     for turn in _in_turn([purchase for purchase in purchases if purchase[0].id not in answers]):
         ready = [
             (dataclasses.replace(new, lines=carts[new.user_id]), customer)
@@ -37,8 +36,8 @@ async def buy_carts(
         ]
         if not ready:
             break
-        placed = await store.insert(connection, ready, lease_s=lease_s, deadline_s=deadline_s)
-        await store_carts.take(connection, list(placed.values()))
+        placed = await store.orders.insert(connection, ready, lease_s=lease_s, deadline_s=deadline_s)
+        await store.carts.take(connection, list(placed.values()))
         for order in placed.values():
             del carts[order.customer.id]
         answers |= placed
@@ -58,7 +57,7 @@ def _in_turn(purchases: Sequence[Purchase]) -> Iterator[list[Purchase]]:
 
 async def _refused_before(connection: Connection, purchases: Sequence[Purchase]) -> dict[UUID, Refusal]:
     keys = [(new.user_id, new.idempotency_key) for new, _ in purchases if new.idempotency_key is not None]
-    refusals = await store_carts.refusals(connection, keys)
+    refusals = await store.carts.refusals(connection, keys)
     refused: dict[UUID, Refusal] = {}
     for new, _ in purchases:
         if new.idempotency_key is not None and (new.user_id, new.idempotency_key) in refusals:
@@ -69,17 +68,17 @@ async def _refused_before(connection: Connection, purchases: Sequence[Purchase])
 
 async def _why_not_placed(connection: Connection, new: NewOrder) -> Order | Refusal | None:
     """None for a key that has an order. A refusal for the cart is kept, so that its key repeats it."""
-    own = await store.by_ids(connection, [new.id])
+    own = await store.orders.by_ids(connection, [new.id])
     if own:
         return own[new.id]
     key = new.idempotency_key
-    if key is not None and await store.by_key(connection, new.user_id, key) is not None:
+    if key is not None and await store.orders.by_key(connection, new.user_id, key) is not None:
         return None
-    order_id = await store_carts.bought_by(connection, new.user_id)
+    order_id = await store.carts.bought_by(connection, new.user_id)
     if order_id is None:
         return NothingToBuy("The cart is empty.")
     if key is not None:
-        await store_carts.keep_refusal(connection, new.user_id, key, new.fingerprint, order_id)
+        await store.carts.keep_refusal(connection, new.user_id, key, new.fingerprint, order_id)
     return _already_bought(order_id)
 
 

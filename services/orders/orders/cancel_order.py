@@ -14,9 +14,9 @@ from chassis.security.tokens import Caller
 from chassis.web.operations import operator_acted
 from orders import store
 from orders.checkout import CheckoutRunner
+from orders.domain.order import CANCELLED_BY_CUSTOMER, CANCELLED_BY_OPERATOR, Order, Reason, Status
 from orders.errors import OrderNotFound, OrderRefused, OrderShipped
-from orders.order import CANCELLED_BY_CUSTOMER, CANCELLED_BY_OPERATOR, Order, Reason, Status
-from orders.waiting import Waiting
+from orders.waiters import Waiting
 
 _log = structlog.get_logger()
 
@@ -44,14 +44,14 @@ class OrderCanceller:
 
         Raises `OrderNotFound` (also for another user's), `OrderShipped` or `OrderRefused`.
         """
-        found = await self._database.read(lambda connection: store.by_id(connection, order_id))
+        found = await self._database.read(lambda connection: store.orders.by_id(connection, order_id))
         if found is None or found.customer.id != user_id:
             raise OrderNotFound
         return await self._cancel(found, CANCELLED_BY_CUSTOMER)
 
     async def cancel_for_operator(self, order_id: UUID, operator: Caller, why: str) -> Order:
         """The same for any order, by somebody who gives a reason, which the record keeps."""
-        found = await self._database.read(lambda connection: store.by_id(connection, order_id))
+        found = await self._database.read(lambda connection: store.orders.by_id(connection, order_id))
         if found is None:
             raise OrderNotFound
         act = operator_acted("cancel order", str(order_id), operator, why, correlation_id=found.correlation_id)
@@ -71,10 +71,10 @@ class OrderCanceller:
         return order
 
     async def _take_back(self, connection: Connection, found: Order, reason: Reason, act: Event | None) -> Order:
-        (before,) = await store.reread(connection, [found])
-        (order,) = await store.turn_round(connection, [(before, reason)], lease_s=self._lease_s)
+        (before,) = await store.orders.reread(connection, [found])
+        (order,) = await store.checkout.turn_round(connection, [(before, reason)], lease_s=self._lease_s)
         if order.status is Status.CONFIRMED:
-            order = await store.cancel_confirmed(connection, order, reason)
+            order = await store.orders.cancel_confirmed(connection, order, reason)
         if act is not None and order.status is not before.status:
             await journal.append(connection, [act])
         return order
@@ -84,5 +84,5 @@ class OrderCanceller:
         ended = await self._waiting.end_of(order.id)
         if ended is not None:
             return ended
-        (order,) = await self._database.read(lambda connection: store.reread(connection, [order]))
+        (order,) = await self._database.read(lambda connection: store.orders.reread(connection, [order]))
         return order

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from chassis.persistence.database import Database
 from orders import store
-from orders.catalog import Catalog
-from orders.order import ACCOUNT_DELETED, Order, Reason, Status
-from orders.payments import Payments
+from orders.clients.catalog import Catalog
+from orders.clients.payments import Payments
+from orders.domain.order import ACCOUNT_DELETED, Order, Reason, Status
 from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step
 
 
@@ -44,7 +44,7 @@ async def void_payment(ask: Participants, orders: Sequence[Order]) -> Sequence[O
 
 async def confirm_order(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
     """Confirm those that are still pending and whose account is not deleted, with their events, in one commit."""
-    times = await ask.database.run_statement(lambda connection: store.confirm(connection, orders))
+    times = await ask.database.run_statement(lambda connection: store.checkout.confirm(connection, orders))
     for order in orders:
         # Only now, after the commit, may anybody be told.
         if order.id in times:

@@ -1,7 +1,7 @@
 """What the orders service refuses, with the codes that clients decide by."""
 
 from chassis.problems import Conflict, Invalid, NotFound, Refusal, Unauthenticated
-from orders.order import Order, Reason
+from orders.domain.order import Order, Reason
 
 
 class OrderNotFound(NotFound):

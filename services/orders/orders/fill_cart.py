@@ -8,11 +8,11 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import OutcomeUnknown
 from chassis.values.money import MINOR_MAX, money
 from chassis.web.client import PeerUnavailable
-from orders import store_carts, store_customers
-from orders.catalog import Catalog
+from orders import store
+from orders.clients.catalog import Catalog, KnownProduct
+from orders.domain.order import LINES_MAX, Line
 from orders.errors import AccountDeleted, CartFull, UnknownProduct
-from orders.messages import LINES_MAX, CartItemView, CartView, KnownProduct
-from orders.order import Line
+from orders.http.schemas import CartItemView, CartView
 
 
 async def put_in_cart(database: Database, catalog: Catalog, user_id: UUID, product_id: UUID, quantity: int) -> None:
@@ -24,11 +24,11 @@ async def put_in_cart(database: Database, catalog: Catalog, user_id: UUID, produ
         raise UnknownProduct
 
     async def put(connection: Connection) -> None:
-        await store_carts.begin_change(connection, [user_id])
+        await store.carts.begin_change(connection, [user_id])
         # Asked under the lock, which the erasure of a deleted account's cart takes, too.
-        if await store_customers.is_deleted(connection, user_id):
+        if await store.customers.is_deleted(connection, user_id):
             raise AccountDeleted
-        if not await store_carts.put(connection, user_id, Line(product_id, quantity), most=LINES_MAX):
+        if not await store.carts.put(connection, user_id, Line(product_id, quantity), most=LINES_MAX):
             raise CartFull
 
     await database.run(put)
@@ -38,15 +38,15 @@ async def drop_from_cart(database: Database, user_id: UUID, product_id: UUID | N
     """Take out one product, or everything. What is not there is no error."""
 
     async def drop(connection: Connection) -> None:
-        await store_carts.begin_change(connection, [user_id])
-        await store_carts.drop(connection, [user_id], product_id)
+        await store.carts.begin_change(connection, [user_id])
+        await store.carts.drop(connection, [user_id], product_id)
 
     await database.run(drop)
 
 
 async def read_cart(database: Database, catalog: Catalog, user_id: UUID) -> CartView:
     """The cart. While catalog cannot be asked it is shown without prices."""
-    lines = await database.read(lambda connection: store_carts.cart(connection, user_id))
+    lines = await database.read(lambda connection: store.carts.cart(connection, user_id))
     try:
         products = await catalog.products([line.product_id for line in lines])
     except (PeerUnavailable, OutcomeUnknown):

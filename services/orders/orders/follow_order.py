@@ -18,8 +18,8 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded, Unauthenticated, Unavailable
 from chassis.security.tokens import Caller, Rights
 from orders import store
+from orders.domain.order import Order, Status
 from orders.errors import TooManyStreams, UnknownEventId
-from orders.order import Order, Status
 
 POLL_S = 0.5
 FOLLOW_S_MAX = 600.0
@@ -119,7 +119,7 @@ async def _changes_after(connection: Connection, order_id: UUID, seen: int) -> l
     entries = await journal.history_of(connection, str(order_id), after=seen)
     if not entries:
         return []
-    order = await store.by_id(connection, order_id)
+    order = await store.orders.by_id(connection, order_id)
     assert order is not None, "orders are never deleted"
     return [(_change(entry, order), entry.type in _LAST) for entry in entries]
 

@@ -17,15 +17,15 @@ from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Refusal, Unavailable
 from chassis.web import idempotency
-from orders import store, store_customers
+from orders import store
 from orders.buy_carts import Purchase, buy_carts
 from orders.checkout import CheckoutRunner
+from orders.clients.users import Users
+from orders.consumed_events import UserChanged
+from orders.domain.order import Customer, Line, NewOrder, Order, Status
 from orders.errors import AccountDeleted, NothingToBuy, RepeatedProduct, refusal_for
-from orders.messages import PlaceOrder, UserChanged
-from orders.order import Customer, Line, Order, Status
-from orders.store import NewOrder
-from orders.users import Users
-from orders.waiting import Waiting
+from orders.http.schemas import PlaceOrder
+from orders.waiters import Waiting
 
 _log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class OrderPlacer:
     async def _as_kept(self, order: Order) -> Order:
         """The order as it is kept, and so will be read: not with what this process has learnt since."""
         try:
-            return await self._database.run(lambda connection: store.as_settled(connection, order))
+            return await self._database.run(lambda connection: store.orders.as_settled(connection, order))
         except Unavailable as refusal:
             # Not that nothing was done: the buyer would buy again.
             told = f"Order {order.id} is accepted; how it stands cannot be read now. Read it, instead of buying again."
@@ -119,18 +119,20 @@ class OrderPlacer:
 
     async def _insert(self, ready: Sequence[Purchase]) -> dict[UUID, Order]:
         placed = await self._database.run_statement(
-            lambda connection: store.insert(connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s)
+            lambda connection: store.orders.insert(
+                connection, ready, lease_s=self._lease_s, deadline_s=self._deadline_s
+            )
         )
         missing = [new.id for new, _ in ready if new.id not in placed]
         if not missing:
             return placed
         # A commit whose answer was lost is repeated, and finds its own rows: they are ours, not a used key.
-        return placed | await self._database.read(lambda connection: store.by_ids(connection, missing))
+        return placed | await self._database.read(lambda connection: store.orders.by_ids(connection, missing))
 
     async def _customers(self, user_ids: Sequence[UUID]) -> dict[UUID, Customer | Exception | None]:
         """The buyers by id: from the copy, or from users when no event has told yet. None for a deleted account."""
         known: dict[UUID, Customer | Exception | None] = dict(
-            await self._database.read(lambda connection: store_customers.customers(connection, user_ids))
+            await self._database.read(lambda connection: store.customers.customers(connection, user_ids))
         )
         unknown = list({user_id for user_id in user_ids if user_id not in known})
         if not unknown:
@@ -141,12 +143,12 @@ class OrderPlacer:
             _log.warning("users could not be asked who is buying", error=str(error))
             return known | dict.fromkeys(unknown, Unavailable("Users cannot be asked at the moment who is buying."))
         changes = [UserChanged(user.id, user.email, user.name, user.version) for user in told]
-        await self._database.run(lambda connection: store_customers.remember(connection, changes))
+        await self._database.run(lambda connection: store.customers.remember(connection, changes))
         return known | {user.id: Customer(user.id, user.name, user.email) for user in told}
 
     async def _repeated(self, new: NewOrder, key: str) -> Order:
         """The stored answer for a key that was used before."""
-        found = await self._database.read(lambda connection: store.by_key(connection, new.user_id, key))
+        found = await self._database.read(lambda connection: store.orders.by_key(connection, new.user_id, key))
         assert found is not None, "orders are never deleted"
         order, fingerprint = found
         if fingerprint != new.fingerprint:

@@ -6,19 +6,19 @@ from chassis.messaging.relay import Relay
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
 from chassis.web.operations import operator_acted, tell_once
-from orders import store, store_stuck
+from orders import store
+from orders.domain.order import Order
 from orders.errors import OrderEnded, OrderNotFound
-from orders.order import Order
 
 
 async def retry_order(database: Database, relay: Relay, order_id: UUID, operator: Caller, why: str) -> Order:
     """Make its next attempt due; a sweeper takes it up. Raises `OrderNotFound` or `OrderEnded`."""
 
     async def work(connection: Connection) -> Order:
-        order = await store.by_id(connection, order_id)
+        order = await store.orders.by_id(connection, order_id)
         if order is None:
             raise OrderNotFound
-        if not await store_stuck.make_due(connection, order_id):
+        if not await store.stuck_orders.make_due(connection, order_id):
             raise OrderEnded(f"The order is {order.status.value}.")
         act = operator_acted("retry order", str(order_id), operator, why, correlation_id=order.correlation_id)
         await tell_once(connection, act)

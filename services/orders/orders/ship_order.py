@@ -5,18 +5,18 @@ from uuid import UUID
 from chassis.messaging.relay import Relay
 from chassis.persistence.database import Connection, Database
 from orders import store
+from orders.domain.order import Order, Status
 from orders.errors import OrderNotConfirmed, OrderNotFound
-from orders.order import Order, Status
 
 
 async def ship_order(database: Database, relay: Relay, order_id: UUID) -> Order:
     """Raises `OrderNotFound` or `OrderNotConfirmed`. The same again is fine."""
 
     async def ship(connection: Connection) -> Order:
-        order = await store.by_id(connection, order_id)
+        order = await store.orders.by_id(connection, order_id)
         if order is None:
             raise OrderNotFound
-        return await store.ship(connection, order)
+        return await store.orders.ship(connection, order)
 
     order = await database.run(ship)
     relay.wake()

@@ -6,6 +6,7 @@ from uuid import UUID
 from services.orders.tests.checkout_simulation import Client, Told, World
 
 from chassis.problems import KeyInProgress, OutcomeUnknown, Refusal, Unavailable
+from orders.domain.order import Order, Status
 from orders.errors import (
     AccountDeleted,
     CartAlreadyBought,
@@ -14,7 +15,6 @@ from orders.errors import (
     OrderRefused,
     OrderShipped,
 )
-from orders.order import Order, Status
 
 NEXT = {
     Status.PENDING: {Status.CANCELLING, Status.CONFIRMED, Status.REFUSED, Status.CANCELLED},

@@ -25,18 +25,20 @@ from services.orders.tests.simulated_time import SimulatedLoop
 
 from chassis.persistence.database import DatabaseUnavailable
 from chassis.problems import OutcomeUnknown, Unavailable
-from orders import buy_carts, cancel_order, checkout, consumer, place_order, record, recover_orders, ship_order
+from orders import buy_carts, cancel_order, checkout, place_order, saga_store, ship_order
 from orders.cancel_order import OrderCanceller
-from orders.catalog import Catalog
 from orders.checkout import CHECKOUT, Participants
-from orders.messages import PlaceOrder, UserDeleted
-from orders.order import Customer, Line, Order, Status
-from orders.payments import Payments
+from orders.clients.catalog import Catalog
+from orders.clients.payments import Payments
+from orders.consumed_events import UserDeleted
+from orders.domain.order import Customer, Line, Order, Status
+from orders.http.schemas import PlaceOrder
 from orders.place_order import OrderPlacer
-from orders.record import OrderRecord
-from orders.recover_orders import Sweeper
 from orders.saga import Runner
-from orders.waiting import Waiting
+from orders.saga_store import OrderRecord
+from orders.waiters import Waiting
+from orders.workers import consumer, sweeper
+from orders.workers.sweeper import Sweeper
 
 LEASE_S, DEADLINE_S, WAIT_S = 5.0, 30.0, 2.0
 BUYER = Customer(UUID(int=1), "Ada", "ada@example.com")
@@ -123,15 +125,10 @@ class World:
         self.replicas = [Replica(self), Replica(self)]
 
     def _patch(self) -> None:
-        for module in (checkout, record, recover_orders, place_order, buy_carts, cancel_order, ship_order, consumer):
-            self._patches.setattr(module, "store", simulated_store)
-        for module in (buy_carts, consumer):
-            self._patches.setattr(module, "store_carts", simulated_carts)
-        for module in (record, place_order):
+        for module in (checkout, saga_store, sweeper, place_order, buy_carts, cancel_order, ship_order, consumer):
+            self._patches.setattr(module, "store", SIMULATED_STORE)
+        for module in (saga_store, place_order):
             self._patches.setattr(module, "datetime", self.loop)
-        customers = SimpleNamespace(customers=_customers, forget=_forget)
-        for module in (place_order, consumer):
-            self._patches.setattr(module, "store_customers", customers)
         self._patches.setattr(place_order, "uuid7", self._next_id)
 
     def close(self) -> None:
@@ -388,6 +385,14 @@ async def _customers(table: Table, user_ids: list[UUID]) -> dict[UUID, Customer 
 
 async def _forget(table: Table, users: Sequence[UserDeleted]) -> None:
     table.deleted |= {user.user_id for user in users}
+
+
+SIMULATED_STORE = SimpleNamespace(
+    orders=simulated_store,
+    checkout=simulated_store,
+    carts=simulated_carts,
+    customers=SimpleNamespace(customers=_customers, forget=_forget),
+)
 
 
 def _at_once(transaction: Coroutine[Any, Any, ResultT]) -> ResultT:

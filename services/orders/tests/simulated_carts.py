@@ -1,10 +1,10 @@
-"""The carts in memory: for the simulation, in place of `orders.store_carts`, whose functions it has by name."""
+"""The carts in memory: for the simulation, in place of `orders.store.carts`, whose functions it has by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from orders.order import Line, Order
+from orders.domain.order import Line, Order
 
 if TYPE_CHECKING:
     from services.orders.tests.simulated_store import Table

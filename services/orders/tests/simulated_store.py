@@ -1,4 +1,5 @@
-"""The table of orders in memory: for the simulation, in place of `orders.store`, whose functions it has by name.
+"""The table of orders in memory: for the simulation, in place of `orders.store.orders` and
+`orders.store.checkout`, whose functions it has by name.
 
 A transaction happens at one moment. `test_simulated_store.py` holds it to what the real statements do on PostgreSQL.
 """
@@ -11,8 +12,7 @@ from uuid import UUID
 
 from services.orders.tests import simulated_carts
 
-from orders.order import Customer, Order, Reason, Status
-from orders.store import NewOrder
+from orders.domain.order import Customer, NewOrder, Order, Reason, Status
 
 PRESENT = {Status.PENDING, Status.CANCELLING}
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from services.orders.tests.checkout_invariants import check_always, check_when_quiet
 from services.orders.tests.checkout_simulation import DEADLINE_S, LEASE_S, Client, Fate, Question, World
 
-from orders.messages import OrderedItem, PlaceOrder
+from orders.http.schemas import OrderedItem, PlaceOrder
 
 ThingT = TypeVar("ThingT")
 FATES = [*[Fate.ANSWERED] * 6, *list(Fate)[1:]]

@@ -18,13 +18,14 @@ from services.orders.tests.simulated_store import Said, Table
 from services.orders.tests.test_checkout_simulation import Checkout, runs
 
 from chassis.problems import OutcomeUnknown
-from orders import payments
-from orders.catalog import Catalog, released
 from orders.checkout import CHECKOUT
-from orders.order import Order, Reason, Status
-from orders.payments import Payments
-from orders.record import OrderRecord
+from orders.clients import payments
+from orders.clients.catalog import Catalog
+from orders.clients.compensations import undone
+from orders.clients.payments import Payments
+from orders.domain.order import Order, Reason, Status
 from orders.saga import Done, Pivot, Refused, Runner
+from orders.saga_store import OrderRecord
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -170,7 +171,7 @@ def authorize_though_voided(plant: pytest.MonkeyPatch) -> None:
 
 
 def ask_for_ever_to_void_what_was_taken(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(payments, "_voided", lambda answer: released(answer, "voided"))
+    plant.setattr(payments, "_voided", lambda answer: undone(answer, "voided"))
 
 
 def leave_the_lines_in_the_cart(plant: pytest.MonkeyPatch) -> None:

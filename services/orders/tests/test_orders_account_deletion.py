@@ -11,8 +11,9 @@ from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUs
 
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from orders import consumer, store_customers
-from orders.messages import UserDeleted
+from orders import store
+from orders.consumed_events import UserDeleted
+from orders.workers import consumer
 
 DeleteAccount = Callable[[Buyer], Awaitable[None]]
 
@@ -99,7 +100,7 @@ async def test_an_order_that_is_placed_while_its_account_is_deleted_is_cancelled
             await asyncio.sleep(0.01)
 
     gone = [UserDeleted(buyer.id, 2)]
-    await database.run(lambda connection: store_customers.forget(connection, gone))
+    await database.run(lambda connection: store.customers.forget(connection, gone))
     go_on.set()
 
     status, problem, _ = await buying

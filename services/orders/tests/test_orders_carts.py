@@ -10,11 +10,10 @@ from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, refuse_work
 
 from chassis.persistence.database import Database
-from orders import store_carts
+from orders import store
 from orders.buy_carts import buy_carts
+from orders.domain.order import Customer, Line, NewOrder, Order
 from orders.errors import CartAlreadyBought
-from orders.order import Customer, Line, Order
-from orders.store import NewOrder
 
 FROM_CART = {"from_cart": True}
 ASYNC = {"prefer": "respond-async"}
@@ -290,8 +289,8 @@ async def bought(database: Database, *news: NewOrder) -> dict[UUID, Any]:
 
 async def put_line(database: Database, line: Line) -> None:
     async def put(connection: Any) -> None:
-        await store_carts.begin_change(connection, [ADA.id])
-        assert await store_carts.put(connection, ADA.id, line, most=100)
+        await store.carts.begin_change(connection, [ADA.id])
+        assert await store.carts.put(connection, ADA.id, line, most=100)
 
     await database.run(put)
 
@@ -309,7 +308,7 @@ async def test_a_purchase_whose_commit_was_not_answered_finds_its_own_order(
 
     assert isinstance(again, Order)
     assert (again.id, again.lines) == (placed.id, (line,))
-    assert await database.read(lambda connection: store_carts.cart(connection, ADA.id)) == (later,)
+    assert await database.read(lambda connection: store.carts.cart(connection, ADA.id)) == (later,)
 
 
 async def test_purchases_of_one_cart_in_one_batch_make_one_order(database: Database) -> None:

@@ -20,7 +20,7 @@ from services.orders.tests.orders_fakes import (
 
 from chassis.persistence.database import DatabaseUnavailable
 from orders import store
-from orders.order import Order
+from orders.domain.order import Order
 
 ATTEMPTS_OF_ONE_CALL = 3
 
@@ -168,7 +168,7 @@ async def test_an_accepted_order_that_cannot_be_read_is_not_told_as_one_that_was
     async def unavailable(*_: Any) -> Order:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(store, "as_settled", unavailable)
+    monkeypatch.setattr(store.orders, "as_settled", unavailable)
     status, problem, _ = await buyer.buy((catalog.add(3), 1))
     assert (status, problem["code"]) == (504, "outcome_unknown")
     payments.always.clear()

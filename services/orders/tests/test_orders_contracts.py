@@ -15,17 +15,22 @@ import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers
 
-from orders import consumer, messages
+from orders import consumed_events
 from orders.app import OWNERS
+from orders.clients import catalog as catalog_client
+from orders.clients import compensations
+from orders.clients import payments as payments_client
+from orders.clients import users as users_client
+from orders.workers import consumer
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 CALLS = {
-    "catalog.reservations": (messages.Reservations, messages.ReservationAnswers),
-    "catalog.reservations-release": (messages.Undos, messages.UndoAnswers),
-    "catalog.products-lookup": (messages.LookupProducts, messages.KnownProducts),
-    "payments.authorize": (messages.Payments, messages.PaymentAnswers),
-    "payments.void": (messages.Undos, messages.UndoAnswers),
-    "users.lookup": (messages.LookupUsers, messages.KnownUsers),
+    "catalog.reservations": (catalog_client.Reservations, catalog_client.ReservationAnswers),
+    "catalog.reservations-release": (compensations.Undos, compensations.UndoAnswers),
+    "catalog.products-lookup": (catalog_client.LookupProducts, catalog_client.KnownProducts),
+    "payments.authorize": (payments_client.PaymentRequests, payments_client.PaymentAnswers),
+    "payments.void": (compensations.Undos, compensations.UndoAnswers),
+    "users.lookup": (users_client.LookupUsers, users_client.KnownUsers),
 }
 FAKED = {
     "/reservations": "catalog.reservations",
@@ -156,9 +161,9 @@ def test_every_event_that_orders_hears_is_taken_from_its_producer() -> None:
 
 @pytest.mark.parametrize("type_", consumer.TYPES)
 def test_what_others_promise_to_say_is_understood(type_: str) -> None:
-    shape: type = messages.UserDeleted if type_ == "user.deleted" else messages.UserChanged
+    shape: type = consumed_events.UserDeleted if type_ == "user.deleted" else consumed_events.UserChanged
     if type_ in consumer.PAYMENTS:
-        shape = messages.PaymentEvent
+        shape = consumed_events.PaymentEvent
     for example in contract("events", type_)["examples"]:
         msgspec.convert(example, shape)
         msgspec.convert(with_unknown_members(example), shape)

@@ -12,7 +12,7 @@ from services.orders.tests.orders_fakes import FakeCatalog
 
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Database
-from orders import consumer
+from orders.workers import consumer
 
 Hear = Callable[..., Awaitable[None]]
 OPERATOR = uuid4()

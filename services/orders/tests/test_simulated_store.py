@@ -4,7 +4,7 @@ chance, on both. Whoever changes a statement changes `simulated_store` with it, 
 import dataclasses
 import random
 from datetime import timedelta
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,10 @@ from services.orders.tests import simulated_carts, simulated_store
 from services.orders.tests.simulated_store import Table
 
 from chassis.persistence.database import Connection, Database
-from orders import store, store_carts
-from orders.order import CANCELLED_BY_CUSTOMER, DEADLINE_PASSED, Customer, Line, Order, Reason
-from orders.store import NewOrder
+from orders import store
+from orders.domain.order import CANCELLED_BY_CUSTOMER, DEADLINE_PASSED, Customer, Line, NewOrder, Order, Reason
 
+SIMULATED = SimpleNamespace(orders=simulated_store, checkout=simulated_store, carts=simulated_carts)
 BUYER = Customer(UUID(int=1), "Ada", "ada@example.com")
 DECLINED = Reason("payment_declined", "The card was declined.", extras={"decline_code": "card_declined"})
 REASONS = [DECLINED, DEADLINE_PASSED, CANCELLED_BY_CUSTOMER]
@@ -36,11 +36,11 @@ async def test_the_table_in_memory_does_what_the_statements_do(database: Databas
         number, chosen = chance.randrange(20), chance.sample(range(20), 3)
 
         async def real(connection: Connection) -> Any:
-            done = await _call(store, store_carts, connection, name, number, chosen)  # noqa: B023
-            return done, await store_carts.contents(connection, [BUYER.id])
+            done = await _call(store, connection, name, number, chosen)  # noqa: B023
+            return done, await store.carts.contents(connection, [BUYER.id])
 
         expected = await database.run(real)
-        done = await _call(simulated_store, simulated_carts, table, name, number, chosen)
+        done = await _call(SIMULATED, table, name, number, chosen)
         assert (done, await simulated_carts.contents(table, [BUYER.id])) == expected, (name, number, chosen)
     said = await database.read(_journal)
     expected = [(entry.type, str(entry.order_id), entry.told, entry.was_confirmed) for entry in table.journal]
@@ -48,11 +48,9 @@ async def test_the_table_in_memory_does_what_the_statements_do(database: Databas
     assert {type_ for type_, *_ in said} == {"order.placed", "order.confirmed", "order.cancelled", "order.shipped"}
 
 
-async def _call(
-    where: ModuleType, carts: ModuleType, connection: Any, name: str, number: int, chosen: list[int]
-) -> Any:
+async def _call(where: Any, connection: Any, name: str, number: int, chosen: list[int]) -> Any:
     """What a call answers, without what differs from one clock to the other."""
-    there = await where.by_ids(connection, [_id(one) for one in chosen])
+    there = await where.orders.by_ids(connection, [_id(one) for one in chosen])
     orders = [there[_id(one)] for one in chosen if _id(one) in there]
     for order in orders:
         lines = tuple(Line(line.product_id, line.quantity, "Pen", 100 + number) for line in order.lines)
@@ -60,52 +58,54 @@ async def _call(
     match name:
         case "insert":
             news = [(_new(one), BUYER) for one in chosen]
-            return _seen((await where.insert(connection, news, lease_s=-1.0, deadline_s=60.0)).values())
+            return _seen((await where.orders.insert(connection, news, lease_s=-1.0, deadline_s=60.0)).values())
         case "confirm":
-            return sorted(await where.confirm(connection, orders))
+            return sorted(await where.checkout.confirm(connection, orders))
         case "turn_round":
             turns = [(order, REASONS[number % 3]) for order in orders]
-            return _seen(await where.turn_round(connection, turns, lease_s=[-1.0, 60.0][number % 2]))
+            return _seen(await where.checkout.turn_round(connection, turns, lease_s=[-1.0, 60.0][number % 2]))
         case "end_undone":
             ends = [(order, DECLINED if one % 2 else None) for one, order in enumerate(orders, number)]
-            return _seen(await where.end_undone(connection, ends, lambda order_id: order_id.int % 2 == 0))
+            return _seen(await where.checkout.end_undone(connection, ends, lambda order_id: order_id.int % 2 == 0))
         case "put_off":
             delays = [(order.id, [-1.0, 60.0][number % 2], "trouble") for order in orders]
-            return await where.put_off(connection, delays)
+            return await where.checkout.put_off(connection, delays)
         case "lease_due":
-            return sorted(_seen(await where.lease_due(connection, 100, lease_s=[-1.0, 60.0][number % 2])))
+            return sorted(_seen(await where.checkout.lease_due(connection, 100, lease_s=[-1.0, 60.0][number % 2])))
         case "cancel_confirmed":
-            return [_seen([await where.cancel_confirmed(connection, order, DEADLINE_PASSED)]) for order in orders]
+            return [
+                _seen([await where.orders.cancel_confirmed(connection, order, DEADLINE_PASSED)]) for order in orders
+            ]
         case "ship":
-            return [_seen([await where.ship(connection, order)]) for order in orders[:1]]
+            return [_seen([await where.orders.ship(connection, order)]) for order in orders[:1]]
         case "as_settled":
-            return [_seen([await where.as_settled(connection, order)]) for order in orders]
+            return [_seen([await where.orders.as_settled(connection, order)]) for order in orders]
         case "turn_round_of":
-            await where.turn_round_of(connection, [BUYER.id], CANCELLED_BY_CUSTOMER)
-            there = await where.by_ids(connection, [_id(one) for one in range(20)])
+            await where.checkout.turn_round_of(connection, [BUYER.id], CANCELLED_BY_CUSTOMER)
+            there = await where.orders.by_ids(connection, [_id(one) for one in range(20)])
             return _seen(there[_id(one)] for one in range(20) if _id(one) in there)
         case "fill_cart":
-            await carts.begin_change(connection, [BUYER.id])
-            return await carts.put(connection, BUYER.id, Line(UUID(int=number % 3), 1 + number), most=2)
+            await where.carts.begin_change(connection, [BUYER.id])
+            return await where.carts.put(connection, BUYER.id, Line(UUID(int=number % 3), 1 + number), most=2)
         case "empty_cart":
-            await carts.begin_change(connection, [BUYER.id])
-            return await carts.drop(connection, [BUYER.id], UUID(int=number) if number < 3 else None)
+            await where.carts.begin_change(connection, [BUYER.id])
+            return await where.carts.drop(connection, [BUYER.id], UUID(int=number) if number < 3 else None)
         case "buy_cart":
-            await carts.lock(connection, [BUYER.id])
-            in_cart = (await carts.contents(connection, [BUYER.id])).get(BUYER.id)
-            if in_cart is None or await where.by_id(connection, _id(number)) is not None:
+            await where.carts.lock(connection, [BUYER.id])
+            in_cart = (await where.carts.contents(connection, [BUYER.id])).get(BUYER.id)
+            if in_cart is None or await where.orders.by_id(connection, _id(number)) is not None:
                 return None
             new = dataclasses.replace(_new(number), lines=in_cart, from_cart=True, idempotency_key=None)
-            placed = await where.insert(connection, [(new, BUYER)], lease_s=-1.0, deadline_s=60.0)
-            await carts.take(connection, list(placed.values()))
+            placed = await where.orders.insert(connection, [(new, BUYER)], lease_s=-1.0, deadline_s=60.0)
+            await where.carts.take(connection, list(placed.values()))
             return _seen(placed.values())
         case "bought_by":
-            return await carts.bought_by(connection, BUYER.id)
+            return await where.carts.bought_by(connection, BUYER.id)
         case "by_id":
-            found = await where.by_id(connection, _id(number))
+            found = await where.orders.by_id(connection, _id(number))
             return found and _seen([found])
         case "by_key":
-            found = await where.by_key(connection, BUYER.id, f"key {number % 15}")
+            found = await where.orders.by_key(connection, BUYER.id, f"key {number % 15}")
             return found and (_seen([found[0]]), found[1])
 
 

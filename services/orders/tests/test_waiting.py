@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from orders.order import Customer, Order, Status
-from orders.waiting import Waiting
+from orders.domain.order import Customer, Order, Status
+from orders.waiters import Waiting
 
 
 def an_order(number: int) -> Order:

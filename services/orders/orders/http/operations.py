@@ -13,10 +13,10 @@ from chassis.security import access
 from chassis.security.tokens import Caller
 from chassis.web.operations import TAGS, Reason
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
-from orders import store_stuck
+from orders import store
 from orders.cancel_order import OrderCanceller
-from orders.messages import OrderView, StuckOrder, view_of
-from orders.order import Status
+from orders.domain.order import Status, StuckOrder
+from orders.http.schemas import OrderView, view_of
 from orders.retry_order import retry_order
 
 CallerRequest = Request[Caller, Any, Any]
@@ -31,7 +31,9 @@ async def list_stuck(
 ) -> Page[StuckOrder]:
     """Oldest first, with the trouble that each met last."""
     after = key_of(cursor, UUID)
-    orders = await database.read(lambda connection: store_stuck.read_stuck(connection, older_than_s, after, limit + 1))
+    orders = await database.read(
+        lambda connection: store.stuck_orders.read_stuck(connection, older_than_s, after, limit + 1)
+    )
     page = orders[:limit]
     return Page(page, cursor_of(page[-1].id) if len(orders) > limit else None)
 

@@ -3,8 +3,24 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from chassis.web.client import ServiceClient
-from orders.messages import KnownUser, KnownUsers, LookupUsers
+
+
+class LookupUsers(msgspec.Struct, frozen=True):
+    ids: list[UUID]
+
+
+class KnownUser(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    email: str
+    version: int
+
+
+class KnownUsers(msgspec.Struct, frozen=True):
+    items: list[KnownUser]
 
 
 class Users:

@@ -1,14 +1,43 @@
 """Payments, as orders calls it: authorize and void."""
 
 from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
 
-from chassis.values.money import money
+import msgspec
+
+from chassis.values.money import Money
 from chassis.web.client import ServiceClient
-from orders import messages
-from orders.catalog import released, undos
+from orders.amounts import total_of
+from orders.clients.compensations import UndoAnswer, UndoAnswers, undone, undos
+from orders.domain.order import Order, Reason
 from orders.errors import PaymentDeclined
-from orders.order import Order, Reason
 from orders.saga import Done, Outcome, Refused, Unknown
+
+
+class PaymentItem(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    user_id: UUID
+    amount: Money
+    payment_method: str | None
+    correlation_id: str
+    traceparent: str | None
+
+
+class PaymentRequests(msgspec.Struct, frozen=True):
+    items: list[PaymentItem]
+
+
+class PaymentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    outcome: Literal["authorized", "declined", "refused", "unknown"]
+    payment_id: UUID | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+class PaymentAnswers(msgspec.Struct, frozen=True):
+    items: list[PaymentAnswer]
 
 
 class Payments:
@@ -22,40 +51,38 @@ class Payments:
         answers = await self._client.call(
             "POST",
             "/payments",
-            messages.PaymentAnswers,
-            body=messages.Payments([_payment(order) for order in orders]),
+            PaymentAnswers,
+            body=PaymentRequests([_payment(order) for order in orders]),
             idempotent=True,
         )
         return [_outcome(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
 
     async def void(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
         """Let go of what is held for each order; an authorization that comes later will be refused."""
-        answers = await self._client.call(
-            "POST", "/payments/void", messages.UndoAnswers, body=undos(orders), idempotent=True
-        )
+        answers = await self._client.call("POST", "/payments/void", UndoAnswers, body=undos(orders), idempotent=True)
         return [_voided(answer) for answer in answers.items]
 
 
-def _voided(answer: messages.UndoAnswer) -> Outcome[Reason]:
+def _voided(answer: UndoAnswer) -> Outcome[Reason]:
     # Taken, then, and by hand, since this order was not confirmed. There is nothing to let go of any more, and once
     # payments hears that the order is cancelled it gives the money back.
-    return Done() if answer.outcome == "captured" else released(answer, "voided")
+    return Done() if answer.outcome == "captured" else undone(answer, "voided")
 
 
-def _payment(order: Order) -> messages.PaymentItem:
-    assert order.total_minor is not None, "stock is reserved, and so priced, before anything is paid"
-    assert order.currency is not None, "stock is reserved, and so priced, before anything is paid"
-    return messages.PaymentItem(
+def _payment(order: Order) -> PaymentItem:
+    total = total_of(order)
+    assert total is not None, "stock is reserved, and so priced, before anything is paid"
+    return PaymentItem(
         order_id=order.id,
         user_id=order.customer.id,
-        amount=money(order.total_minor, order.currency),
+        amount=total,
         payment_method=order.payment_method,
         correlation_id=order.correlation_id,
         traceparent=order.traceparent,
     )
 
 
-def _outcome(order: Order, answer: messages.PaymentAnswer) -> Outcome[Reason]:
+def _outcome(order: Order, answer: PaymentAnswer) -> Outcome[Reason]:
     assert answer.order_id == order.id, "payments answers in the order of the question"
     match answer.outcome:
         case "authorized":

@@ -7,12 +7,12 @@ from uuid import UUID
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Connection
-from orders import store, store_carts, store_customers, store_payment_events
-from orders.messages import PaymentEvent, UserChanged, UserDeleted
-from orders.order import ACCOUNT_DELETED
+from orders import store
+from orders.consumed_events import PaymentEvent, UserChanged, UserDeleted
+from orders.domain.order import ACCOUNT_DELETED
 
 USERS = ("user.registered", "user.updated", "user.deleted")
-PAYMENTS = (store_payment_events.VOIDED, store_payment_events.REFUNDED)
+PAYMENTS = (store.payment_events.VOIDED, store.payment_events.REFUNDED)
 """No captures: every purchase would pay for them, and an order that was confirmed reads as it was answered."""
 TYPES = (*USERS, *PAYMENTS)
 
@@ -21,7 +21,7 @@ async def handle_events(connection: Connection, events: Sequence[Envelope]) -> N
     if of_users := [event for event in events if event.type in USERS]:
         await remember_users(connection, of_users)
     if of_payments := [(event, envelope.read(event, PaymentEvent)) for event in events if event.type in PAYMENTS]:
-        await store_payment_events.remember(connection, of_payments)
+        await store.payment_events.remember(connection, of_payments)
 
 
 async def remember_users(connection: Connection, events: Sequence[Envelope]) -> None:
@@ -37,7 +37,7 @@ async def remember_users(connection: Connection, events: Sequence[Envelope]) -> 
             if user.user_id not in changed or changed[user.user_id].version < user.version:
                 changed[user.user_id] = user
     if changed:
-        await store_customers.remember(connection, list(changed.values()))
+        await store.customers.remember(connection, list(changed.values()))
     if deleted:
         await follow_deletion(connection, list(deleted.values()))
 
@@ -48,8 +48,8 @@ async def follow_deletion(connection: Connection, users: Sequence[UserDeleted]) 
     An order that is placed at the same moment finds the tombstone at its confirmation, and is cancelled then.
     """
     user_ids = [user.user_id for user in users]
-    await store.turn_round_of(connection, user_ids, ACCOUNT_DELETED)
-    await store_customers.forget(connection, users)
+    await store.checkout.turn_round_of(connection, user_ids, ACCOUNT_DELETED)
+    await store.customers.forget(connection, users)
     # The new version keeps the lines of the cancelled orders out of the cart.
-    await store_carts.begin_change(connection, user_ids)
-    await store_carts.drop(connection, user_ids)
+    await store.carts.begin_change(connection, user_ids)
+    await store.carts.drop(connection, user_ids)

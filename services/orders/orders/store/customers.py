@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection
-from orders.messages import UserChanged, UserDeleted
-from orders.order import Customer
+from orders.consumed_events import UserChanged, UserDeleted
+from orders.domain.order import Customer
 
 
 async def customers(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, Customer | None]:

@@ -1,14 +1,71 @@
 """Catalog, as orders calls it: reserve and release stock, look up products."""
 
 from collections.abc import Sequence
+from typing import Any, Literal
 from uuid import UUID
 
-from chassis.values.money import Money, money
+import msgspec
+
+from chassis.values.money import Money
 from chassis.web.client import ServiceClient
-from orders import messages
+from orders.amounts import expected_total_of
+from orders.clients.compensations import UndoAnswers, undone, undos
+from orders.domain.order import Line, Order, Reason
 from orders.errors import AnotherCurrency
-from orders.order import Line, Order, Reason
-from orders.saga import Done, Outcome, Refused, Unknown
+from orders.saga import Done, Outcome, Refused
+
+
+class ReservationLine(msgspec.Struct, frozen=True):
+    product_id: UUID
+    quantity: int
+
+
+class ReservationItem(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    lines: list[ReservationLine]
+    expected_total: Money | None
+    correlation_id: str
+    traceparent: str | None
+
+
+class Reservations(msgspec.Struct, frozen=True):
+    items: list[ReservationItem]
+
+
+class ReservedLine(msgspec.Struct, frozen=True):
+    product_id: UUID
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class ReservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: UUID
+    outcome: Literal["reserved", "refused"]
+    lines: list[ReservedLine] = []
+    total: Money | None = None
+    code: str = ""
+    detail: str = ""
+    shortages: list[dict[str, Any]] = []
+
+
+class ReservationAnswers(msgspec.Struct, frozen=True):
+    items: list[ReservationAnswer]
+
+
+class LookupProducts(msgspec.Struct, frozen=True):
+    ids: list[UUID]
+
+
+class KnownProduct(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    price: Money
+    stock: int
+
+
+class KnownProducts(msgspec.Struct, frozen=True):
+    items: list[KnownProduct]
 
 
 class Catalog:
@@ -22,8 +79,8 @@ class Catalog:
         answers = await self._client.call(
             "POST",
             "/reservations",
-            messages.ReservationAnswers,
-            body=messages.Reservations([_reservation(order) for order in orders]),
+            ReservationAnswers,
+            body=Reservations([_reservation(order) for order in orders]),
             idempotent=True,
         )
         return [_outcome(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
@@ -31,48 +88,36 @@ class Catalog:
     async def release(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
         """Give back what each order holds; a reservation that comes later will be refused."""
         answers = await self._client.call(
-            "POST", "/reservations/release", messages.UndoAnswers, body=undos(orders), idempotent=True
+            "POST", "/reservations/release", UndoAnswers, body=undos(orders), idempotent=True
         )
-        return [released(answer, "released") for answer in answers.items]
+        return [undone(answer, "released") for answer in answers.items]
 
-    async def products(self, product_ids: Sequence[UUID]) -> dict[UUID, messages.KnownProduct]:
+    async def products(self, product_ids: Sequence[UUID]) -> dict[UUID, KnownProduct]:
         """Products as they are now, by id; unknown ones are left out. Raises `Unavailable` or `OutcomeUnknown`."""
         if not product_ids:
             return {}
         answer = await self._client.call(
             "POST",
             "/products/lookup",
-            messages.KnownProducts,
-            body=messages.LookupProducts(list(product_ids)),
+            KnownProducts,
+            body=LookupProducts(list(product_ids)),
             idempotent=True,
             timeout_s=1.0,
         )
         return {product.id: product for product in answer.items}
 
 
-def undos(orders: Sequence[Order]) -> messages.Undos:
-    return messages.Undos([messages.UndoItem(order.id, order.correlation_id, order.traceparent) for order in orders])
-
-
-def released(answer: messages.UndoAnswer, expected: str) -> Outcome[Reason]:
-    """An undo has happened, or its outcome is not known: there is no third."""
-    return Done() if answer.outcome == expected else Unknown(f"the undo was answered with {answer.outcome}")
-
-
-def _reservation(order: Order) -> messages.ReservationItem:
-    expected: Money | None = None
-    if order.expected_total_minor is not None and order.expected_currency is not None:
-        expected = money(order.expected_total_minor, order.expected_currency)
-    return messages.ReservationItem(
+def _reservation(order: Order) -> ReservationItem:
+    return ReservationItem(
         order_id=order.id,
-        lines=[messages.OrderedItem(line.product_id, line.quantity) for line in order.lines],
-        expected_total=expected,
+        lines=[ReservationLine(line.product_id, line.quantity) for line in order.lines],
+        expected_total=expected_total_of(order),
         correlation_id=order.correlation_id,
         traceparent=order.traceparent,
     )
 
 
-def _outcome(order: Order, answer: messages.ReservationAnswer) -> Outcome[Reason]:
+def _outcome(order: Order, answer: ReservationAnswer) -> Outcome[Reason]:
     assert answer.order_id == order.id, "catalog answers in the order of the question"
     if answer.outcome == "refused":
         return Refused(_reason(order, answer))
@@ -85,7 +130,7 @@ def _outcome(order: Order, answer: messages.ReservationAnswer) -> Outcome[Reason
     return Done()
 
 
-def _reason(order: Order, answer: messages.ReservationAnswer) -> Reason:
+def _reason(order: Order, answer: ReservationAnswer) -> Reason:
     extras: dict[str, object] = {}
     code = answer.code
     if answer.shortages:

@@ -7,7 +7,7 @@ from uuid import UUID
 from chassis.batching import Batcher
 from chassis.persistence.database import Database
 from orders import store
-from orders.order import DEADLINE_PASSED, Order, Reason, Status
+from orders.domain.order import DEADLINE_PASSED, Order, Reason, Status
 
 
 class OrderRecord:
@@ -20,21 +20,25 @@ class OrderRecord:
         self._delays: Batcher[tuple[UUID, float, str], None] = Batcher("put off", self._put_off)
 
     async def turn_round(self, turns: Sequence[tuple[Order, Reason]]) -> Sequence[Order]:
-        return await self._database.run(lambda connection: store.turn_round(connection, turns, lease_s=self._lease_s))
+        return await self._database.run(
+            lambda connection: store.checkout.turn_round(connection, turns, lease_s=self._lease_s)
+        )
 
     async def end_undone(self, ends: Sequence[tuple[Order, Reason | None]]) -> Sequence[Order]:
-        return await self._database.run(lambda connection: store.end_undone(connection, ends, self._is_awaited))
+        return await self._database.run(
+            lambda connection: store.checkout.end_undone(connection, ends, self._is_awaited)
+        )
 
     async def put_off(self, delays: Sequence[tuple[Order, float, str]]) -> None:
         for order, delay_s, why in delays:
             await self._delays.submit((order.id, delay_s, why))
 
     async def _put_off(self, delays: Sequence[tuple[UUID, float, str]]) -> Sequence[None]:
-        await self._database.run_statement(lambda connection: store.put_off(connection, delays))
+        await self._database.run_statement(lambda connection: store.checkout.put_off(connection, delays))
         return [None] * len(delays)
 
     async def reread(self, subjects: Sequence[Order]) -> Sequence[Order]:
-        return await self._database.read(lambda connection: store.reread(connection, subjects))
+        return await self._database.read(lambda connection: store.orders.reread(connection, subjects))
 
     def has_turned(self, subject: Order) -> bool:
         return subject.status is Status.CANCELLING

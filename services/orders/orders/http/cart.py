@@ -8,10 +8,10 @@ from litestar.params import FromPath, JSONBody
 
 from chassis.persistence.database import Database
 from chassis.security import access
-from orders.catalog import Catalog
+from orders.clients.catalog import Catalog
 from orders.fill_cart import drop_from_cart, put_in_cart, read_cart
-from orders.http import CallerRequest, user_id_of
-from orders.messages import CartView, PutCartItem
+from orders.http.orders import CallerRequest, user_id_of
+from orders.http.schemas import CartView, PutCartItem
 
 
 @get("/cart", guards=[access.signed_in])

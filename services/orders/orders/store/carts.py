@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Connection
-from orders.order import Line, Order
+from orders.domain.order import Line, Order
 
 # In the order of the ids, so that two replicas do not wait for each other.
 _LOCKED = """

@@ -9,7 +9,7 @@ import msgspec
 from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Connection
 from chassis.values.money import Money, money
-from orders.messages import PaymentEvent
+from orders.consumed_events import PaymentEvent
 
 VOIDED, REFUNDED = "payment.voided", "payment.refunded"
 

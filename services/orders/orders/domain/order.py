@@ -15,6 +15,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+LINES_MAX = 100
+QUANTITY_MAX = 1_000_000
+
 
 class Status(StrEnum):
     PENDING = "pending"
@@ -72,6 +75,24 @@ ACCOUNT_DELETED = Reason("account_deleted", "The account was deleted.", Status.C
 DEADLINE_PASSED = Reason("deadline_passed", "The order could not be completed in time.", Status.CANCELLED)
 
 
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order that is about to be placed. `fingerprint` tells whether a repeated request is the same."""
+
+    id: UUID
+    user_id: UUID
+    lines: tuple[Line, ...]
+    payment_method: str | None
+    expected_total_minor: int | None
+    expected_currency: str | None
+    from_cart: bool
+    answer_later: bool
+    idempotency_key: str | None
+    fingerprint: bytes
+    correlation_id: str
+    traceparent: str | None
+
+
 @dataclass(slots=True)
 class Order:
     """One order. Amounts in minor units of `currency`; they are None until the stock was reserved."""
@@ -113,3 +134,16 @@ class Order:
 
     def is_past_deadline(self, now: datetime) -> bool:
         return now >= self.deadline_at
+
+
+@dataclass(frozen=True, slots=True)
+class StuckOrder:
+    """An order that is overdue, with what an operator needs to know. `age_s` is in seconds."""
+
+    id: UUID
+    status: str
+    age_s: float
+    attempts: int
+    deadline_at: datetime
+    next_attempt_at: datetime
+    last_trouble: str | None

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chassis.persistence.database import Connection, rows_affected
-from orders.messages import StuckOrder
+from orders.domain.order import StuckOrder
 
 
 async def make_due(connection: Connection, order_id: UUID) -> bool:

@@ -21,12 +21,12 @@ from chassis.security.tokens import Caller
 from chassis.web import pages
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page
-from orders import store, store_payment_events
+from orders import store
 from orders.cancel_order import OrderCanceller
+from orders.domain.order import Order, Status
 from orders.errors import OrderNotFound
 from orders.follow_order import Changes, OrderFollower
-from orders.messages import OrderView, PlaceOrder, Timeline, TimelineEntry, view_of
-from orders.order import Order, Status
+from orders.http.schemas import OrderView, PlaceOrder, Timeline, TimelineEntry, view_of
 from orders.place_order import OrderPlacer
 from orders.ship_order import ship_order
 
@@ -74,12 +74,12 @@ async def list_orders(
     """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
     before = pages.key_of(cursor, UUID)
     orders = await database.read(
-        lambda connection: store.history(connection, user_id_of(request), before, status, limit + 1)
+        lambda connection: store.orders.history(connection, user_id_of(request), before, status, limit + 1)
     )
     more = len(orders) > limit
     shown = orders[:limit]
     refunded = await database.read(
-        lambda connection: store_payment_events.refunded(connection, [order.id for order in shown])
+        lambda connection: store.payment_events.refunded(connection, [order.id for order in shown])
     )
     views = [view_of(order, refunded=refunded.get(order.id)) for order in shown]
     return Page(views, pages.cursor_of(shown[-1].id) if more else None)
@@ -91,7 +91,7 @@ async def read_order(
 ) -> OrderView:
     """One order, with what was refunded."""
     order = await _visible_order(request, order_id, database)
-    refunded = await database.read(lambda connection: store_payment_events.refunded(connection, [order_id]))
+    refunded = await database.read(lambda connection: store.payment_events.refunded(connection, [order_id]))
     return view_of(order, refunded=refunded.get(order_id))
 
 
@@ -102,8 +102,8 @@ async def read_timeline(
     """What happened to the order and to its payment, oldest first."""
     await _visible_order(request, order_id, database)
     of_order = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
-    of_payment = await database.read(lambda connection: store_payment_events.history(connection, order_id))
-    told: list[journal.Entry | store_payment_events.Entry] = [*of_order, *of_payment]
+    of_payment = await database.read(lambda connection: store.payment_events.history(connection, order_id))
+    told: list[journal.Entry | store.payment_events.Entry] = [*of_order, *of_payment]
     entries = [
         TimelineEntry(
             entry.time,
@@ -165,7 +165,7 @@ async def _messages(changes: Changes) -> AsyncIterator[ServerSentEventMessage]:
 
 async def _visible_order(request: CallerRequest, order_id: UUID, database: Database) -> Order:
     """The order, if it is the caller's or the caller is an administrator; else it never was."""
-    order = await database.read(lambda connection: store.by_id(connection, order_id))
+    order = await database.read(lambda connection: store.orders.by_id(connection, order_id))
     if order is None or (order.customer.id != request.user.user_id and not request.user.is_administrator):
         raise OrderNotFound
     return order

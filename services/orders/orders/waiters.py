@@ -7,7 +7,7 @@ purchase itself.
 import asyncio
 from uuid import UUID
 
-from orders.order import Order
+from orders.domain.order import Order
 
 
 class Waiting:

@@ -38,13 +38,13 @@ class Sweeper:
         await self._runner.drain(seconds=3.0)
 
     async def _turn(self) -> bool:
-        waiting, oldest_s = await self._database.read(store.backlog)
+        waiting, oldest_s = await self._database.read(store.checkout.backlog)
         BACKLOG.set(waiting)
         OLDEST.set(oldest_s)
         if not waiting or self._runner.running >= RUNNING_MAX:
             return False
         due = await self._database.run_statement(
-            lambda connection: store.lease_due(connection, BATCH_MAX, lease_s=self._lease_s)
+            lambda connection: store.checkout.lease_due(connection, BATCH_MAX, lease_s=self._lease_s)
         )
         for order in due:
             self._runner.start(order)
