@@ -1,6 +1,7 @@
 """A forged event has no effect in the running system, by whichever login it comes, and is seen."""
 
 import asyncio
+import random
 import time
 import urllib.request
 from collections.abc import Callable
@@ -8,14 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import msgspec
 import nats
 import pytest
 from uuid_utils.compat import uuid7
 
 from cartwright.api import Answer, Api
-from cartwright.launcher.layout import STREAM
+from cartwright.chaos.forgery import Forgeries
+from cartwright.launcher.layout import SERVICES_WITH_DATABASE, STREAM
 from cartwright.testkit.system import ScratchSystem
+from cartwright.verifier.findings import Findings
+from cartwright.verifier.snapshots import open_books
 from chassis.messaging.broker import SIGNATURE_HEADER
 from chassis.messaging.envelope import Envelope, encode_batch
 from chassis.messaging.signed_broker import Signer
@@ -120,6 +125,41 @@ def test_the_login_of_another_service_cannot_publish_it_at_all(
     signature = Signer("catalog", opened.credentials.service_keys["catalog"]).sign(encode_batch([event]))
     asyncio.run(publish(opened.events_url("catalog"), event, signature, is_allowed=False))
     assert payment_of(customer, order["id"])["status"] == "captured"
+
+
+def test_forged_events_of_every_service_have_no_effect_and_each_group_counts_them(
+    system: ScratchSystem, order: dict[str, Any]
+) -> None:
+    forgeries = Forgeries(system.opened(), seed=1)
+    asyncio.run(forgeries.publish_and_count())
+    findings = asyncio.run(effects_of(system, forgeries))
+    assert findings.violations == {}
+    assert findings.checked["forged events"] > 0
+
+
+def test_a_forged_event_that_a_consumer_has_accepted_is_found(system: ScratchSystem, order: dict[str, Any]) -> None:
+    """The effect is planted: payments has the event in its inbox."""
+    forgeries = Forgeries(system.opened(), seed=2)
+    asyncio.run(forgeries.publish("orders", random.Random(2)))
+    forged = next(each for each in forgeries.published if each.event_id is not None)
+    asyncio.run(execute(system, "payments", "INSERT INTO inbox (event_id) VALUES ($1)", forged.event_id))
+    findings = asyncio.run(effects_of(system, forgeries))
+    asyncio.run(execute(system, "payments", "DELETE FROM inbox WHERE event_id = $1", forged.event_id))
+    assert set(findings.violations) == {("a forged event had an effect", str(forged.event_id))}
+
+
+async def effects_of(system: ScratchSystem, forgeries: Forgeries) -> Findings:
+    opened = system.opened()
+    async with open_books({name: opened.reader_url(name) for name in SERVICES_WITH_DATABASE}) as books:
+        return await forgeries.check(books)
+
+
+async def execute(system: ScratchSystem, service: str, statement: str, *values: object) -> None:
+    connection = await asyncpg.connect(system.opened().owner_url(service))
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
 
 
 def test_every_promise_holds_after_all_that(system: ScratchSystem) -> None:

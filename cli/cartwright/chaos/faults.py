@@ -15,6 +15,7 @@ import psutil
 
 from cartwright import operate
 from cartwright.chaos import redelivery
+from cartwright.chaos.forgery import Forgeries
 from cartwright.chaos.proxy import Proxy
 from cartwright.chaos.schedule import Fault
 from cartwright.errors import CannotGoOn
@@ -44,10 +45,11 @@ _LATEST_BACKEND = """
 class Faults:
     """`inject` returns when the fault is over and what had to be mended by hand is mended."""
 
-    def __init__(self, system: System, ways: Mapping[str, Proxy], seed: int) -> None:
+    def __init__(self, system: System, ways: Mapping[str, Proxy], seed: int, forgeries: Forgeries) -> None:
         self._system = system
         self._ways = ways
         self._seed = seed
+        self._forgeries = forgeries
         self._frozen: set[psutil.Process] = set()
         self._store_of_broker = asyncio.Lock()
         self._parts = {part.name: part for part in all_parts(system)}
@@ -58,7 +60,8 @@ class Faults:
             "cut": self._break_way,
             "hang": self._break_way,
             "slow": self._break_way,
-            "say again the events of": self._say_again,
+            "redelivered events of": self._redeliver,
+            "forged events of": self._forge,
             "fill the disk of": self._fill_disk,
             "lose the store of": self._lose_store,
             "set back the store of": self._set_back_store,
@@ -174,12 +177,14 @@ class Faults:
 
     # --- What the broker holds
 
-    async def _say_again(self, fault: Fault) -> str:
-        return await redelivery.say_again(
-            self._system,
-            fault.target,
-            random.Random(f"{self._seed} {fault.number}"),  # noqa: S311
-        )
+    async def _redeliver(self, fault: Fault) -> str:
+        return await redelivery.redeliver(self._system, fault.target, self._draw(fault))
+
+    async def _forge(self, fault: Fault) -> str:
+        return await self._forgeries.publish(fault.target, self._draw(fault))
+
+    def _draw(self, fault: Fault) -> random.Random:
+        return random.Random(f"{self._seed} {fault.number}")  # noqa: S311 - to be repeated, not to be secret.
 
     async def _lose_store(self, _: Fault) -> str:
         async with self._store_of_broker, self._stopped_broker():

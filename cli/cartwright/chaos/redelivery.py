@@ -1,96 +1,42 @@
-"""Says events once more that were said before: out of order, twice, and long after, under message ids of their own.
+"""Redelivers events: out of order, twice, and long after their first delivery, under new message ids.
 
-With the ids of the first time the broker would keep them out; it is the listeners who have to know them again.
+The broker would drop a message with the id of the first delivery. Consumers have to recognise the events themselves.
 """
 
 import random
-import uuid
-from datetime import UTC
-from typing import Any
 
-import asyncpg
 import msgspec
-import nats
-from nats.errors import Error as NatsError
-from nats.js.errors import Error as JetStreamError
 
-from cartwright.launcher.layout import STREAM
+from cartwright.chaos.event_stream import BROKER_ERRORS, EventStream, StreamMessage
 from cartwright.launcher.system import System
-from chassis.messaging.broker import SIGNATURE_HEADER
+from chassis.messaging import envelope
 from chassis.messaging.signed_broker import Signer
 
+MESSAGES_MAX = 100
 EVENTS_MAX = 200
-CONNECT_S_MAX = 3.0
-PUBLISH_S_MAX = 5.0
-
-_LENGTH = "SELECT coalesce(max(position), 0) FROM journal"
-_WINDOW = """
-    SELECT position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
-    FROM journal
-    WHERE position > $1
-    ORDER BY position
-    LIMIT $2
-"""
 
 
-async def say_again(system: System, publisher: str, draw: random.Random) -> str:
-    """Publishes a stretch of the publisher's journal again. Answers why not, where it could not."""
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_decode = msgspec.json.Decoder(_Typed).decode
+
+
+async def redeliver(system: System, publisher: str, draw: random.Random) -> str:
+    """Publishes events that the broker holds of `publisher` again, one a message.
+
+    Returns why not, where that was impossible.
+    """
+    signer = Signer(publisher, system.credentials.service_keys[publisher])
     try:
-        messages = await _messages(system, publisher, draw)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return f"the journal could not be read: {type(error).__name__}"
-    try:
-        connection = await nats.connect(
-            system.operator_events_url, connect_timeout=CONNECT_S_MAX, allow_reconnect=False, error_cb=_ignore
-        )
-    except (NatsError, OSError) as error:
-        return f"the broker was away: {type(error).__name__}"
-    try:
-        stream = connection.jetstream(timeout=PUBLISH_S_MAX)
-        signer = Signer(publisher, system.credentials.service_keys[publisher])
-        for type_, body in messages:
-            headers = {"Nats-Msg-Id": str(uuid.uuid4()), SIGNATURE_HEADER: signer.sign(body)}
-            await stream.publish(f"{STREAM}.{type_}", body, headers=headers)
-    except (NatsError, JetStreamError, OSError) as error:
-        return f"not all could be said: {type(error).__name__}"
-    finally:
-        await connection.close()
-    return "" if messages else "there was nothing to say yet"
-
-
-async def _messages(system: System, publisher: str, draw: random.Random) -> list[tuple[str, bytes]]:
-    journal = await asyncpg.connect(
-        system.database_url(publisher), timeout=CONNECT_S_MAX, command_timeout=PUBLISH_S_MAX
-    )
-    try:
-        first = draw.randrange(max(await journal.fetchval(_LENGTH) - EVENTS_MAX, 1))
-        rows = await journal.fetch(_WINDOW, first, EVENTS_MAX)
-    finally:
-        journal.terminate()
-    messages = [(row["type"], _event(publisher, row)) for row in rows]
-    messages += draw.sample(messages, len(messages) // 4)
-    draw.shuffle(messages)
-    return messages
-
-
-def _event(publisher: str, row: Any) -> bytes:
-    """As the publisher itself said it: contracts/envelope.json."""
-    event = {
-        "id": row["event_id"],
-        "source": f"/{publisher}",
-        "type": row["type"],
-        "subject": row["subject"],
-        "time": row["time"].astimezone(UTC),
-        "sequence": str(row["position"]),
-        "correlationid": row["correlation_id"],
-        "data": msgspec.Raw(row["data"].encode()),
-        "traceparent": row["traceparent"],
-        "actor": row["actor"],
-        "specversion": "1.0",
-        "datacontenttype": "application/json",
-    }
-    return msgspec.json.encode(event)
-
-
-async def _ignore(_: Exception) -> None:
-    """Told by the calls themselves."""
+        async with EventStream(system) as stream:
+            messages = await stream.sample(publisher, draw, MESSAGES_MAX)
+            events = [event for message in messages for event in envelope.split(message.body)][:EVENTS_MAX]
+            events += draw.sample(events, len(events) // 4)
+            draw.shuffle(events)
+            for event in events:
+                await stream.publish(StreamMessage(_decode(event).type, event, signer.sign(event)))
+    except BROKER_ERRORS as error:
+        return f"not all events were redelivered: {type(error).__name__}"
+    return "" if events else "the broker held no event"

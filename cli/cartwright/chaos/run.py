@@ -15,6 +15,7 @@ import msgspec
 from cartwright.chaos import schedule as schedules
 from cartwright.chaos.clients import Line
 from cartwright.chaos.faults import Faults
+from cartwright.chaos.forgery import Forgeries
 from cartwright.chaos.history import Injected, Recorder
 from cartwright.chaos.network_faults import CLIENTS, GATEWAY, Ways, names
 from cartwright.chaos.outcome import Outcome
@@ -130,7 +131,8 @@ async def _break_and_judge(
     plan: Plan, system: System, ways: Ways, record: Path, progress: Progress, watch: Watch
 ) -> Outcome:
     health = progress.health = Health()
-    faults = Faults(system, ways.by_name, plan.seed)
+    forgeries = Forgeries(system, plan.seed)
+    faults = Faults(system, ways.by_name, plan.seed, forgeries)
     with Recorder(record, health.note) as recorder:
         async with Line(f"http://{LOOPBACK}:{ways.detours[CLIENTS, GATEWAY]}/api", recorder) as line:
             shop = await open_shop(system, line)
@@ -160,9 +162,11 @@ async def _break_and_judge(
             progress.step = "waiting until it is quiet, and judging"
             watch(progress)
             unready = await _parts_not_ready(system, healed + QUIET_S_MAX)
+            if not unready:
+                await forgeries.publish_and_count()
             recorder.flush()
             wait_s = max(healed + QUIET_S_MAX - time.monotonic(), 1.0)
-            verdicts = await judge_record(system, line, shop, traffic.revocations, record, wait_s, unready)
+            verdicts = await judge_record(system, line, shop, traffic.revocations, forgeries, record, wait_s, unready)
     return Outcome.of(plan.seed, plan.minutes, plan.faults, traffic_s, injecting.all, health, verdicts)
 
 

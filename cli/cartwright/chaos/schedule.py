@@ -99,7 +99,8 @@ def _deck(targets: Targets) -> list[_Card]:
         # Nobody can buy meanwhile: long enough for time-outs, short enough to go on testing.
         *(_Card(["freeze"], part, _between(0.5, 4.0)) for part in ("postgres", "gateway")),
         *(_Card(["cut", "hang", "slow"], way, _between(0.5, 12.0)) for way in targets.ways),
-        *(_Card(["say again the events of"], publisher) for publisher in targets.publishers),
+        *(_Card(["redelivered events of"], publisher) for publisher in targets.publishers),
+        *(_Card(["forged events of"], publisher) for publisher in targets.publishers),
         _Card(["fill the disk of"], "postgres", _between(0.5, 2.0)),
         _Card(["fill the disk of"], "nats", _between(1.0, 8.0)),
         _Card(["lose the store of"], "nats"),

@@ -10,13 +10,14 @@ import msgspec
 from cartwright.chaos import history
 from cartwright.chaos.checker import SAYS, Judge, KeptOrder, KeptRefund
 from cartwright.chaos.clients import Account, Line
+from cartwright.chaos.forgery import ORIGIN, ORIGIN_SAYS, Forgeries
 from cartwright.chaos.history import Call
 from cartwright.chaos.revocations import RIGHTS_GONE, Revocations
 from cartwright.chaos.workload import Shop
 from cartwright.errors import CannotGoOn
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
 from cartwright.launcher.system import System
-from cartwright.verifier.findings import Violation
+from cartwright.verifier.findings import Findings, Violation
 from cartwright.verifier.quiet import LETTERS, wait_until_quiet
 from cartwright.verifier.reads import Report, Verdict, verify
 from cartwright.verifier.snapshots import open_books
@@ -36,6 +37,7 @@ async def judge_record(
     line: Line,
     shop: Shop,
     revocations: Revocations,
+    forgeries: Forgeries,
     path: Path,
     wait_s: float,
     unready: Sequence[str],
@@ -59,12 +61,15 @@ async def judge_record(
             judge.meet(KeptOrder(str(row[0]), str(row[1]), row[2], row[3], row[4], row[5]))
         async for row in books.stream("payments", _REFUNDS):
             judge.meet_refund(KeptRefund(str(row[0]), row[1], row[2], row[3]))
+        forged = await forgeries.check(books)
     judge.conclude()
-    judge.findings[RIGHTS_GONE] = await revocations.judge()
-    return combined(report, judge, unready, late or report.in_flight)
+    findings = [*judge.findings.items(), (RIGHTS_GONE, await revocations.judge()), (ORIGIN, forged)]
+    return combined(report, findings, unready, late or report.in_flight)
 
 
-def combined(report: Report, judge: Judge, unready: Sequence[str], in_flight: Mapping[str, int]) -> list[Verdict]:
+def combined(
+    report: Report, findings_of: Sequence[tuple[int, Findings]], unready: Sequence[str], in_flight: Mapping[str, int]
+) -> list[Verdict]:
     """What the data shows and what the answers show, promise by promise."""
     verdicts = {verdict.promise: verdict for verdict in report.verdicts}
     late = [Violation("a part did not become ready again", part) for part in unready]
@@ -72,7 +77,8 @@ def combined(report: Report, judge: Judge, unready: Sequence[str], in_flight: Ma
         told = ", ".join(f"{count} {things}" for things, count in in_flight.items())
         late.append(Violation("the system did not become quiet in time", told))
     verdicts[ENDS] = _with(verdicts[ENDS], late, {}, are_more=False)
-    for number, findings in judge.findings.items():
+    verdicts[ORIGIN] = msgspec.structs.replace(verdicts[ORIGIN], says=ORIGIN_SAYS)
+    for number, findings in findings_of:
         verdict = verdicts.get(number) or Verdict(
             promise=number, says=SAYS[number], holds=True, checked={}, in_flight={}, violations=[], are_more=False
         )
