@@ -4,6 +4,7 @@ That each promise is checked is shown in tests/e2e/test_planted_faults.py.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pytest
 from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
-from audit import store
 from audit.app import MIGRATIONS
-from audit.chain import Entry, Head, entry_after
+from audit.domain.chain import Entry, Head
+from audit.record_events import entries_for
+from audit.store.chain import insert_entries
 from cartwright.__main__ import app
 from cartwright.testkit import servers
 from cartwright.testkit.databases import MigratedDatabases
@@ -78,9 +80,8 @@ Faults = Callable[[Sequence[Entry], Entry], Awaitable[list[str]]]
 
 def _chain(length: int) -> list[Entry]:
     """As audit writes it."""
-    head, entries = Head(), []
-    for number in range(length):
-        event = Envelope(
+    events = [
+        Envelope(
             id=uuid7(),
             source="/orders",
             type="order.placed",
@@ -90,9 +91,9 @@ def _chain(length: int) -> list[Entry]:
             correlationid="c",
             data=msgspec.Raw('{"name": "Zoë"}'.encode()),
         )
-        entries.append(entry_after(head, event))
-        head = Head(entries[-1].position, entries[-1].hash)
-    return entries
+        for number in range(length)
+    ]
+    return entries_for(Head(), events)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def faults(migrated: MigratedDatabases) -> Iterator[Faults]:
 
         async def find(entries: Sequence[Entry], head: Entry) -> list[str]:
             connection = await asyncpg.connect(servers.owner_url(url), timeout=5)
-            await store.insert_entries(connection, entries)  # type: ignore[arg-type]
+            await insert_entries(connection, entries)  # type: ignore[arg-type]
             rows = await connection.fetch("SELECT * FROM verification.entries ORDER BY position")
             await connection.close(timeout=5)
             findings = Findings(0.0)
@@ -120,14 +121,14 @@ async def test_the_chain_that_audit_writes_holds_by_the_rule_that_is_written_her
 @pytest.mark.parametrize("position", range(5))
 async def test_a_change_of_any_entry_breaks_the_chain_there(faults: Faults, position: int) -> None:
     entries = _chain(5)
-    changed = msgspec.structs.replace(entries[position], envelope=entries[position].envelope.replace("Zoë", "Eve"))
+    changed = replace(entries[position], envelope=entries[position].envelope.replace("Zoë", "Eve"))
     found = await faults([*entries[:position], changed, *entries[position + 1 :]], entries[-1])
     assert found == [f"at position {position + 1}: its content is not what was written"]
 
 
 async def test_an_entry_that_is_found_by_something_else_breaks_the_chain(faults: Faults) -> None:
     (entry,) = _chain(1)
-    other = msgspec.structs.replace(entry, indexed=msgspec.structs.replace(entry.indexed, subject=str(UUID(int=1))))
+    other = replace(entry, index=replace(entry.index, subject=str(UUID(int=1))))
     assert await faults([other], entry) == ["at position 1: what it is found by is not what its envelope says"]
 
 

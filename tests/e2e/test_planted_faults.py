@@ -17,9 +17,10 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit import store
+from audit.head_signer import HeadSigner
 from audit.record_events import record_events
-from audit.signed_heads import HeadSigner
+from audit.store.chain import read_head
+from audit.store.signed_heads import insert_statement
 from cartwright.api import Answer, Api
 from cartwright.launcher.keys import make_key
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
@@ -170,9 +171,9 @@ class Databases:
     async def sign_head(self, key: str | None = None) -> None:
         """What audit does every minute."""
         key = key or self._opened.credentials.service_keys["audit"]
-        head = await store.read_head(self._connections["audit"])
+        head = await read_head(self._connections["audit"])
         statement = HeadSigner(key, self._opened.head_keys).sign(head)
-        await store.insert_statement(self._connections["audit"], head.position, statement)
+        await insert_statement(self._connections["audit"], head.position, statement)
 
     async def rewrite_chain(self) -> None:
         """What somebody does who may write to audit's database, knows the formula, and changes what was said."""

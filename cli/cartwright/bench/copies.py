@@ -141,7 +141,7 @@ class Chain:
         envelope = filled(entry.envelope, *place).replace(SEQUENCE, b"%d" % sequence)
         event_id = bytes.fromhex(filled(entry.event_id, *place).replace(b"-", b"").decode())
         previous = self.head
-        # The formula is audit's: services/audit/audit/chain.py.
+        # The formula is audit's: services/audit/audit/domain/chain.py.
         self.head = hashlib.sha256(previous + self.position.to_bytes(8, "big") + event_id + envelope).digest()
         return b"%d\t%b\t%b\t\\\\x%b\t\\\\x%b\n" % (
             self.position,

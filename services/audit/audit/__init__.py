@@ -1,4 +1,4 @@
-"""The audit service: the journal of every event, hash-chained, in its database and in a file of JSON lines.
+"""The audit service: it records all events in a hash chain, in its database and in a file of JSON lines.
 
-It owns what was said, word for word. It says nothing itself, asks nobody, and never changes what it has written.
+It consumes every event and emits none. It never changes an entry.
 """

@@ -1,14 +1,17 @@
-"""Puts the audit service together."""
+"""The composition root of audit."""
 
 from pathlib import Path
 
 from litestar import Litestar
 
-from audit.http import routes
-from audit.lines_file import LinesFile
-from audit.record_events import record_events, record_own
+from audit.consumed_events import TYPES
+from audit.head_signer import HeadSigner
+from audit.heads_file import HeadsFile
+from audit.http import audit_record, signed_heads
+from audit.record_events import record_events, record_own_event
 from audit.settings import Settings
-from audit.signed_heads import HeadsFile, HeadSigner, SignedHeads
+from audit.workers.head_signing import head_signing
+from audit.workers.lines_file import LinesFile
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.signed_broker import signed_broker
 from chassis.persistence.database import Database
@@ -27,7 +30,7 @@ OWNERS = {
     "email": "notifications",
     "notification": "notifications",
 }
-"""The service that each event comes from, by the first part of its type."""
+"""The service that emits a type of event, by the first part of the type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -44,18 +47,28 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "audit", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
     signer = HeadSigner(settings.service_key, settings.service_keys)
-    heads = HeadsFile(Path(settings.data_dir) / settings.heads_name)
-    lines = LinesFile(Path(settings.data_dir) / settings.lines_name, database)
+    heads_file = HeadsFile(Path(settings.data_dir) / settings.heads_name)
+    signing = head_signing(database, signer, heads_file)
+    lines_file = LinesFile(Path(settings.data_dir) / settings.lines_name, database)
     consumer = Consumer(
-        group="audit", types=["*"], broker=broker, database=database, handle=record_events, after_commit=lines.wake
+        group="audit",
+        types=TYPES,
+        broker=broker,
+        database=database,
+        handle=record_events,
+        after_commit=lines_file.wake,
     )
 
     return application(
         name="audit",
-        description="The journal of every event, and whether it is intact. For administrators.",
+        description="The record of all events, and whether it is intact. For administrators.",
         version="1.0.0",
-        routes=[*routes(database, signer, heads), *operations.routes(database, consumer=consumer, tell=record_own)],
-        parts=[users, revocations, database, lines, SignedHeads(database, signer, heads), broker, consumer],
+        routes=[
+            *audit_record.routes(database, signer, heads_file),
+            *signed_heads.routes(database, signer),
+            *operations.routes(database, consumer=consumer, tell=record_own_event),
+        ],
+        parts=[users, revocations, database, lines_file, signing, broker, consumer],
         verifier=TokenVerifier(
             service="audit",
             issuer=settings.token_issuer,

@@ -1,98 +1,69 @@
-"""Walks the chain from its start, or from an entry that is trusted, and says whether it holds.
+"""Verifies the hash chain, from its start or from a trusted entry.
 
-It reads page by page outside any transaction: the memory is bounded, and writing goes on meanwhile. What is written
-after the start of the walk is left to the next one.
+It reads page by page outside a transaction: memory is bounded, and replicas go on recording. It stops at the head that
+it read first; the next verification covers later entries.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 
-import msgspec
-
-from audit import store
-from audit.chain import Broken, Head, follow
-from audit.signed_heads import HeadForged, HeadsFile, HeadSigner
+from audit.consumed_events import are_index_fields_of
+from audit.domain.chain import ChainBreak, Entry, Head, follow
+from audit.store import chain
 from chassis.persistence.database import Database
 
 PAGE_ENTRIES = 1_000
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """`entries` were found intact, up to the hash `head` (hexadecimal), and then the first that is not, if any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """`entries` entries are intact, up to `head`. `first_break` is the first break after them, if there is one.
 
-    `signed_heads` were compared with the chain: those of the database, and those of the file.
+    `signed_heads` is the number of signed heads that were compared with the chain.
     """
 
-    intact: bool
     entries: int
-    head: str
+    head: Head
     signed_heads: int = 0
-    first_broken: Broken | None = None
+    first_break: ChainBreak | None = None
 
-
-async def verify_record(
-    database: Database, signer: HeadSigner, file: HeadsFile, from_position: int = 1
-) -> Verification:
-    """Walk the chain, then compare it with every head that was signed."""
-    walked = await verify_chain(database, from_position)
-    compared = 0
-    async for page in _statements(database, file):
-        broken = await _compare(database, signer, page)
-        if broken is not None:
-            first = walked.first_broken or broken
-            return msgspec.structs.replace(walked, intact=False, signed_heads=compared, first_broken=first)
-        compared += len(page)
-    return msgspec.structs.replace(walked, signed_heads=compared)
-
-
-async def _statements(database: Database, file: HeadsFile) -> AsyncIterator[list[str]]:
-    last = 0
-    while page := await database.read(partial(store.read_statements, after=last, limit=PAGE_ENTRIES)):
-        yield [kept.statement for kept in page]
-        last = page[-1].id
-    pages = file.pages(PAGE_ENTRIES)
-    while kept := await asyncio.to_thread(next, pages, None):
-        yield kept
-
-
-async def _compare(database: Database, signer: HeadSigner, statements: list[str]) -> Broken | None:
-    try:
-        heads = [signer.read(statement) for statement in statements]
-    except HeadForged as error:
-        return Broken(0, f"a signed head was forged: {error}")
-    hashes = await database.read(partial(store.read_hashes_at, positions=[head.position for head in heads]))
-    for head in heads:
-        if hashes.get(head.position) != head.hash:
-            return Broken(head.position, "the chain is another than the one that was signed")
-    return None
+    @property
+    def is_intact(self) -> bool:
+        return self.first_break is None
 
 
 async def verify_chain(database: Database, from_position: int = 1) -> Verification:
-    """Check every entry from `from_position` on; the one before it is trusted as it stands."""
-    end = await database.read(store.read_head)
+    """Verify every entry from `from_position` on. The entry before it is trusted."""
+    end = await database.read(chain.read_head)
     start = (
-        Head() if from_position == 1 else await database.read(partial(store.read_head_at, position=from_position - 1))
+        Head() if from_position == 1 else await database.read(partial(chain.read_head_at, position=from_position - 1))
     )
     if start is None:
-        return _broken_at(0, Head(), Broken(from_position - 1, "the entry to begin from is missing"))
+        return _broken(0, Head(), ChainBreak(from_position - 1, "the entry to begin from is missing"))
     reached = start
     while reached.position < end.position:
         limit = min(PAGE_ENTRIES, end.position - reached.position)
-        page = await database.read(partial(store.read_entries_after, position=reached.position, limit=limit))
+        page = await database.read(partial(chain.read_entries_after, position=reached.position, limit=limit))
         if not page:
-            return _broken_at(
-                start.position, reached, Broken(reached.position + 1, "the entry is missing, and all up to the head")
-            )
+            missing = ChainBreak(reached.position + 1, "the entries from here up to the head are missing")
+            return _broken(start.position, reached, missing)
         for entry in page:
-            outcome = follow(reached, entry)
-            if isinstance(outcome, Broken):
-                return _broken_at(start.position, reached, outcome)
+            outcome = verify_entry(reached, entry)
+            if isinstance(outcome, ChainBreak):
+                return _broken(start.position, reached, outcome)
             reached = outcome
     if reached != end:
-        return _broken_at(start.position, reached, Broken(end.position, "the head of the chain is another"))
-    return Verification(intact=True, entries=reached.position - start.position, head=reached.hash.hex())
+        return _broken(start.position, reached, ChainBreak(end.position, "the head differs from the last entry"))
+    return Verification(entries=reached.position - start.position, head=reached)
 
 
-def _broken_at(start: int, reached: Head, broken: Broken) -> Verification:
-    return Verification(intact=False, entries=reached.position - start, head=reached.hash.hex(), first_broken=broken)
+def verify_entry(head: Head, entry: Entry) -> Head | ChainBreak:
+    """The head after `entry`, or its break: in the chain, or between its columns and its envelope."""
+    outcome = follow(head, entry)
+    if isinstance(outcome, Head) and not are_index_fields_of(entry.index, entry.envelope):
+        return ChainBreak(entry.position, "its columns differ from its envelope")
+    return outcome
+
+
+def _broken(start: int, reached: Head, first_break: ChainBreak) -> Verification:
+    return Verification(entries=reached.position - start, head=reached, first_break=first_break)

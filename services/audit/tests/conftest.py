@@ -1,4 +1,4 @@
-"""The audit service on a real database and broker; only the users service, for its public keys, is played here."""
+"""The audit service on a real database and broker. The users service, for its public keys, is a fake."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ from chassis.persistence.database import Database
 
 @pytest.fixture
 def database_url(migrated: MigratedDatabases) -> Iterator[str]:
-    """A database with the service's tables, and nothing in them."""
+    """A database with the empty tables of the service."""
     with migrated(MIGRATIONS) as url:
         yield url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """By the service's login; `run_as_owner` may tamper with what is append-only."""
+    """By the login of the service. `run_as_owner` can tamper with append-only tables."""
     database = Database(database_url, owner_url=servers.owner_url(database_url), migrations=MIGRATIONS)
     await database.start()
     yield database
@@ -40,10 +40,10 @@ async def users_url(user_jwks: str) -> AsyncIterator[str]:
     async def no_revocations(_: web.Request) -> web.Response:
         return web.json_response(NO_REVOCATIONS)
 
-    peer = web.Application()
-    peer.router.add_get("/.well-known/jwks.json", keys)
-    peer.router.add_get("/revocations", no_revocations)
-    async with TestServer(peer) as server:
+    fake_users = web.Application()
+    fake_users.router.add_get("/.well-known/jwks.json", keys)
+    fake_users.router.add_get("/revocations", no_revocations)
+    async with TestServer(fake_users) as server:
         yield str(server.make_url(""))
 
 

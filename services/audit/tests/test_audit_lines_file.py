@@ -1,4 +1,4 @@
-"""The file of JSON lines: what a crash, a full disk, a second process and another database do to it."""
+"""The file of JSON lines after a crash, on a full disk, with a second process and with another database."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from audit import store
-from audit.chain import Head
-from audit.lines_file import LinesFile
+from audit.domain.chain import Head
 from audit.record_events import record_events
+from audit.store import chain
+from audit.workers.lines_file import LinesFile
 from chassis.messaging import envelope
 from chassis.persistence.database import Connection, Database, DatabaseUnavailable
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def lines_in(path: Path) -> list[bytes]:
-    """The whole lines; none when there is no file yet."""
+    """The whole lines. None when the file does not exist yet."""
     content = path.read_bytes() if path.exists() else b""
     return content[: content.rfind(b"\n") + 1].splitlines()
 
@@ -49,7 +49,7 @@ def positions(path: Path) -> list[int]:
 
 @pytest.fixture
 def follow_until(path: Path, database: Database, until: Any) -> FollowUntil:
-    """Runs the follower of `path` until there are so many lines."""
+    """Runs a `LinesFile` on `path` until the file has `count` lines."""
 
     async def follow(count: int) -> None:
         lines = LinesFile(path, database)
@@ -105,7 +105,7 @@ async def test_a_last_line_longer_than_a_chunk_is_read_whole(
     assert positions(path) == [1, 2, 3]
 
 
-async def test_a_failed_write_is_repeated_without_a_torn_or_double_line(
+async def test_a_failed_write_is_repeated_without_a_torn_or_duplicate_line(
     database: Database, make_event: Any, path: Path, follow_until: FollowUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_write, calls = os.write, 0
@@ -119,14 +119,14 @@ async def test_a_failed_write_is_repeated_without_a_torn_or_double_line(
             raise OSError(28, "No space left on device")
         return real_write(file, data)
 
-    monkeypatch.setattr("audit.lines_file.os.write", write_a_part_then_fail)
+    monkeypatch.setattr("audit.workers.lines_file.os.write", write_a_part_then_fail)
     await record(database, [make_event() for _ in range(3)])
     await follow_until(3)
     assert positions(path) == [1, 2, 3]
     assert calls > 2
 
 
-async def test_two_processes_with_one_folder_write_each_line_once(
+async def test_two_processes_that_share_a_folder_write_each_line_once(
     database: Database, make_event: Any, path: Path, until: Any
 ) -> None:
     first, second = LinesFile(path, database), LinesFile(path, database)
@@ -143,7 +143,7 @@ async def test_two_processes_with_one_folder_write_each_line_once(
     assert positions(path) == list(range(1, 21))
 
 
-async def test_a_replica_that_stands_by_goes_on_where_the_writer_ended(
+async def test_a_standby_replica_continues_after_the_last_line(
     database: Database, make_event: Any, path: Path, until: Any
 ) -> None:
     writer, standby = LinesFile(path, database), LinesFile(path, database)
@@ -161,56 +161,56 @@ async def test_a_replica_that_stands_by_goes_on_where_the_writer_ended(
     assert positions(path) == [1, 2]
 
 
-@pytest.mark.parametrize("was_begun_anew", [True, False])
-async def test_a_file_that_another_replica_sets_aside_meanwhile_is_not_written(
+@pytest.mark.parametrize("has_successor", [True, False])
+async def test_a_file_that_another_replica_renames_meanwhile_is_not_written(
     database: Database,
     make_event: Any,
     path: Path,
     follow_until: FollowUntil,
     monkeypatch: pytest.MonkeyPatch,
-    was_begun_anew: bool,
+    has_successor: bool,
 ) -> None:
     append(path, b"")
-    real_open, aside = os.open, path.with_name("set-aside")
+    real_open, renamed = os.open, path.with_name("renamed")
 
-    def open_and_lose(*arguments: Any) -> int:
+    def open_and_rename(*arguments: Any) -> int:
         file = real_open(*arguments)
-        if not aside.exists():
-            path.rename(aside)
-            if was_begun_anew:
+        if not renamed.exists():
+            path.rename(renamed)
+            if has_successor:
                 append(path, b"")
         return file
 
-    monkeypatch.setattr("audit.lines_file.os.open", open_and_lose)
+    monkeypatch.setattr("audit.workers.lines_file.os.open", open_and_rename)
     await record(database, [make_event()])
     await follow_until(1)
-    assert aside.read_bytes() == b""
+    assert renamed.read_bytes() == b""
     assert positions(path) == [1]
 
 
 @pytest.mark.parametrize(
-    "stranger", [b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n', b"no line of ours\n"]
+    "foreign", [b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n', b"not a line of audit\n"]
 )
-async def test_a_file_of_another_journal_is_set_aside_and_kept(
-    database: Database, make_event: Any, path: Path, until: Any, stranger: bytes
+async def test_a_file_of_another_database_is_renamed_and_kept(
+    database: Database, make_event: Any, path: Path, until: Any, foreign: bytes
 ) -> None:
-    append(path, stranger)
+    append(path, foreign)
     await record(database, [make_event()])
     lines = LinesFile(path, database)
     await lines.start()
     await until(lambda: any(b"order.placed" in line for line in lines_in(path)))
     await lines.stop()
-    assert lines_in(next(path.parent.glob("audit.jsonl.differs-at-*"))) == stranger.splitlines()
+    assert lines_in(next(path.parent.glob("audit.jsonl.differs-at-*"))) == foreign.splitlines()
     assert positions(path) == [1]
 
 
-async def test_a_file_that_cannot_be_compared_at_once_is_compared_before_anything_is_added(
+async def test_a_file_is_compared_before_the_first_line_is_appended(
     database: Database, make_event: Any, path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stranger = b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n'
-    append(path, stranger)
+    foreign = b'{"position":1,"recorded_at":null,"hash":"00","event":{}}\n'
+    append(path, foreign)
     await record(database, [make_event() for _ in range(2)])
-    read_head_at, failures = store.read_head_at, 0
+    read_head_at, failures = chain.read_head_at, 0
 
     async def fail_once(connection: Connection, position: int) -> Head | None:
         nonlocal failures
@@ -219,10 +219,10 @@ async def test_a_file_that_cannot_be_compared_at_once_is_compared_before_anythin
             raise DatabaseUnavailable
         return await read_head_at(connection, position)
 
-    monkeypatch.setattr(store, "read_head_at", fail_once)
+    monkeypatch.setattr(chain, "read_head_at", fail_once)
     lines = LinesFile(path, database)
     await lines.start()
     await until(lambda: len(lines_in(path)) >= 2)
     await lines.stop()
-    assert next(path.parent.glob("audit.jsonl.differs-at-*")).read_bytes() == stranger
+    assert next(path.parent.glob("audit.jsonl.differs-at-*")).read_bytes() == foreign
     assert positions(path) == [1, 2]

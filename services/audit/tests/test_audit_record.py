@@ -1,4 +1,4 @@
-"""The journal on a real PostgreSQL: writing by several at once, and every way of tampering with it."""
+"""The audit record on a real PostgreSQL: concurrent writers, and every kind of tampering."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from audit.domain.chain import Head
 from audit.record_events import record_events
 from audit.verify_chain import verify_chain
 from chassis.messaging import envelope
@@ -25,16 +26,14 @@ async def tamper(database: Database, *statements: str) -> None:
     await database.run_as_owner(work)
 
 
-async def test_writers_at_once_make_one_chain_without_gaps(database: Database, make_event: Any) -> None:
+async def test_concurrent_writers_make_one_chain_without_gaps(database: Database, make_event: Any) -> None:
     await asyncio.gather(*(record(database, [make_event() for _ in range(5)]) for _ in range(20)))
     verification = await verify_chain(database)
-    assert verification.intact
+    assert verification.is_intact
     assert verification.entries == 100
 
 
-async def test_what_is_recorded_is_logged_under_the_correlation_id_of_its_work(
-    database: Database, make_event: Any
-) -> None:
+async def test_recorded_events_are_logged_with_their_correlation_id(database: Database, make_event: Any) -> None:
     events = [
         make_event(correlationid="purchase-1"),
         make_event(correlationid="purchase-2"),
@@ -48,14 +47,14 @@ async def test_what_is_recorded_is_logged_under_the_correlation_id_of_its_work(
     ]
 
 
-async def test_an_empty_journal_is_intact(database: Database) -> None:
+async def test_an_empty_record_is_intact(database: Database) -> None:
     verification = await verify_chain(database)
-    assert verification.intact
+    assert verification.is_intact
     assert verification.entries == 0
-    assert verification.head == "00" * 32
+    assert verification.head == Head()
 
 
-async def test_a_batch_that_fails_leaves_no_trace(database: Database, make_event: Any) -> None:
+async def test_a_failed_batch_records_nothing(database: Database, make_event: Any) -> None:
     event = make_event()
     await record(database, [event])
     with pytest.raises(Exception, match="entries_event_id_key"):
@@ -111,26 +110,26 @@ async def test_a_batch_that_fails_leaves_no_trace(database: Database, make_event
         "deletion of the first",
         "deletion of the last",
         "swap",
-        "another document, hashed anew",
-        "one entry, hashed anew",
-        "what it is found by",
+        "another document, with its hash",
+        "one entry, with its hash",
+        "a column",
         "the head",
-        "the last, with the head's position",
+        "the last, with the position of the head",
     ],
 )
 async def test_tampering_is_found_at_its_place(
     database: Database, make_event: Any, statements: list[str], position: int
 ) -> None:
     await record(database, [make_event() for _ in range(7)])
-    assert (await verify_chain(database)).intact
+    assert (await verify_chain(database)).is_intact
     await tamper(database, *statements)
     verification = await verify_chain(database)
-    assert not verification.intact
-    assert verification.first_broken is not None
-    assert verification.first_broken.position == position
+    assert not verification.is_intact
+    assert verification.first_break is not None
+    assert verification.first_break.position == position
 
 
-async def test_a_walk_goes_over_several_pages(
+async def test_a_verification_reads_several_pages(
     database: Database, make_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("audit.verify_chain.PAGE_ENTRIES", 3)
@@ -140,33 +139,33 @@ async def test_a_walk_goes_over_several_pages(
     assert (await verify_chain(database, 11)).entries == 0
 
 
-async def test_a_walk_from_an_entry_that_never_was_says_so(database: Database, make_event: Any) -> None:
+async def test_a_verification_from_a_missing_entry_fails(database: Database, make_event: Any) -> None:
     await record(database, [make_event()])
-    assert not (await verify_chain(database, 9)).intact
+    assert not (await verify_chain(database, 9)).is_intact
 
 
-async def test_a_walk_does_not_hold_up_writing(
+async def test_a_verification_does_not_block_recording(
     database: Database, make_event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(database, [make_event() for _ in range(10)])
     monkeypatch.setattr("audit.verify_chain.PAGE_ENTRIES", 1)
-    walk = asyncio.create_task(verify_chain(database))
+    verifying = asyncio.create_task(verify_chain(database))
     async with asyncio.timeout(5):
         await record(database, [make_event() for _ in range(3)])
-        verification = await walk
-    assert verification.intact
+        verification = await verifying
+    assert verification.is_intact
 
 
-async def test_an_actor_that_is_changed_in_the_columns_is_found(database: Database, make_event: Any) -> None:
+async def test_a_changed_actor_column_is_found(database: Database, make_event: Any) -> None:
     await record(database, [make_event(actor="operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01")])
     await tamper(database, "UPDATE entries SET actor = 'operator:0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a02'")
-    assert not (await verify_chain(database)).intact
+    assert not (await verify_chain(database)).is_intact
 
 
-async def test_entries_of_the_version_before_still_verify(database: Database, make_event: Any) -> None:
-    # Before the upgrade, of envelopes without an actor; and during it, by a replica that does not know of the column.
+async def test_entries_of_the_previous_version_are_intact(database: Database, make_event: Any) -> None:
+    # Before the upgrade envelopes had no actor. During it a replica of the previous version does not set the column.
     old = make_event()
     without = msgspec.json.encode({k: v for k, v in msgspec.json.decode(old.body).items() if k != "actor"})
     await record(database, [envelope.decode(without), make_event(actor="service:orders")])
     await tamper(database, "UPDATE entries SET actor = DEFAULT")
-    assert (await verify_chain(database)).intact
+    assert (await verify_chain(database)).is_intact

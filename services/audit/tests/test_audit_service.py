@@ -1,4 +1,4 @@
-"""The whole service: events in by the broker, answers out over HTTP."""
+"""The whole service: it consumes events from the broker and answers over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ async def broker(events_url: str) -> AsyncIterator[Broker]:
 @pytest.fixture
 def publish(broker: Broker, signed_message: Callable[[envelope.Envelope], Message]) -> Publish:
     async def run(*events: envelope.Envelope) -> None:
-        # Without the id by which the broker itself would drop a repetition: the service has to.
+        # Without the message id, so that the broker does not drop a repetition. The service has to.
         messages = [signed_message(event) for event in events]
         async for attempt in stamina.retry_context(on=BrokerUnavailable, attempts=None, timeout=10, wait_max=0.1):
             with attempt:
@@ -45,7 +45,7 @@ def publish(broker: Broker, signed_message: Callable[[envelope.Envelope], Messag
 
 
 async def events_after(client: Client, headers: dict[str, str], count: int, **query: Any) -> list[dict[str, Any]]:
-    """The events that are found, once there are `count`."""
+    """The events of a search, as soon as it finds `count`."""
     async with asyncio.timeout(15):
         while True:
             answer = await client.get("/audit/events", params={"limit": 100, **query}, headers=headers)
@@ -77,7 +77,7 @@ async def test_one_purchase_is_found_by_its_correlation_id(
     await until(lambda: file.exists() and file.read_bytes().count(b"\n") == 3)
 
 
-async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
+async def test_the_bytes_of_the_broker_message_are_stored(
     client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str], database: Database
 ) -> None:
     sent = envelope.decode(envelope.encode(make_event()).replace(b'{"id"', b'{ "tomorrow": 1.00, "id"', 1))
@@ -88,7 +88,7 @@ async def test_the_very_bytes_that_the_broker_handed_out_are_written_down(
     assert kept.startswith('{ "tomorrow": 1.00, "id"')
 
 
-async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
+async def test_an_event_that_is_not_utf_8_becomes_a_dead_letter_and_others_are_recorded(
     client: Client,
     publish: Publish,
     make_event: Any,
@@ -103,15 +103,15 @@ async def test_what_is_no_text_becomes_a_dead_letter_and_spoils_nothing(
     await publish(envelope.decode(envelope.encode(torn).replace(b'"?"', b'"\xff"')), good)
     assert [event["id"] for event in await events_after(client, as_administrator, 1)] == [str(good.id)]
 
-    async def is_buried() -> bool:
+    async def is_dead_letter() -> bool:
         return bool(
             await database.read(lambda c: c.fetchval("SELECT 1 FROM dead_letters WHERE event_id = $1", torn.id))
         )
 
-    await until(is_buried)
+    await until(is_dead_letter)
 
 
-async def test_pages_go_on_where_the_last_one_ended(
+async def test_a_page_continues_after_the_last_one(
     client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str]
 ) -> None:
     events = [make_event() for _ in range(5)]
@@ -129,7 +129,7 @@ async def test_pages_go_on_where_the_last_one_ended(
     assert ids == [str(event.id) for event in events]
 
 
-async def test_times_bound_a_search(
+async def test_a_search_is_limited_by_times(
     client: Client, publish: Publish, make_event: Any, as_administrator: dict[str, str]
 ) -> None:
     early, late = make_event(), make_event()
@@ -143,7 +143,7 @@ async def test_times_bound_a_search(
     ]
 
 
-async def test_only_administrators_are_answered(
+async def test_only_administrators_may_read(
     client: Client, access_token: Callable[..., str], service_token: Callable[[str, str], str]
 ) -> None:
     for token, status in (
@@ -190,7 +190,7 @@ async def test_a_bad_search_is_refused_with_a_problem(client: Client, as_adminis
         assert (query, answer.status_code, answer.json()["code"]) == (query, 422, "invalid")
 
 
-async def test_the_service_gets_ready_and_reads_while_the_broker_is_away(
+async def test_the_service_is_ready_and_reads_while_the_broker_is_down(
     settings: Settings, as_administrator: dict[str, str], serve: Any
 ) -> None:
     client = await serve(build(msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere")))
@@ -203,9 +203,9 @@ async def test_no_generated_request_ends_in_a_server_error(client: Client, as_ad
 
             @given(case=operation.ok().as_strategy())
             @hypothesis.settings(max_examples=20, derandomize=True, deadline=None, database=None)
-            def ask(case: schemathesis.Case) -> None:
+            def call(case: schemathesis.Case) -> None:
                 case.call_and_validate(headers=as_administrator, checks=[schemathesis.checks.not_a_server_error])
 
-            ask()
+            call()
 
     await asyncio.to_thread(fuzz)

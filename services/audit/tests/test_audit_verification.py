@@ -1,4 +1,4 @@
-"""What the login of `cartwright verify` may read of audit: these columns, and nothing else."""
+"""The login of `cartwright verify` reads these columns of audit, and no others."""
 
 from audit.app import MIGRATIONS
 from cartwright.testkit.databases import MigratedDatabases
@@ -31,6 +31,6 @@ READABLE = {
 }
 
 
-async def test_the_reader_reads_what_verify_needs_and_nothing_else(migrated: MigratedDatabases) -> None:
+async def test_the_reader_reads_the_listed_columns_only(migrated: MigratedDatabases) -> None:
     with migrated(MIGRATIONS) as database_url:
         assert await readable_columns(database_url) == READABLE

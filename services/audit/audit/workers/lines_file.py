@@ -1,7 +1,7 @@
-"""The journal once more, as a file of JSON lines: to be read with grep, shipped away, and compared with the database.
+"""The audit record as a file of JSON lines, to search with grep, to copy elsewhere and to compare with the database.
 
-It follows the table by position, so the file holds what is committed and nothing else. What a crash left half written
-is cut off at the next start, and the rest is written then. One process writes a file at a time, by its lock.
+The worker appends the entries by position, so the file holds committed entries only. At the start it cuts off a line
+that a crash has torn, and appends it again. A lock on the file lets one process write it at a time.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from audit import store
-from audit.chain import GENESIS, Entry, Head
+from audit.domain.chain import GENESIS, Entry, Head
+from audit.store import chain
 from chassis import failpoint
 from chassis.lifecycle import Loop
 from chassis.persistence.database import Database
@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One entry; `event` is the envelope. With `hash` at hand, a chain that was rewritten in the database shows."""
+    """One entry; `event` is the envelope. Its `hash` reveals a chain that was rewritten in the database."""
 
     position: int
     recorded_at: datetime | None
@@ -37,14 +37,14 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class LinesFile:
-    """A `Part`. Call `wake` after a commit; else entries are in the file within `POLL_S`."""
+    """A `Part`. Call `wake` after a commit; without it the file follows within `POLL_S`."""
 
     def __init__(self, path: Path, database: Database) -> None:
         self._path = path
         self._database = database
         self._file: int | None = None
         self._written = Head()
-        self._loop = Loop("audit lines", self._turn, rest_s=POLL_S, gather_s=GATHER_S)
+        self._loop = Loop("lines file", self._run_once, rest_s=POLL_S, gather_s=GATHER_S)
 
     async def start(self) -> None:
         await self._loop.start()
@@ -56,37 +56,35 @@ class LinesFile:
     def wake(self) -> None:
         self._loop.wake()
 
-    async def _turn(self) -> bool:
+    async def _run_once(self) -> bool:
         try:
             return await self._follow()
         except Exception:
-            # A line may be torn now, as on a full disk, or the file not be compared yet. Opening it again mends both.
+            # A line may be torn, as on a full disk, or the file may not be compared yet. Opening it again repairs both.
             self._close()
             raise
 
     async def _follow(self) -> bool:
         if self._file is None and not await self._resume():
             return False
-        entries = await self._database.read(lambda c: store.read_entries_after(c, self._written.position, BATCH_MAX))
+        entries = await self._database.read(lambda c: chain.read_entries_after(c, self._written.position, BATCH_MAX))
         if not entries:
             return False
         failpoint.hit("lines file", "before write")
         await asyncio.to_thread(self._append, entries)
         failpoint.hit("lines file", "after write")
-        self._written = Head(entries[-1].position, entries[-1].hash)
+        self._written = entries[-1].head
         return len(entries) == BATCH_MAX
 
     async def _resume(self) -> bool:
-        """Open the file behind its last whole line. False while another process writes it."""
+        """Open the file after its last whole line. False while another process has the lock."""
         if not await asyncio.to_thread(self._open):
             return False
         position = self._written.position
-        if position > 0 and await self._database.read(lambda c: store.read_head_at(c, position)) != self._written:
-            # Of another database, or one of both was changed. Both are kept, for a person to compare.
+        if position > 0 and await self._database.read(lambda c: chain.read_head_at(c, position)) != self._written:
+            # The file is of another database, or one of both was changed. Both are kept for an operator to compare.
             aside = self._path.with_name(f"{self._path.name}.differs-at-{position}")
-            _log.error(
-                "the file of lines does not fit the journal and is set aside", position=position, file=aside.name
-            )
+            _log.error("lines file differs from the database and was renamed", position=position, file=aside.name)
             self._path.rename(aside)
             self._close()
             return await asyncio.to_thread(self._open)
@@ -101,7 +99,7 @@ class LinesFile:
             os.close(file)
             return False
         if not _is_still_at(self._path, file):
-            # Another replica has set it aside between our opening it and our having the lock.
+            # Another replica has renamed it between the open and the lock.
             os.close(file)
             return False
         self._file = file
@@ -111,7 +109,7 @@ class LinesFile:
         return True
 
     def _append(self, entries: Sequence[Entry]) -> None:
-        assert self._file is not None, "opened by the turn that writes"
+        assert self._file is not None, "the loop opens it before it appends"
         remaining = memoryview(b"".join(_line(entry) for entry in entries))
         while remaining:
             remaining = remaining[os.write(self._file, remaining) :]
@@ -131,13 +129,13 @@ def _is_still_at(path: Path, file: int) -> bool:
 
 
 def _line(entry: Entry) -> bytes:
-    # Without white space between tokens, since a line break there would be one in the file.
+    # Without white space between tokens: a line break between two tokens would break the line.
     event = msgspec.Raw(msgspec.json.format(entry.envelope.encode(), indent=-1))
     return msgspec.json.encode(Line(entry.position, entry.recorded_at, entry.hash.hex(), event)) + b"\n"
 
 
 def _last_whole_line(file: int) -> tuple[int, bytes]:
-    """Where the last line that was written to its end ends, and that line; (0, b"") when there is none."""
+    """The offset after the last whole line, and that line; (0, b"") when there is none."""
     position, tail = os.fstat(file).st_size, b""
     while position > 0 and tail.count(b"\n") < 2:
         start = max(0, position - _CHUNK_BYTES)
@@ -154,5 +152,5 @@ def _head_in(line: bytes) -> Head:
         last = msgspec.json.decode(line, type=Line)
         return Head(last.position, bytes.fromhex(last.hash))
     except (msgspec.MsgspecError, ValueError):
-        # No line of ours: it fits no journal, and will be set aside.
+        # Not a line of this service. The position exists in no database, so the file is renamed.
         return Head(2**62, GENESIS)

@@ -1,17 +1,17 @@
-"""Every SQL statement of audit. Nothing here changes or removes an entry."""
+"""The entries and the head of the chain. No statement changes or removes an entry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
-
-from audit.chain import Entry, Head, Indexed
+from audit.domain.chain import Entry, Head, IndexFields
 from chassis.persistence.database import Connection, Row
 
 
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for: all that is given has to fit. Times are those of the events; `until` is not included."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """An event matches when it has every given value, and its time is at or after `since` and before `until`."""
 
     correlation_id: str | None = None
     order_id: UUID | None = None
@@ -22,9 +22,9 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def lock_head(connection: Connection) -> Head:
-    """The end of the chain, kept from all others until this transaction ends."""
+    """The head. It stays locked until this transaction ends."""
     row = await connection.fetchrow("SELECT position, hash FROM chain_head FOR UPDATE")
-    assert row is not None, "the first migration makes this row"
+    assert row is not None, "the first migration inserts this row"
     return Head(*row)
 
 
@@ -33,7 +33,7 @@ async def move_head(connection: Connection, head: Head) -> None:
 
 
 async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Add all of them in one statement."""
+    """Insert all of them in one statement."""
     await connection.execute(
         """
         INSERT INTO entries (position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
@@ -46,14 +46,14 @@ async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> No
                        envelope, previous_hash, hash)
         """,
         [entry.position for entry in entries],
-        [entry.indexed.event_id for entry in entries],
-        [entry.indexed.type for entry in entries],
-        [entry.indexed.source for entry in entries],
-        [entry.indexed.subject for entry in entries],
-        [entry.indexed.order_id for entry in entries],
-        [entry.indexed.correlation_id for entry in entries],
-        [entry.indexed.event_time for entry in entries],
-        [entry.indexed.actor for entry in entries],
+        [entry.index.event_id for entry in entries],
+        [entry.index.type for entry in entries],
+        [entry.index.source for entry in entries],
+        [entry.index.subject for entry in entries],
+        [entry.index.order_id for entry in entries],
+        [entry.index.correlation_id for entry in entries],
+        [entry.index.event_time for entry in entries],
+        [entry.index.actor for entry in entries],
         [entry.envelope for entry in entries],
         [entry.previous_hash for entry in entries],
         [entry.hash for entry in entries],
@@ -62,12 +62,12 @@ async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> No
 
 async def read_head(connection: Connection) -> Head:
     row = await connection.fetchrow("SELECT position, hash FROM chain_head")
-    assert row is not None, "the first migration makes this row"
+    assert row is not None, "the first migration inserts this row"
     return Head(*row)
 
 
 async def read_head_at(connection: Connection, position: int) -> Head | None:
-    """The chain's end as it was when `position` was written; None when there is no such entry."""
+    """The head when `position` was recorded. None when there is no such entry."""
     row = await connection.fetchrow("SELECT position, hash FROM entries WHERE position = $1", position)
     return None if row is None else Head(*row)
 
@@ -80,22 +80,22 @@ _COLUMNS = """
 
 
 async def read_entries_after(connection: Connection, position: int, limit: int) -> list[Entry]:
-    """The next entries. None can still appear among them: positions become visible in their order."""
+    """The next entries. Positions become visible in order, so none is missing among them."""
     rows = await connection.fetch(f"{_COLUMNS} WHERE position > $1 ORDER BY position LIMIT $2", position, limit)
     return [_entry(row) for row in rows]
 
 
-async def search_entries(connection: Connection, search: Search, after: int, limit: int) -> list[Entry]:
-    """Entries behind position `after` that fit, oldest first."""
+async def search_entries(connection: Connection, event_filter: EventFilter, after: int, limit: int) -> list[Entry]:
+    """Up to `limit` entries after the position `after` that match, oldest first."""
     conditions = ["position > $1"]
     values: list[object] = [after]
     for condition, value in (
-        ("correlation_id =", search.correlation_id),
-        ("order_id =", search.order_id),
-        ("type =", search.type),
-        ("actor =", search.actor),
-        ("event_time >=", search.since),
-        ("event_time <", search.until),
+        ("correlation_id =", event_filter.correlation_id),
+        ("order_id =", event_filter.order_id),
+        ("type =", event_filter.type),
+        ("actor =", event_filter.actor),
+        ("event_time >=", event_filter.since),
+        ("event_time <", event_filter.until),
     ):
         if value is not None:
             values.append(value)
@@ -109,7 +109,7 @@ async def search_entries(connection: Connection, search: Search, after: int, lim
 def _entry(row: Row) -> Entry:
     return Entry(
         position=row["position"],
-        indexed=Indexed(
+        index=IndexFields(
             event_id=row["event_id"],
             type=row["type"],
             source=row["source"],
@@ -126,33 +126,8 @@ def _entry(row: Row) -> Entry:
     )
 
 
-async def insert_statement(connection: Connection, position: int, statement: str) -> None:
-    await connection.execute("INSERT INTO signed_heads (position, statement) VALUES ($1, $2)", position, statement)
-
-
-async def read_latest_statement(connection: Connection) -> str | None:
-    statement: str | None = await connection.fetchval("SELECT statement FROM signed_heads ORDER BY id DESC LIMIT 1")
-    return statement
-
-
-class KeptStatement(msgspec.Struct, frozen=True):
-    """A signed head as it is kept; `statement` is the JWS."""
-
-    id: int
-    position: int
-    statement: str
-
-
-async def read_statements(connection: Connection, after: int, limit: int) -> list[KeptStatement]:
-    """The signed heads behind the id `after`, oldest first."""
-    rows = await connection.fetch(
-        "SELECT id, position, statement FROM signed_heads WHERE id > $1 ORDER BY id LIMIT $2", after, limit
-    )
-    return [KeptStatement(*row) for row in rows]
-
-
 async def read_hashes_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
-    """The hash of each of these entries that is there, hexadecimal."""
+    """The hexadecimal hash of each existing entry of `positions`."""
     rows = await connection.fetch(
         "SELECT position, encode(hash, 'hex') FROM entries WHERE position = ANY($1::bigint[])", positions
     )
