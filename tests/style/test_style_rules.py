@@ -79,7 +79,11 @@ def test_a_service_has_the_folders_of_the_template(tmp_path: Path, write: WriteF
 
 def test_a_link_leads_to_a_file_and_a_heading_of_the_repository(tmp_path: Path, write: WriteFile) -> None:
     write("docs/decisions/0007-batches.md", "# 7. Batches\n\n## What it costs\n")
-    write("README.md", "[a](docs/decisions/0007-batches.md#what-it-costs) [b](https://example.com/x) decision 7\n")
+    write(
+        "README.md",
+        "[a](docs/decisions/0007-batches.md#what-it-costs) [b](https://example.com/x) decision 7\n"
+        "[decisions/0007-batches.md](docs/decisions/0007-batches.md)\n",
+    )
     assert rules_broken(tmp_path) == []
     write(
         "README.md",
@@ -87,9 +91,10 @@ def test_a_link_leads_to_a_file_and_a_heading_of_the_repository(tmp_path: Path, 
         [a](docs/missing.md)
         [b](docs/decisions/0007-batches.md#elsewhere)
         decision 9
+        [0006-batches.md](docs/decisions/0007-batches.md)
         """,
     )
-    assert rules_broken(tmp_path) == [("link", "README.md", line) for line in (1, 2, 3)]
+    assert rules_broken(tmp_path) == [("link", "README.md", line) for line in (1, 2, 3, 4)]
 
 
 def test_tests_and_files_that_a_page_mentions_exist(tmp_path: Path, write: WriteFile) -> None:
