@@ -1,4 +1,4 @@
-"""The storefront as it runs; only its peers are played here, by local servers that say what the contracts say."""
+"""A running storefront. Local servers play its peers, and answer with the examples of the contracts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,13 +24,13 @@ def contract(name: str) -> dict[str, Any]:
 
 
 class FakePeer:
-    """A service that answers what it is told to, and remembers what it was asked."""
+    """A service with configured answers, which records the requests to it."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
-        """By method and path: what is encoded as JSON, or bytes that are sent as they are."""
+        """By method and path: a value, which is encoded as JSON, or bytes."""
         self.statuses: dict[str, int] = {}
-        self.asked: list[tuple[str, dict[str, str], dict[str, str], bytes]] = []
+        self.requests: list[tuple[str, dict[str, str], dict[str, str], bytes]] = []
         self.hangs = False
         self._released = asyncio.Event()
         application = web.Application()
@@ -45,15 +45,15 @@ class FakePeer:
         self._released.set()
         await self._server.close()
 
-    def asked_for(self, route: str) -> tuple[dict[str, str], dict[str, str], bytes]:
+    def request_to(self, route: str) -> tuple[dict[str, str], dict[str, str], bytes]:
         """Headers, query and body of the one request to `route`."""
-        [found] = [request[1:] for request in self.asked if request[0] == route]
+        [found] = [request[1:] for request in self.requests if request[0] == route]
         return found
 
     async def _answer(self, request: web.Request) -> web.Response:
         route = f"{request.method} {request.path}"
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.asked.append((route, headers, dict(request.query), await request.read()))
+        self.requests.append((route, headers, dict(request.query), await request.read()))
         if self.hangs:
             await self._released.wait()
         if route not in self.answers:
@@ -65,7 +65,7 @@ class FakePeer:
 
 @pytest.fixture
 async def peers(user_jwks: str) -> AsyncIterator[dict[str, FakePeer]]:
-    """All peers in good health, with one order and all that belongs to it."""
+    """All peers, running, with one order and its products, payments and messages."""
     running = {name: FakePeer() for name in PEERS}
     for peer in running.values():
         await peer.start()
@@ -108,7 +108,7 @@ def as_customer(access_token: Callable[..., str]) -> dict[str, str]:
 
 
 def openapi_of(name: str) -> dict[str, Any]:
-    """An interface with one public and one internal operation on the same path."""
+    """An OpenAPI document with a public and an internal operation on the same path."""
     public = {"$ref": f"#/components/schemas/{name.title()}Thing"}
     return {
         "openapi": "3.1.0",

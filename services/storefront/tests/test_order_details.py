@@ -1,4 +1,4 @@
-"""GET /orders/{id}/details: what it joins, and what it does when somebody does not answer."""
+"""GET /orders/{id}/details: the parts that it joins, and the answer when a service is missing."""
 
 import json
 import time
@@ -57,7 +57,7 @@ async def test_details_join_the_order_with_its_products_payments_and_messages(
     }
 
 
-async def test_who_owns_the_order_is_asked_in_the_name_of_the_caller_and_catalog_in_our_own(
+async def test_catalog_is_called_with_the_service_token_and_the_others_with_the_callers(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str, service_keys: dict[str, str]
 ) -> None:
     await client.get(f"/orders/{order_id}/details", headers=as_customer)
@@ -67,23 +67,23 @@ async def test_who_owns_the_order_is_asked_in_the_name_of_the_caller_and_catalog
         ("payments", "GET /payments"),
         ("notifications", "GET /notifications"),
     ]:
-        assert peers[peer].asked_for(route)[0]["authorization"] == as_customer["authorization"]
-    token = peers["catalog"].asked_for("POST /products/lookup")[0]["authorization"].removeprefix("Bearer ")
+        assert peers[peer].request_to(route)[0]["authorization"] == as_customer["authorization"]
+    token = peers["catalog"].request_to("POST /products/lookup")[0]["authorization"].removeprefix("Bearer ")
     key = ECKey.import_key(json.loads(service_keys["storefront"]))
     claims = jwt.decode(token, key, algorithms=["ES256"]).claims
     assert (claims["sub"], claims["aud"]) == ("storefront", "catalog")
 
 
-async def test_only_the_payments_and_messages_of_this_order_are_asked_for(
+async def test_only_payments_and_messages_of_this_order_are_requested(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     await client.get(f"/orders/{order_id}/details", headers=as_customer)
 
-    assert peers["payments"].asked_for("GET /payments")[1]["order_id"] == order_id
-    assert peers["notifications"].asked_for("GET /notifications")[1]["order_id"] == order_id
+    assert peers["payments"].request_to("GET /payments")[1]["order_id"] == order_id
+    assert peers["notifications"].request_to("GET /notifications")[1]["order_id"] == order_id
 
 
-async def test_the_correlation_id_the_trace_and_the_deadline_travel_to_every_peer(
+async def test_the_correlation_id_the_trace_and_the_deadline_reach_every_peer(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -92,7 +92,7 @@ async def test_the_correlation_id_the_trace_and_the_deadline_travel_to_every_pee
 
     assert answer.headers["x-request-id"] == "checkout-42"
     for peer in ("orders", "catalog", "payments", "notifications"):
-        [(_, sent, _, _)] = peers[peer].asked
+        [(_, sent, _, _)] = peers[peer].requests
         assert sent["x-request-id"] == "checkout-42"
         assert sent["traceparent"].split("-")[1] == trace.split("-")[1]
         assert int(sent["x-deadline-ms"]) <= PART_S_MAX * 1_000
@@ -100,7 +100,7 @@ async def test_the_correlation_id_the_trace_and_the_deadline_travel_to_every_pee
 
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_part_that_fails_is_marked_and_leaves_the_others_standing(
+async def test_a_part_that_fails_is_marked_and_does_not_affect_the_others(
     part: str, how: str, client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     peer, route = PARTS[part]
@@ -114,7 +114,7 @@ async def test_a_part_that_fails_is_marked_and_leaves_the_others_standing(
     details = answer.json()
     assert details["order"]["id"] == order_id
     assert details[part]["status"] == "unavailable"
-    assert details[part]["reason"]["code"] == ("no_answer")
+    assert details[part]["reason"]["code"] == "no_answer"
     assert "items" not in details[part]
     assert [details[other]["status"] for other in PARTS if other != part] == ["available"] * 2
 
@@ -143,13 +143,13 @@ async def test_an_order_is_shown_when_every_other_part_hangs(
     began_at = time.monotonic()
     answer = await client.get(f"/orders/{order_id}/details", headers=as_customer)
 
-    assert time.monotonic() - began_at < PART_S_MAX + 0.5, "the parts are waited for together"
+    assert time.monotonic() - began_at < PART_S_MAX + 0.5, "the parts are read concurrently"
     assert answer.status_code == 200
     assert {answer.json()[part]["status"] for part in PARTS} == {"unavailable"}
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_without_the_order_itself_the_answer_is_503_with_a_time_to_come_back(
+async def test_without_the_order_the_answer_is_503_with_a_time_to_retry(
     how: str, client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     route = f"GET /orders/{order_id}"
@@ -164,7 +164,7 @@ async def test_without_the_order_itself_the_answer_is_503_with_a_time_to_come_ba
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "not_found"), (403, "forbidden")])
-async def test_what_orders_refuses_is_passed_on_and_nobody_else_is_asked(
+async def test_a_refusal_of_orders_is_passed_on_and_no_other_service_is_called(
     status: int, code: str, client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     problem = {"status": status, "code": code, "title": "Not for you.", "detail": "Not for you at all."}
@@ -175,12 +175,12 @@ async def test_what_orders_refuses_is_passed_on_and_nobody_else_is_asked(
 
     assert answer.status_code == status
     assert answer.json() | problem == answer.json()
-    assert not peers["catalog"].asked
-    assert not peers["payments"].asked
-    assert not peers["notifications"].asked
+    assert not peers["catalog"].requests
+    assert not peers["payments"].requests
+    assert not peers["notifications"].requests
 
 
-async def test_a_member_that_orders_adds_is_not_lost_and_one_that_catalog_adds_does_not_get_out(
+async def test_a_new_member_of_an_order_is_passed_on_and_one_of_a_product_is_not(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     peers["orders"].answers[f"GET /orders/{order_id}"]["gift_note"] = "Happy birthday"
@@ -192,27 +192,27 @@ async def test_a_member_that_orders_adds_is_not_lost_and_one_that_catalog_adds_d
     assert "purchase_price" not in details["products"]["items"][0]
 
 
-async def test_details_need_a_valid_token_of_a_person(
+async def test_details_require_a_valid_access_token_of_a_user(
     client: Client, peers: Any, order_id: str, access_token: Callable[..., str], service_token: Callable[..., str]
 ) -> None:
-    async def asking_with(headers: dict[str, str]) -> int:
+    async def status_with(headers: dict[str, str]) -> int:
         return (await client.get(f"/orders/{order_id}/details", headers=headers)).status_code
 
     expired = access_token(user_id="0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01", seconds=-60)
-    assert await asking_with({}) == 401
-    assert await asking_with({"x-user-id": "0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01"}) == 401
-    assert await asking_with({"authorization": "Bearer nonsense"}) == 401
-    assert await asking_with({"authorization": f"Bearer {expired}"}) == 401
-    assert await asking_with({"authorization": f"Bearer {service_token('orders', 'storefront')}"}) == 403
-    assert not peers["orders"].asked
+    assert await status_with({}) == 401
+    assert await status_with({"x-user-id": "0198c2a5-0b1e-7c3d-9a44-0d5f1c2b3a01"}) == 401
+    assert await status_with({"authorization": "Bearer nonsense"}) == 401
+    assert await status_with({"authorization": f"Bearer {expired}"}) == 401
+    assert await status_with({"authorization": f"Bearer {service_token('orders', 'storefront')}"}) == 403
+    assert not peers["orders"].requests
 
 
-async def test_an_id_that_is_none_is_not_found(client: Client, peers: Any, as_customer: dict[str, str]) -> None:
+async def test_a_malformed_id_is_not_found(client: Client, peers: Any, as_customer: dict[str, str]) -> None:
     answer = await client.get("/orders/..%2Fcart/details", headers=as_customer)
 
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
-    assert not peers["orders"].asked
+    assert not peers["orders"].requests
 
 
 async def test_the_storefront_is_ready_while_every_peer_is_down(settings: Settings, peers: Any, serve: Any) -> None:
@@ -223,7 +223,7 @@ async def test_the_storefront_is_ready_while_every_peer_is_down(settings: Settin
     assert (await client.get("/ready")).status_code == 200
 
 
-async def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(
+async def test_a_token_that_cannot_be_verified_yet_gets_503_and_not_401(
     serve: Any, settings: Settings, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     await peers["users"].stop()
@@ -232,13 +232,13 @@ async def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(
     answer = await client.get(f"/orders/{order_id}/details", headers=as_customer)
 
     assert answer.status_code == 503
-    assert not peers["orders"].asked
+    assert not peers["orders"].requests
 
 
-async def test_an_unknown_query_parameter_is_refused_and_asks_no_peer(
+async def test_an_unknown_query_parameter_is_refused_without_a_call(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     answer = await client.get(f"/orders/{order_id}/details?expand=payments", headers=as_customer)
 
     assert (answer.status_code, answer.json()["code"], answer.json()["parameter"]) == (422, "invalid", "expand")
-    assert not peers["orders"].asked
+    assert not peers["orders"].requests

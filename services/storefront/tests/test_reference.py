@@ -1,5 +1,4 @@
-"""The reference at /docs and the documents behind it: what clients may call, and nothing of what services say among
-themselves."""
+"""The reference at /docs and its documents: the public operations and all events, without internal operations."""
 
 import re
 from typing import Any
@@ -56,7 +55,7 @@ async def test_the_page_shows_parameters_and_members_with_their_bounds(client: C
     assert "string (uuid)" in page
 
 
-async def test_keys_stay_at_the_root_where_the_standard_has_them(client: Client) -> None:
+async def test_the_jwks_is_shown_at_the_root_as_its_standard_says(client: Client) -> None:
     page = (await client.get("/docs")).text
     document = (await client.get("/docs/openapi/users.json")).json()
 
@@ -65,7 +64,7 @@ async def test_keys_stay_at_the_root_where_the_standard_has_them(client: Client)
     assert document["paths"]["/.well-known/jwks.json"]["servers"] == [{"url": "/"}]
 
 
-async def test_internal_operations_and_their_shapes_are_left_out(client: Client) -> None:
+async def test_internal_operations_and_their_shapes_are_omitted(client: Client) -> None:
     page = (await client.get("/docs")).text
     document = (await client.get("/docs/openapi/orders.json")).json()
 
@@ -78,14 +77,14 @@ async def test_internal_operations_and_their_shapes_are_left_out(client: Client)
 
 
 @pytest.mark.parametrize("name", ALL)
-async def test_each_document_is_whole(name: str, client: Client) -> None:
+async def test_each_reference_of_a_document_resolves(name: str, client: Client) -> None:
     document = (await client.get(f"/docs/openapi/{name}.json")).json()
 
     assert document["openapi"].startswith("3.1")
     assert all(resolves(reference, document) for reference in references_in(document))
 
 
-async def test_the_storefronts_own_document_tells_the_parts_apart(client: Client) -> None:
+async def test_the_storefronts_own_document_has_a_shape_for_each_part(client: Client) -> None:
     document = (await client.get("/docs/openapi/storefront.json")).json()
 
     assert set(document["paths"]) == {"/orders/{order_id}/details"}
@@ -96,7 +95,7 @@ async def test_the_storefronts_own_document_tells_the_parts_apart(client: Client
 @pytest.mark.parametrize(
     "answer", [b"<html>", {}, [], {"paths": 3}, {"paths": {"/x": 3}}, {"paths": {"/x": {"get": 3}}}]
 )
-async def test_a_document_that_is_of_no_use_is_said_to_be_missing(answer: Any, client: Client, peers: Any) -> None:
+async def test_a_malformed_document_is_shown_as_missing(answer: Any, client: Client, peers: Any) -> None:
     peers["payments"].answers["GET /openapi.json"] = answer
 
     page = await client.get("/docs")
@@ -108,7 +107,7 @@ async def test_a_document_that_is_of_no_use_is_said_to_be_missing(answer: Any, c
     assert (document.status_code, document.json()["code"]) == (503, "reference_unavailable")
 
 
-async def test_services_that_are_down_or_hang_are_named_and_the_others_are_shown(client: Client, peers: Any) -> None:
+async def test_services_that_are_down_or_hang_are_marked_and_the_others_are_shown(client: Client, peers: Any) -> None:
     await peers["audit"].stop()
     peers["users"].hangs = True
 
@@ -119,7 +118,7 @@ async def test_services_that_are_down_or_hang_are_named_and_the_others_are_shown
     assert "/api/catalog-things" in page
 
 
-async def test_a_document_goes_on_to_be_shown_while_its_service_is_down(
+async def test_a_document_stays_available_while_its_service_is_down(
     client: Client, peers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openapi_documents, "FRESH_S", 0.0)
@@ -129,15 +128,15 @@ async def test_a_document_goes_on_to_be_shown_while_its_service_is_down(
     assert "/api/catalog-things" in (await client.get("/docs")).text
 
 
-async def test_documents_are_not_fetched_anew_for_every_reader(client: Client, peers: Any) -> None:
+async def test_documents_are_not_fetched_again_for_every_reader(client: Client, peers: Any) -> None:
     for _ in range(5):
         await client.get("/docs")
 
-    assert len([route for route, *_ in peers["catalog"].asked if route == "GET /openapi.json"]) == 1
+    assert len([route for route, *_ in peers["catalog"].requests if route == "GET /openapi.json"]) == 1
 
 
-@pytest.mark.parametrize("file", ["nobody.json", "..json", ".json"])
-async def test_the_document_of_nobody_is_not_found(file: str, client: Client) -> None:
+@pytest.mark.parametrize("file", ["unknown.json", "..json", ".json"])
+async def test_the_document_of_an_unknown_service_is_not_found(file: str, client: Client) -> None:
     answer = await client.get(f"/docs/openapi/{file}")
 
     assert answer.status_code == 404
@@ -154,7 +153,7 @@ async def test_every_event_is_on_the_page_and_in_the_asyncapi_document(client: C
     assert all(f'id="event-{type_}"' in page for type_ in types)
 
 
-def test_the_asyncapi_document_is_whole() -> None:
+def test_each_reference_of_the_asyncapi_document_resolves() -> None:
     document = asyncapi_document(contracts(), "1.0.0")
 
     assert document["asyncapi"] == "3.0.0"
@@ -163,7 +162,7 @@ def test_the_asyncapi_document_is_whole() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for kind in document["components"].values() for name in kind)
 
 
-def test_the_asyncapi_document_says_who_sends_and_who_receives() -> None:
+def test_the_asyncapi_document_names_producer_and_consumers() -> None:
     operations = asyncapi_document(contracts(), "1.0.0")["operations"]
 
     assert operations["orders.send.order.confirmed"]["action"] == "send"
@@ -172,7 +171,7 @@ def test_the_asyncapi_document_says_who_sends_and_who_receives() -> None:
 
 
 @pytest.mark.parametrize("event", contracts().events, ids=lambda event: event.type)
-def test_examples_keep_to_the_asyncapi_payload_whoever_adds_a_member(event: Any) -> None:
+def test_examples_conform_to_the_asyncapi_payload_also_with_a_new_member(event: Any) -> None:
     document = asyncapi_document(contracts(), "1.0.0")
     payload = document["components"]["messages"][event.type]["payload"]
     validator = Draft202012Validator({**payload, "components": document["components"]})
@@ -184,7 +183,7 @@ def test_examples_keep_to_the_asyncapi_payload_whoever_adds_a_member(event: Any)
         assert not validator.is_valid([envelope | {"data": example, "type": "another.event"}])
 
 
-def test_two_contracts_never_mean_different_things_by_one_definition() -> None:
+def test_contracts_with_the_same_definition_agree_on_it() -> None:
     definitions: dict[str, Any] = {}
     for event in [contracts().envelope, *contracts().events]:
         for name, definition in event.schema.get("$defs", {}).items():
@@ -192,7 +191,7 @@ def test_two_contracts_never_mean_different_things_by_one_definition() -> None:
     assert not definitions.keys() & {event.type for event in contracts().events}
 
 
-def test_a_folder_without_contracts_is_told_by_the_name_of_the_setting(tmp_path: Any) -> None:
+def test_a_folder_without_contracts_is_an_error_of_its_setting(tmp_path: Any) -> None:
     with pytest.raises(Exception, match="CONTRACTS_DIR cannot be read"):
         read_contracts(tmp_path)
     (tmp_path / "envelope.json").write_bytes(msgspec.json.encode({"description": 3}))

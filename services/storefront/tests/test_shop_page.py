@@ -1,4 +1,4 @@
-"""The page at / as a browser gets it: the products, or a plain word when they cannot be had."""
+"""The page at / in a browser: the products, or a notice when catalog does not answer."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -11,7 +11,7 @@ VOID = {"meta", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What matters of a page: its tags in order, its links, and whether every tag is closed."""
+    """A parsed page: its tags in order, its text and its links. Every tag has to be closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ async def test_the_products_are_listed_with_price_stock_and_category(client: Cli
     assert "/docs" in page.links()
 
 
-async def test_what_catalog_says_is_shown_as_text_and_never_as_markup(client: Client, peers: Any) -> None:
+async def test_text_of_catalog_and_of_the_visitor_is_never_markup(client: Client, peers: Any) -> None:
     peers["catalog"].answers["GET /products"]["items"][0]["description"] = '"><script>alert(1)</script>'
 
     page = await page_at(client, '/?q="><script>alert(2)</script>')
@@ -65,10 +65,10 @@ async def test_what_catalog_says_is_shown_as_text_and_never_as_markup(client: Cl
     assert {"id": "q", "name": "q", "value": '"><script>alert(2)</script>'}.items() <= page.all("input")[0].items()
 
 
-async def test_a_search_and_a_category_are_handed_to_catalog(client: Client, peers: Any) -> None:
+async def test_a_search_and_a_category_are_passed_to_catalog(client: Client, peers: Any) -> None:
     await page_at(client, "/?q=usb+hub&category=Cables+%26+hubs&cursor=abc")
 
-    query = peers["catalog"].asked_for("GET /products")[1]
+    query = peers["catalog"].request_to("GET /products")[1]
     assert query == {"q": "usb hub", "category": "Cables & hubs", "cursor": "abc", "limit": "24"}
 
 
@@ -79,7 +79,7 @@ async def test_the_next_page_keeps_the_search(client: Client) -> None:
     assert parse_qs(urlsplit(str(following)).query) == {"q": ["usb hub"], "category": ["A&B"], "cursor": ["WyJrIiwxXQ"]}
 
 
-async def test_the_last_page_has_no_next_one(client: Client, peers: Any) -> None:
+async def test_the_last_page_has_no_link_to_a_next_page(client: Client, peers: Any) -> None:
     peers["catalog"].answers["GET /products"]["next_cursor"] = None
 
     page = await page_at(client, "/?cursor=abc")
@@ -88,14 +88,14 @@ async def test_the_last_page_has_no_next_one(client: Client, peers: Any) -> None
     assert "/" in page.links()
 
 
-async def test_nothing_found_is_said(client: Client, peers: Any) -> None:
+async def test_an_empty_result_has_a_notice(client: Client, peers: Any) -> None:
     peers["catalog"].answers["GET /products"] = {"items": [], "next_cursor": None}
 
     assert "Nothing was found." in (await page_at(client, "/?q=unicorn")).text
 
 
 @pytest.mark.parametrize("how", ["is down", "hangs", "answers garbage", "fails"])
-async def test_the_page_says_so_when_catalog_does_not_answer(how: str, client: Client, peers: Any) -> None:
+async def test_the_page_has_a_notice_when_catalog_does_not_answer(how: str, client: Client, peers: Any) -> None:
     match how:
         case "is down":
             await peers["catalog"].stop()
@@ -112,7 +112,7 @@ async def test_the_page_says_so_when_catalog_does_not_answer(how: str, client: C
     assert page.all("input")[0]["value"] == "keyboard"
 
 
-async def test_a_search_that_catalog_refuses_is_told_on_the_page(client: Client, peers: Any) -> None:
+async def test_the_refusal_of_a_search_is_shown_on_the_page(client: Client, peers: Any) -> None:
     problem = {"status": 422, "code": "invalid", "title": "Invalid", "detail": "The cursor is none."}
     peers["catalog"].answers["GET /products"] = problem
     peers["catalog"].statuses["GET /products"] = 422
@@ -124,7 +124,7 @@ async def test_a_search_that_catalog_refuses_is_told_on_the_page(client: Client,
 
 
 @pytest.mark.parametrize("address", ["/", "/docs"])
-async def test_pages_need_no_script_and_forbid_any(address: str, client: Client) -> None:
+async def test_pages_need_no_script_and_forbid_scripts(address: str, client: Client) -> None:
     answer = await client.get(address)
     page = Page(answer.text)
 
@@ -134,14 +134,14 @@ async def test_pages_need_no_script_and_forbid_any(address: str, client: Client)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert not page.all("script")
-    # The policy would drop these without a word.
+    # The policy would silently ignore these.
     assert not page.all("style")
     assert not [attributes for _, attributes in page.tags if "style" in attributes]
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
 
 
 @pytest.mark.parametrize("address", ["/", "/docs"])
-async def test_pages_can_be_read_by_a_screen_reader(address: str, client: Client) -> None:
+async def test_pages_are_readable_by_a_screen_reader(address: str, client: Client) -> None:
     page = await page_at(client, address)
 
     assert page.all("html") == [{"lang": "en"}]
@@ -154,7 +154,7 @@ async def test_pages_can_be_read_by_a_screen_reader(address: str, client: Client
     assert {link[1:] for link in page.links() if link.startswith("#")} <= set(ids)
 
 
-async def test_the_style_sheet_may_be_kept_for_ever_since_its_address_changes_with_it(client: Client) -> None:
+async def test_the_style_sheet_is_cacheable_and_its_url_changes_with_its_content(client: Client) -> None:
     [sheet] = [link["href"] for link in (await page_at(client, "/")).all("link")]
 
     answer = await client.get(str(sheet))
@@ -165,14 +165,14 @@ async def test_the_style_sheet_may_be_kept_for_ever_since_its_address_changes_wi
     assert "?" in str(sheet)
 
 
-async def test_an_over_long_search_is_a_problem_and_is_not_passed_on(client: Client, peers: Any) -> None:
+async def test_an_over_long_search_is_refused_without_a_call(client: Client, peers: Any) -> None:
     answer = await client.get("/", params={"q": "x" * 801})
 
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid"
-    assert not peers["catalog"].asked
+    assert not peers["catalog"].requests
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/asyncapi.json"])
-async def test_a_link_to_a_page_may_carry_the_parameters_of_trackers(client: Client, path: str) -> None:
+async def test_a_page_accepts_the_parameters_of_trackers(client: Client, path: str) -> None:
     assert (await client.get(f"{path}?utm_source=newsletter&fbclid=x")).status_code == 200

@@ -1,4 +1,4 @@
-"""Whatever is sent: a clear answer, and never a server error."""
+"""Generated and unknown requests get a defined answer, and never a server error."""
 
 import asyncio
 from typing import Any
@@ -15,25 +15,25 @@ texts = strategies.text(max_size=250)
 
 @pytest.fixture
 def address(client: httpx.AsyncClient) -> str:
-    """Where the storefront listens: the made-up requests come from another thread."""
+    """The URL of the storefront, for requests from another thread."""
     return str(client.base_url)
 
 
-async def test_no_made_up_request_ends_in_a_server_error(address: str, as_customer: dict[str, str]) -> None:
+async def test_no_generated_request_causes_a_server_error(address: str, as_customer: dict[str, str]) -> None:
     def fuzz() -> None:
         for operation in schemathesis.openapi.from_url(f"{address}/openapi.json").get_all_operations():
 
             @hypothesis.given(case=operation.ok().as_strategy())
             @bounded
-            def ask(case: schemathesis.Case) -> None:
+            def call(case: schemathesis.Case) -> None:
                 case.call_and_validate(headers=as_customer, checks=[schemathesis.checks.not_a_server_error])
 
-            ask()
+            call()
 
     await asyncio.to_thread(fuzz)
 
 
-async def test_no_made_up_search_ends_in_a_server_error(address: str) -> None:
+async def test_no_generated_search_causes_a_server_error(address: str) -> None:
     def fuzz() -> None:
         with httpx.Client(base_url=address) as client:
 
@@ -51,7 +51,7 @@ async def test_no_made_up_search_ends_in_a_server_error(address: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/docs/asyncapi.json", "/docs/openapi/orders.json", "/static/style.css"]
 )
-async def test_whatever_can_be_read_has_a_head(path: str, client: httpx.AsyncClient) -> None:
+async def test_each_page_answers_head(path: str, client: httpx.AsyncClient) -> None:
     page, head = await client.get(path), await client.head(path)
 
     assert (head.status_code, head.content) == (200, b"")
@@ -69,7 +69,7 @@ async def test_whatever_can_be_read_has_a_head(path: str, client: httpx.AsyncCli
         ("DELETE", "/docs", 405, "method_not_allowed"),
     ],
 )
-async def test_what_is_not_there_is_told_as_a_problem(
+async def test_an_unknown_path_or_method_gets_a_problem(
     method: str, path: str, status: int, code: str, client: httpx.AsyncClient
 ) -> None:
     answer: Any = await client.request(method, path)

@@ -1,4 +1,4 @@
-"""The storefront against contracts/: it reads what the others promise, and asks as they expect it."""
+"""The storefront conforms to contracts/: it reads the answers, and its requests match the schemas."""
 
 from typing import Any
 
@@ -23,40 +23,40 @@ READ_AS = {
 }
 
 
-def contracts_read() -> dict[str, Any]:
+def contracts_of_the_storefront() -> dict[str, Any]:
     every = {path.stem: msgspec.json.decode(path.read_bytes()) for path in (CONTRACTS / "http").glob("*.json")}
     return {name: contract for name, contract in every.items() if "storefront" in contract["consumers"]}
 
 
-def test_every_contract_that_names_the_storefront_is_read_here() -> None:
-    assert contracts_read().keys() == READ_AS.keys()
+def test_each_contract_of_the_storefront_has_a_shape_here() -> None:
+    assert contracts_of_the_storefront().keys() == READ_AS.keys()
 
 
 @pytest.mark.parametrize("name", READ_AS)
-def test_every_promised_answer_can_be_read(name: str) -> None:
-    for example in contracts_read()[name]["response"]["examples"]:
+def test_each_example_of_an_answer_can_be_read(name: str) -> None:
+    for example in contracts_of_the_storefront()[name]["response"]["examples"]:
         msgspec.convert(example, READ_AS[name])
 
 
 @pytest.mark.parametrize("name", READ_AS)
-def test_a_member_that_is_added_later_is_no_trouble(name: str) -> None:
-    for example in contracts_read()[name]["response"]["examples"]:
+def test_a_new_member_is_ignored(name: str) -> None:
+    for example in contracts_of_the_storefront()[name]["response"]["examples"]:
         items = [item | {"added_later": {"deeply": [1]}} for item in example["items"]]
         msgspec.convert(example | {"items": items, "added_later": 1}, READ_AS[name])
 
 
-async def test_products_are_looked_up_as_catalog_expects(
+async def test_the_lookup_of_products_conforms_to_its_contract(
     client: Client, peers: Any, as_customer: dict[str, str], order_id: str
 ) -> None:
     await client.get(f"/orders/{order_id}/details", headers=as_customer)
 
-    body = msgspec.json.decode(peers["catalog"].asked_for("POST /products/lookup")[2])
-    Draft202012Validator(contracts_read()["catalog.products-lookup"]["request"]["schema"]).validate(body)
+    body = msgspec.json.decode(peers["catalog"].request_to("POST /products/lookup")[2])
+    Draft202012Validator(contracts_of_the_storefront()["catalog.products-lookup"]["request"]["schema"]).validate(body)
     ordered = peers["orders"].answers[f"GET /orders/{order_id}"]["items"]
     assert body["ids"] == [line["product_id"] for line in ordered]
 
 
-def test_every_refusal_has_a_code_of_its_own_and_is_told_as_a_problem() -> None:
+def test_every_refusal_is_a_problem_with_a_unique_code() -> None:
     refusals = [
         thing
         for thing in vars(errors).values()

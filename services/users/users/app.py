@@ -39,19 +39,9 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "users", key=settings.service_key, keys=settings.service_keys, owners={}
     )
     relay = Relay("users", database, broker)
-    hasher = PasswordHasher(
-        time_cost=settings.argon2_time_cost,
-        memory_kib=settings.argon2_memory_kib,
-        parallelism=settings.argon2_parallelism,
-        at_once=settings.passwords_at_once,
-        wait_s_max=settings.password_wait_s_max,
-    )
+    hasher = _password_hasher(settings)
     encryption = parse_encryption_keys(settings.key_encryption_keys)
-    schedule = RotationSchedule(
-        rotation_s=settings.key_rotation_s,
-        publish_ahead_s=settings.key_publish_ahead_s,
-        token_lifetime_s=settings.access_token_lifetime_s,
-    )
+    schedule = _rotation_schedule(settings)
     key_ring = KeyRing(
         database, encryption, issuer=settings.token_issuer, token_lifetime_s=settings.access_token_lifetime_s
     )
@@ -61,10 +51,10 @@ def build(settings: Settings) -> Litestar:
         description="Accounts, sessions and signing keys: who is this?",
         version="0.1.0",
         routes=[
-            *accounts.routes(database, hasher, relay),
-            *own_account.routes(database, relay),
+            *accounts.routes(database, hasher),
+            *own_account.routes(database),
             *tokens.routes(database, hasher, key_ring, settings),
-            *signing_keys.routes(database, encryption, key_ring, schedule, relay),
+            *signing_keys.routes(database, encryption, key_ring, schedule),
             *revocations.routes(database, token_lifetime_s=settings.access_token_lifetime_s),
             *operations.routes(database, relay=relay),
         ],
@@ -86,4 +76,22 @@ def build(settings: Settings) -> Litestar:
             service_keys=settings.service_keys,
         ),
         is_healthy=database.is_reachable,
+    )
+
+
+def _password_hasher(settings: Settings) -> PasswordHasher:
+    return PasswordHasher(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        at_once=settings.passwords_at_once,
+        wait_s_max=settings.password_wait_s_max,
+    )
+
+
+def _rotation_schedule(settings: Settings) -> RotationSchedule:
+    return RotationSchedule(
+        rotation_s=settings.key_rotation_s,
+        publish_ahead_s=settings.key_publish_ahead_s,
+        token_lifetime_s=settings.access_token_lifetime_s,
     )

@@ -7,7 +7,6 @@ from litestar import Request, Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.security.access import administrator, public, services
 from chassis.security.client_source import source_of
@@ -19,7 +18,7 @@ from users.http.schemas import FoundUser, FoundUsers, Lookup, NewRoles, Profile,
 from users.password_hasher import PasswordHasher
 
 
-def routes(database: Database, hasher: PasswordHasher, relay: Relay) -> list[HTTPRouteHandler]:
+def routes(database: Database, hasher: PasswordHasher) -> list[HTTPRouteHandler]:
     @post("/users", guards=[public], summary="Register")
     async def register(
         request: Request[Any, Any, Any], data: JSONBody[Registration], idempotency_key: IdempotencyKey = None
@@ -33,7 +32,6 @@ def routes(database: Database, hasher: PasswordHasher, relay: Relay) -> list[HTT
             source=source_of(request),
             idempotency_key=accepted_key(idempotency_key),
         )
-        relay.wake()
         return Response(Registered.of(registered), headers={"location": f"/users/{registered.id}"})
 
     @get("/users", guards=[administrator], summary="List accounts, the newest first")
@@ -50,7 +48,6 @@ def routes(database: Database, hasher: PasswordHasher, relay: Relay) -> list[HTT
         request: Request[Any, Any, Any], user_id: FromPath[UUID], data: JSONBody[NewRoles]
     ) -> Profile:
         account = await set_roles.set_roles(database, user_id, data.roles, by=request.user.user_id)
-        relay.wake()
         return Profile.of(account)
 
     @post(

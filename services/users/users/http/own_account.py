@@ -7,7 +7,6 @@ from litestar import Request, Response, delete, get, patch, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.security.access import signed_in
 from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
@@ -17,7 +16,7 @@ from users.domain.account import Account
 from users.http.schemas import NewPreferences, Preferences, Profile, ProfileChange
 
 
-def routes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
+def routes(database: Database) -> list[HTTPRouteHandler]:
     @get("/users/me", guards=[signed_in], summary="Read your profile", response_headers=[ETAG])
     async def read_own_profile(request: Request[Any, Any, Any]) -> Response[Profile]:
         return _tagged_profile(await read_accounts.read_own_account(database, request.user.user_id))
@@ -33,13 +32,11 @@ def routes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
             name=None if data.name is msgspec.UNSET else data.name,
             precondition=Precondition.of(if_match),
         )
-        relay.wake()
         return _tagged_profile(account)
 
     @delete("/users/me", guards=[signed_in], summary="Delete your account")
     async def delete_own_account(request: Request[Any, Any, Any]) -> None:
         await delete_account.delete_account(database, request.user.user_id)
-        relay.wake()
 
     @get("/users/me/preferences", guards=[signed_in], summary="Read which mails you receive", response_headers=[ETAG])
     async def read_own_preferences(request: Request[Any, Any, Any]) -> Response[Preferences]:
@@ -55,7 +52,6 @@ def routes(database: Database, relay: Relay) -> list[HTTPRouteHandler]:
             domain.Preferences(order_emails=data.order_emails, payment_emails=data.payment_emails),
             precondition=Precondition.of(if_match),
         )
-        relay.wake()
         return _tagged_preferences(account)
 
     return [read_own_profile, change_own_profile, delete_own_account, read_own_preferences, set_own_preferences]

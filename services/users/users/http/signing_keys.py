@@ -5,7 +5,6 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.security.access import administrator, anyone
 from chassis.security.tokens import Caller
@@ -17,7 +16,7 @@ from users.rotate_signing_keys import rotate_signing_keys
 
 
 def routes(
-    database: Database, encryption: KeyEncryption, key_ring: KeyRing, schedule: RotationSchedule, relay: Relay
+    database: Database, encryption: KeyEncryption, key_ring: KeyRing, schedule: RotationSchedule
 ) -> list[HTTPRouteHandler]:
     @get("/.well-known/jwks.json", guards=[anyone], sync_to_thread=False, summary="The public signing keys (JWKS)")
     def read_keys() -> Response[PublicKeys]:
@@ -26,7 +25,6 @@ def routes(
     @post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
     async def rotate_keys(request: Request[Caller, Any, Any]) -> NextKey:
         await rotate_signing_keys(database, encryption, schedule, request.user)
-        relay.wake()
         await key_ring.reload()
         assert key_ring.newest is not None, "there is one since the start"
         return NextKey.of(key_ring.newest)
