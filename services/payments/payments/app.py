@@ -15,9 +15,9 @@ from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
 from payments import store
+from payments.clients.provider_client import ProviderClient
+from payments.clients.sandbox_provider import DEFAULT_TOKEN, Sandbox
 from payments.http import internal, ledger, payment_methods, payments
-from payments.providers.provider_client import ProviderClient
-from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.settings import Settings
 from payments.workers import consumer
 from payments.workers.payment_settler import PaymentSettler

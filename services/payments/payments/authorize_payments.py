@@ -20,6 +20,7 @@ from chassis.problems import Unavailable
 from payments import store
 from payments.apply_changes import apply_changes, apply_if_unchanged, count_changes
 from payments.choose_payment_methods import PaymentMethod, choose_payment_methods
+from payments.clients.provider_client import ProviderClient
 from payments.domain.order_requests import INVALID_AMOUNT, UNKNOWN_PAYMENT_METHOD, AuthorizationResult, PaymentRequest
 from payments.domain.payment import Change, Payment
 from payments.domain.payment_provider import (
@@ -32,7 +33,6 @@ from payments.domain.payment_provider import (
     ProviderStatus,
     Unknown,
 )
-from payments.providers.provider_client import ProviderClient
 
 _log = structlog.get_logger()
 

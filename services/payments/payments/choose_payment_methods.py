@@ -7,9 +7,9 @@ import msgspec
 
 from chassis.persistence.database import Database, Row
 from payments import store
+from payments.clients.provider_client import ProviderClient
 from payments.domain.order_requests import PaymentRequest
 from payments.domain.payment_provider import Card
-from payments.providers.provider_client import ProviderClient
 
 
 class PaymentMethod(msgspec.Struct, frozen=True):

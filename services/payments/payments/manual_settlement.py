@@ -7,9 +7,9 @@ from chassis import context
 from chassis.persistence.database import Connection, Database
 from payments import store
 from payments.apply_changes import apply_changes
+from payments.clients.provider_client import ProviderClient
 from payments.domain.payment import Change, Payment, PaymentState, PendingAction
 from payments.errors import PaymentCaptured, PaymentInUse, PaymentNotAuthorized, PaymentNotFound
-from payments.providers.provider_client import ProviderClient
 from payments.settle_payments import settle_payments
 
 VOID_AGE_MIN_S = 3_600.0

@@ -11,10 +11,10 @@ from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain, Unavailable
 from chassis.values.money import Money
 from payments import store
+from payments.clients.provider_client import ProviderClient
 from payments.domain.payment import Payment, PaymentState
 from payments.domain.refund import Refund, RefundKey
 from payments.errors import InvalidAmount, PaymentNotCaptured, PaymentNotFound, RefundExceedsPayment, WrongCurrency
-from payments.providers.provider_client import ProviderClient
 from payments.settle_refunds import settle_refunds
 
 _log = structlog.get_logger()

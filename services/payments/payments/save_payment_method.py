@@ -8,9 +8,9 @@ from uuid_utils.compat import uuid7
 from chassis.persistence.database import Connection, Database, Row
 from chassis.problems import KeyUsedAgain
 from payments import store
+from payments.clients.provider_client import ProviderClient
 from payments.domain.payment_provider import Card
 from payments.errors import AccountDeleted, TooManyPaymentMethods, UnknownPaymentMethod
-from payments.providers.provider_client import ProviderClient
 
 METHODS_MAX = 20
 

@@ -10,10 +10,10 @@ from chassis.persistence.database import Connection, Database
 from chassis.telemetry import tracing
 from payments import store
 from payments.apply_changes import apply_refund_changes
+from payments.clients.provider_client import ProviderClient
 from payments.domain.payment_provider import Answer, Approved, Declined
 from payments.domain.refund import Refund, RefundChange
 from payments.domain.retry_delay import retry_delay_s
-from payments.providers.provider_client import ProviderClient
 
 _log = structlog.get_logger()
 

@@ -14,9 +14,9 @@ from chassis.persistence.database import Connection, Database
 from chassis.problems import Unavailable
 from payments import store
 from payments.apply_changes import apply_changes
+from payments.clients.provider_client import ProviderClient
 from payments.domain.order_requests import VoidOutcome, VoidRequest
 from payments.domain.payment import Change, Payment, PaymentState, PendingAction
-from payments.providers.provider_client import ProviderClient
 from payments.settle_payments import settle_payments
 
 _log = structlog.get_logger()

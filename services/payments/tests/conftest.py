@@ -1,4 +1,4 @@
-"""What the tests of payments share: the service on a real database and broker, and what the others would say to it."""
+"""Fixtures of payments: the service with a real database and broker, and stand-ins for the services around it."""
 
 import asyncio
 import secrets
@@ -25,19 +25,19 @@ from chassis.persistence.database import Database
 from payments.app import MIGRATIONS, build
 from payments.settings import Settings
 
-WAIT_S_MAX = 15.0
+WAIT_MAX_S = 15.0
 
 
 @pytest.fixture(scope="module")
 def module_database_url(migrated: MigratedDatabases) -> Iterator[str]:
-    """One database for all tests of a module, which keep apart by the ids that they make."""
+    """One database for all tests of a module. Each test uses new ids."""
     with migrated(MIGRATIONS) as url:
         yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def database(module_database_url: str) -> AsyncIterator[Database]:
-    """The service's own tables. Modules that take this or `shop` run their tests in one loop."""
+    """The service's tables. Modules that use this fixture or `shop` run their tests in one event loop."""
     database = Database(module_database_url, migrations=MIGRATIONS, pool_size_max=10)
     await database.start()
     yield database
@@ -46,7 +46,7 @@ async def database(module_database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def users_url(user_jwks: str) -> Iterator[str]:
-    """The users service, as far as payments asks it: the keys of access tokens, and which of these are revoked."""
+    """A stand-in for users: it serves the keys of access tokens and an empty list of revocations."""
 
     no_revocations = msgspec.json.encode(NO_REVOCATIONS)
 
@@ -92,7 +92,7 @@ def app(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    """The running service, once it may get traffic."""
+    """A client of the running service, which is ready."""
     async with AsyncTestClient(app) as client:
 
         async def is_ready() -> bool:
@@ -103,16 +103,16 @@ async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[Litestar]]:
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """What `condition` answers once that is true; an assertion when it never is."""
-    give_up_at = time.monotonic() + WAIT_S_MAX
+    """The first true result of `condition`. Fails when there is none within `WAIT_MAX_S`."""
+    deadline = time.monotonic() + WAIT_MAX_S
     while not (answer := await condition()):
-        assert time.monotonic() < give_up_at, "the condition never came true"
+        assert time.monotonic() < deadline, "the condition never came true"
         await asyncio.sleep(0.02)
     return answer
 
 
 class Shop:
-    """Orders, a buyer and an administrator, as payments meets them."""
+    """The callers of payments: orders, notifications, a buyer, another buyer and an administrator."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Shop:
         self.admin = {"authorization": f"Bearer {admin}"}
 
     def keyed(self) -> dict[str, str]:
-        """The administrator, with a key that is used once."""
+        """The administrator's headers, with a new `Idempotency-Key`."""
         return self.admin | {"idempotency-key": str(uuid7())}
 
     def item(self, order_id: UUID, method: str | None = None, amount: str = "49.99") -> dict[str, Any]:
@@ -182,8 +182,8 @@ class Shop:
         assert answer.json()["status"] == "captured", answer.text
         return order_id, payment_id
 
-    async def grows_old(self, payment_id: UUID) -> None:
-        """No order counts on it any more."""
+    async def age(self, payment_id: UUID) -> None:
+        """Make the payment old enough for a manual void."""
         connection = await asyncpg.connect(self.database_url)
         await connection.execute(
             "UPDATE payments SET created_at = created_at - interval '1 day' WHERE id = $1", payment_id
@@ -196,7 +196,7 @@ class Shop:
         body: dict[str, Any] = answer.json()
         return body
 
-    async def status_becomes(self, payment_id: UUID, status: str) -> None:
+    async def wait_for_status(self, payment_id: UUID, status: str) -> None:
         async def has_it() -> bool:
             return bool((await self.payment(payment_id))["status"] == status)
 
@@ -226,6 +226,6 @@ def shop(
 
 
 def contracts(pattern: str) -> list[tuple[str, dict[str, Any]]]:
-    """The contracts whose path in `contracts/` fits, by that path."""
+    """The contracts whose path in `contracts/` matches, with that path."""
     folder = Path(__file__).parents[3] / "contracts"
     return [(str(path.relative_to(folder)), msgspec.json.decode(path.read_bytes())) for path in folder.glob(pattern)]

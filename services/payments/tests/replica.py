@@ -12,6 +12,8 @@ from chassis.messaging.envelope import Envelope
 from chassis.persistence.database import Connection, Database
 from payments import store
 from payments.authorize_payments import authorize_payments
+from payments.clients.provider_client import ProviderClient
+from payments.clients.sandbox_provider import DEFAULT_TOKEN, Sandbox
 from payments.domain.order_requests import (
     AuthorizationOutcome,
     AuthorizationResult,
@@ -29,8 +31,6 @@ from payments.domain.payment_provider import (
     ProviderStatus,
     RefundRequest,
 )
-from payments.providers.provider_client import ProviderClient
-from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 from payments.void_payments import void_payments
 from payments.workers import consumer
 from payments.workers.payment_settler import PaymentSettler

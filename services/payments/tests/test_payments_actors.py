@@ -1,4 +1,4 @@
-"""Who moved the money is told in the events and the ledger, also when the provider answers later."""
+"""Events and ledger entries name the actor that moved the money, even when the provider answers later."""
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -24,7 +24,7 @@ async def replica(database: Database) -> Replica:
 
 
 async def actors_of(database: Database, payment: Payment) -> dict[str, str]:
-    """Of the payment's events, by their type; of the last one where there are several."""
+    """The actors of the payment's events, by type; the last one where a type occurs twice."""
 
     async def query(connection: Connection) -> list[Row]:
         return await connection.fetch(
@@ -34,7 +34,7 @@ async def actors_of(database: Database, payment: Payment) -> dict[str, str]:
     return {row["type"]: row["actor"] for row in await database.read(query)}
 
 
-async def test_what_an_order_brings_about_is_done_by_services(replica: Replica, database: Database) -> None:
+async def test_the_actor_of_events_that_an_order_causes_is_a_service(replica: Replica, database: Database) -> None:
     with context.acting_as(actor.service("orders")):
         order_id = await replica.authorized_order()
     with context.acting_as(PAYMENTS):
@@ -49,7 +49,7 @@ async def test_what_an_order_brings_about_is_done_by_services(replica: Replica, 
     }
 
 
-async def test_a_capture_by_hand_is_the_administrators_though_the_loop_ends_it(
+async def test_the_actor_of_a_manual_capture_is_the_administrator_even_when_a_worker_completes_it(
     replica: Replica, database: Database
 ) -> None:
     order_id = await replica.authorized_order()
@@ -60,15 +60,15 @@ async def test_a_capture_by_hand_is_the_administrators_though_the_loop_ends_it(
     replica.provider.is_down = False
     await replica.expire_leases()
     with context.acting_as(PAYMENTS):
-        # An order that is confirmed meanwhile wants nothing new.
+        # A confirmation meanwhile changes nothing.
         await replica.consume(("confirmed", order_id))
         await replica.settle()
     assert (await actors_of(database, payment))["payment.captured"] == ADMIN
 
 
-async def test_a_void_by_hand_is_the_administrators(shop: Shop) -> None:
+async def test_the_actor_of_a_manual_void_is_the_administrator(shop: Shop) -> None:
     _, payment_id = await shop.authorized()
-    await shop.grows_old(payment_id)
+    await shop.age(payment_id)
     headers = shop.admin | {"idempotency-key": str(uuid7())}
     answer = await shop.client.post(f"/payments/{payment_id}/void", headers=headers)
     assert answer.json()["status"] == "voided"
@@ -78,7 +78,7 @@ async def test_a_void_by_hand_is_the_administrators(shop: Shop) -> None:
     assert voided.startswith("operator:")
 
 
-async def test_a_refund_that_is_repeated_stays_with_the_one_who_asked_first(
+async def test_the_actor_of_a_repeated_refund_request_is_the_first_administrator(
     replica: Replica, database: Database
 ) -> None:
     order_id = await replica.authorized_order()
@@ -93,8 +93,8 @@ async def test_a_refund_that_is_repeated_stays_with_the_one_who_asked_first(
         key=RefundKey(uuid7(), "key"),
         fingerprint=b"fingerprint",
     )
-    for who in (ADMIN, OTHER_ADMIN):
-        with context.acting_as(who):
+    for administrator in (ADMIN, OTHER_ADMIN):
+        with context.acting_as(administrator):
             refund = await request_refund(database, replica.client, request)
             assert refund["actor"] == ADMIN
     assert (await actors_of(database, payment))["payment.refunded"] == ADMIN

@@ -1,4 +1,4 @@
-"""What payments says keeps to `contracts/`, and what others say there can be read here."""
+"""Answers and events of payments match `contracts/`; requests and events of other services there can be decoded."""
 
 from typing import Any
 from uuid import UUID
@@ -23,18 +23,18 @@ READERS = {
 
 
 def with_unknown_members(value: Any) -> Any:
-    """`value` as a later version of its producer might say it."""
+    """`value` as a later version of its producer may send it."""
     if isinstance(value, list):
         return [with_unknown_members(item) for item in value]
     if isinstance(value, dict):
-        # Money is the chassis's own, is a value, and never grows.
+        # Money is a value type of the chassis, which gets no new members.
         if set(value) == {"amount", "currency"}:
             return value
-        return {key: with_unknown_members(item) for key, item in value.items()} | {"not_known_yet": 1}
+        return {key: with_unknown_members(item) for key, item in value.items()} | {"unknown_member": 1}
     return value
 
 
-async def test_events_that_are_listened_to_are_read() -> None:
+async def test_consumed_events_can_be_decoded() -> None:
     read = [(name, contract) for name, contract in contracts("events/*.json") if "payments" in contract["consumers"]]
     assert {name.removeprefix("events/").removesuffix(".json") for name, _ in read} == set(consumer.TYPES)
     for name, contract in read:
@@ -50,7 +50,7 @@ async def test_events_that_are_listened_to_are_read() -> None:
     ("name", "contract"),
     [(name, contract) for name, contract in contracts("http/payments.*.json") if contract["request"]],
 )
-async def test_requests_of_other_services_are_read(name: str, contract: dict[str, Any]) -> None:
+async def test_requests_of_other_services_can_be_decoded(name: str, contract: dict[str, Any]) -> None:
     for example in contract["request"]["examples"]:
         for body in (example, with_unknown_members(example)):
             batch = msgspec.convert(body, READERS[contract["path"]])
@@ -58,7 +58,7 @@ async def test_requests_of_other_services_are_read(name: str, contract: dict[str
             assert len(getattr(batch, member)) == len(items)
 
 
-async def test_answers_keep_to_their_contracts(shop: Shop) -> None:
+async def test_answers_match_their_contracts(shop: Shop) -> None:
     schemas = {
         (contract["method"], contract["path"]): contract["response"]["schema"]
         for _, contract in contracts("http/payments.*.json")
@@ -92,7 +92,7 @@ async def test_answers_keep_to_their_contracts(shop: Shop) -> None:
         check(body, schemas[call])
 
 
-async def test_events_in_the_journal_keep_to_their_contracts(shop: Shop) -> None:
+async def test_emitted_events_match_their_contracts(shop: Shop) -> None:
     _, payment_id = await shop.captured()
     await shop.client.post(f"/payments/{payment_id}/refunds", json={"reason": "x"}, headers=shop.keyed())
     order_id, _ = await shop.authorized()

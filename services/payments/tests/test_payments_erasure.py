@@ -1,4 +1,4 @@
-"""Of a deleted account no payment method stays, and none is added; payments that are open go on to their end."""
+"""A deleted account keeps no payment method and gets none. Its open payments are settled."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ async def rows(database: Database, query: str, *values: Any) -> list[dict[str, A
     return [dict(row) for row in await database.run(lambda connection: connection.fetch(query, *values))]
 
 
-async def test_saved_methods_of_a_deleted_account_are_gone_and_none_is_added(shop: Shop, database: Database) -> None:
+async def test_a_deleted_account_keeps_no_method_and_cannot_save_one(shop: Shop, database: Database) -> None:
     user_id, neighbour = uuid7(), uuid7()
     wallet = {"authorization": f"Bearer {shop.access_token(user_id=str(user_id))}"}
     others = {"authorization": f"Bearer {shop.access_token(user_id=str(neighbour))}"}
@@ -71,7 +71,7 @@ async def test_saved_methods_of_a_deleted_account_are_gone_and_none_is_added(sho
     assert len((await shop.client.get("/payment-methods", headers=others)).json()["items"]) == 1
 
 
-async def test_a_method_that_is_saved_while_the_account_is_deleted_does_not_stay(replica: Replica) -> None:
+async def test_a_method_saved_during_the_deletion_of_its_account_is_deleted(replica: Replica) -> None:
     for _ in range(10):
         user_id = uuid7()
         method = MethodToSave(
@@ -90,24 +90,24 @@ async def authorize(replica: Replica, request: PaymentRequest) -> None:
     assert result.outcome is AuthorizationOutcome.AUTHORIZED, result
 
 
-async def becomes(replica: Replica, order_id: UUID, state: PaymentState, refunded_minor: int = 0) -> None:
-    """The loops of the service that other tests of this module run on the same database may be the ones to do it."""
+async def wait_for_state(replica: Replica, order_id: UUID, state: PaymentState, refunded_minor: int = 0) -> None:
+    """Run the settlers and wait. The service of other tests of this module may settle the payment instead."""
 
-    async def is_so() -> bool:
+    async def has_state() -> bool:
         payment = await replica.payment(order_id)
         return (payment.state, payment.refunded_minor) == (state, refunded_minor)
 
     await replica.settle()
-    await eventually(is_so)
+    await eventually(has_state)
 
 
-async def test_a_payment_goes_on_to_its_end_and_loses_its_token_there(replica: Replica) -> None:
+async def test_an_open_payment_of_a_deleted_account_is_settled_and_then_loses_its_token(replica: Replica) -> None:
     user_id = uuid7()
     settled, confirmed, voided = (a_payment_request(uuid7(), user_id=user_id) for _ in range(3))
     for request in (settled, confirmed, voided):
         await authorize(replica, request)
     await replica.consume(("confirmed", settled.order_id))
-    await becomes(replica, settled.order_id, PaymentState.CAPTURED)
+    await wait_for_state(replica, settled.order_id, PaymentState.CAPTURED)
     await consume_deletion(replica.database, user_id)
     eraser = TokenEraser(replica.database)
     await eraser.run_once()
@@ -117,8 +117,8 @@ async def test_a_payment_goes_on_to_its_end_and_loses_its_token_there(replica: R
 
     await replica.consume(("confirmed", confirmed.order_id))
     await replica.void(voided.order_id)
-    await becomes(replica, confirmed.order_id, PaymentState.CAPTURED)
-    await becomes(replica, voided.order_id, PaymentState.VOIDED)
+    await wait_for_state(replica, confirmed.order_id, PaymentState.CAPTURED)
+    await wait_for_state(replica, voided.order_id, PaymentState.VOIDED)
     earlier = "UPDATE deleted_users SET deleted_at = now() - interval '1 h' WHERE user_id = $1"
     await rows(replica.database, earlier, user_id)
     await eraser.run_once()
@@ -126,16 +126,16 @@ async def test_a_payment_goes_on_to_its_end_and_loses_its_token_there(replica: R
     [tombstone] = await rows(replica.database, "SELECT erased_at FROM deleted_users WHERE user_id = $1", user_id)
     assert tombstone["erased_at"] is not None
 
-    # What was taken can be given back without a token.
+    # A captured payment can be refunded without its token.
     await replica.consume(("cancelled", confirmed.order_id))
-    await becomes(replica, confirmed.order_id, PaymentState.CAPTURED, refunded_minor=4_999)
+    await wait_for_state(replica, confirmed.order_id, PaymentState.CAPTURED, refunded_minor=4_999)
 
 
-async def test_a_payment_that_comes_after_the_deletion_keeps_no_token(replica: Replica) -> None:
+async def test_a_payment_authorized_after_the_deletion_has_no_token(replica: Replica) -> None:
     late = a_payment_request(uuid7())
     await consume_deletion(replica.database, late.user_id)
     await authorize(replica, late)
     assert (await replica.payment(late.order_id)).method_token == ""
     await replica.consume(("confirmed", late.order_id))
-    await becomes(replica, late.order_id, PaymentState.CAPTURED)
+    await wait_for_state(replica, late.order_id, PaymentState.CAPTURED)
     assert await replica.provider_status(late.order_id) == ("captured", 0)

@@ -1,4 +1,4 @@
-"""Every refusal of the service has a code of its own, and is told as a problem."""
+"""Every refusal of the service has its own code and becomes a problem document (RFC 9457)."""
 
 from chassis import problems
 from chassis.problems import Refusal
@@ -13,16 +13,16 @@ def refusals() -> list[type[Refusal]]:
     ]
 
 
-def test_every_refusal_has_a_code_of_its_own() -> None:
+def test_every_refusal_has_its_own_code() -> None:
     own = [refusal.code for refusal in refusals()]
     shared = {thing.code for thing in vars(problems).values() if isinstance(thing, type) and issubclass(thing, Refusal)}
     assert len(set(own)) == len(own) > 0
     assert not shared & set(own)
 
 
-def test_every_refusal_is_told_as_a_problem() -> None:
+def test_every_refusal_becomes_a_problem_document() -> None:
     for refusal in refusals():
-        told = problems.refusal_to_problem(refusal())
-        assert 400 <= told.status_code < 500
-        assert told.type_ == f"urn:cartwright:problem:{refusal.code}"
-        assert told.detail
+        problem = problems.refusal_to_problem(refusal())
+        assert 400 <= problem.status_code < 500
+        assert problem.type_ == f"urn:cartwright:problem:{refusal.code}"
+        assert problem.detail

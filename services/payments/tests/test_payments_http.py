@@ -1,4 +1,4 @@
-"""What buyers and administrators do over HTTP, and the service as a whole."""
+"""The public HTTP API, for buyers and administrators, and the service as a whole."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ NO_SUCH = "0198c2a7-5d10-7e21-b2c3-4d5e6f708191"
 
 
 async def refund(shop: Shop, payment_id: UUID, body: dict[str, Any], key: str | None = None) -> Any:
-    """Under a key of its own, unless one is given."""
+    """Request a refund, with a new `Idempotency-Key` unless one is given."""
     headers = shop.admin | {"idempotency-key": str(uuid7()) if key is None else key}
     return await shop.client.post(f"/payments/{payment_id}/refunds", json=body, headers=headers)
 
@@ -34,14 +34,14 @@ def usd(amount: str) -> dict[str, str]:
 # Events
 
 
-async def test_events_of_orders_capture_and_refund_and_are_told_in_turn(
+async def test_events_of_orders_capture_and_refund_and_events_are_emitted_in_order(
     shop: Shop, module_events_url: str, signed_message: Callable[[Envelope], Message]
 ) -> None:
     order_id, payment_id = await shop.authorized()
     broker = broker_for(module_events_url, "orders")
     await broker.start()
 
-    async def say(kind: str) -> None:
+    async def emit(kind: str) -> None:
         event = Envelope(
             id=uuid7(),
             source="/orders",
@@ -63,30 +63,30 @@ async def test_events_of_orders_capture_and_refund_and_are_told_in_turn(
 
         await eventually(is_published)
 
-    await say("order.confirmed")
-    await shop.status_becomes(payment_id, "captured")
-    await say("order.cancelled")
-    await shop.status_becomes(payment_id, "refunded")
+    await emit("order.confirmed")
+    await shop.wait_for_status(payment_id, "captured")
+    await emit("order.cancelled")
+    await shop.wait_for_status(payment_id, "refunded")
     subscription = await broker.subscribe("test", ["payment.*"])
-    told: list[str] = []
+    received: list[str] = []
 
-    async def all_are_told() -> bool:
+    async def all_are_received() -> bool:
         deliveries = await subscription.fetch(100, 0.2)
         for event in [envelope.decode(text) for delivery in deliveries for text in envelope.split(delivery.body)]:
             if event.subject == str(payment_id):
                 assert event.source == "/payments"
-                told.append(event.type)
-        return len(told) >= 3
+                received.append(event.type)
+        return len(received) >= 3
 
-    await eventually(all_are_told)
-    assert told == ["payment.authorized", "payment.captured", "payment.refunded"]
+    await eventually(all_are_received)
+    assert received == ["payment.authorized", "payment.captured", "payment.refunded"]
     await broker.stop()
 
 
 # Reading
 
 
-async def test_a_buyer_reads_the_own_payments_and_an_administrator_all(shop: Shop) -> None:
+async def test_a_buyer_reads_own_payments_and_an_administrator_reads_all(shop: Shop) -> None:
     order_id, payment_id = await shop.authorized("149.99")
     path = f"/payments?order_id={order_id}"
     mine = (await shop.client.get(path, headers=shop.buyer)).json()
@@ -102,16 +102,16 @@ async def test_a_buyer_reads_the_own_payments_and_an_administrator_all(shop: Sho
     assert (await shop.client.get(path, headers=shop.stranger)).json()["items"] == []
 
 
-async def test_anothers_payment_reads_like_one_that_never_was(shop: Shop) -> None:
+async def test_a_payment_of_another_user_reads_like_one_that_does_not_exist(shop: Shop) -> None:
     _, payment_id = await shop.authorized()
     for suffix in ("", "/refunds"):
         others = await shop.client.get(f"/payments/{payment_id}{suffix}", headers=shop.stranger)
-        never = await shop.client.get(f"/payments/{NO_SUCH}{suffix}", headers=shop.stranger)
-        assert others.status_code == never.status_code == 404
-        assert others.json() | {"correlation_id": ""} == never.json() | {"correlation_id": ""}
+        unknown = await shop.client.get(f"/payments/{NO_SUCH}{suffix}", headers=shop.stranger)
+        assert others.status_code == unknown.status_code == 404
+        assert others.json() | {"correlation_id": ""} == unknown.json() | {"correlation_id": ""}
 
 
-async def test_pages_give_every_payment_once(shop: Shop) -> None:
+async def test_pages_list_every_payment_once(shop: Shop) -> None:
     made = [str((await shop.authorized())[1]) for _ in range(5)]
     read: list[str] = []
     cursor = ""
@@ -126,15 +126,15 @@ async def test_pages_give_every_payment_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=%00", "cursor=e30", "order_id=nonsense"])
-async def test_a_query_that_makes_no_sense_is_refused(shop: Shop, query: str) -> None:
+async def test_an_invalid_query_is_refused(shop: Shop, query: str) -> None:
     answer = await shop.client.get(f"/payments?{query}", headers=shop.buyer)
     assert answer.status_code == 422, answer.text
 
 
-# Operators
+# Manual settlement
 
 
-async def test_an_administrator_captures_by_hand_and_again(shop: Shop) -> None:
+async def test_a_repeated_manual_capture_has_one_effect(shop: Shop) -> None:
     _, payment_id = await shop.captured()
     again = await shop.client.post(f"/payments/{payment_id}/capture", headers=shop.keyed())
     assert (again.status_code, again.json()["status"]) == (200, "captured")
@@ -143,18 +143,18 @@ async def test_an_administrator_captures_by_hand_and_again(shop: Shop) -> None:
     assert (too_late.status_code, too_late.json()["code"]) == (409, "payment_captured")
 
 
-async def test_a_payment_is_not_voided_by_hand_while_its_order_may_be_confirmed_with_it(shop: Shop) -> None:
+async def test_a_payment_is_not_voided_by_hand_while_its_order_may_be_confirmed(shop: Shop) -> None:
     order_id, payment_id = await shop.authorized()
     answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
     assert (answer.status_code, answer.json()["code"]) == (409, "payment_in_use")
-    assert await shop.void(order_id) == ["voided"]  # The order itself may.
+    assert await shop.void(order_id) == ["voided"]  # The order itself may void it.
     again = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
     assert (again.status_code, again.json()["status"]) == (200, "voided")
 
 
-async def test_an_administrator_voids_by_hand_what_no_order_came_for_and_again(shop: Shop) -> None:
+async def test_an_administrator_voids_an_old_payment_and_a_repetition_has_no_effect(shop: Shop) -> None:
     _, payment_id = await shop.authorized()
-    await shop.grows_old(payment_id)
+    await shop.age(payment_id)
     for _ in range(2):
         answer = await shop.client.post(f"/payments/{payment_id}/void", headers=shop.keyed())
         assert (answer.status_code, answer.json()["status"]) == (200, "voided")
@@ -164,7 +164,7 @@ async def test_an_administrator_voids_by_hand_what_no_order_came_for_and_again(s
 
 
 @pytest.mark.parametrize("action", ["capture", "void", "refunds"])
-async def test_acting_on_payments_is_for_administrators(shop: Shop, action: str) -> None:
+async def test_only_administrators_capture_void_and_refund(shop: Shop, action: str) -> None:
     _, payment_id = await shop.authorized()
     body = {"json": {"reason": "because"}} if action == "refunds" else {}
     path = f"/payments/{payment_id}/{action}"
@@ -177,7 +177,7 @@ async def test_acting_on_payments_is_for_administrators(shop: Shop, action: str)
 # Refunds
 
 
-async def test_a_refund_in_part_and_then_of_the_rest(shop: Shop) -> None:
+async def test_a_partial_refund_and_then_the_rest(shop: Shop) -> None:
     _, payment_id = await shop.captured("49.99")
     part = await refund(shop, payment_id, {"amount": usd("10.00"), "reason": "A scratch"})
     assert part.status_code == 201
@@ -215,7 +215,7 @@ async def test_a_refund_in_part_and_then_of_the_rest(shop: Shop) -> None:
         ({"reason": "x", "status": "done"}, 422, "invalid"),
     ],
 )
-async def test_a_bad_refund_is_refused_and_has_no_effect(shop: Shop, body: Any, status: int, code: str) -> None:
+async def test_an_invalid_refund_is_refused_and_has_no_effect(shop: Shop, body: Any, status: int, code: str) -> None:
     _, payment_id = await shop.captured("49.99")
     answer = await refund(shop, payment_id, body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -235,20 +235,20 @@ async def test_a_bad_refund_is_refused_and_has_no_effect(shop: Shop, body: Any, 
         (b'{"reason": "' + b"x" * 70_000 + b'"}', 413),
     ],
 )
-async def test_a_body_that_is_no_sound_json_is_refused(shop: Shop, content: bytes, status: int) -> None:
+async def test_a_malformed_body_is_refused(shop: Shop, content: bytes, status: int) -> None:
     _, payment_id = await shop.captured()
     headers = shop.keyed() | {"content-type": "application/json"}
     answer = await shop.client.post(f"/payments/{payment_id}/refunds", content=content, headers=headers)
     assert answer.status_code == status, answer.text
 
 
-async def test_nothing_is_given_back_of_what_was_not_taken(shop: Shop) -> None:
+async def test_a_payment_that_was_not_captured_is_not_refunded(shop: Shop) -> None:
     _, payment_id = await shop.authorized()
     answer = await refund(shop, payment_id, {"reason": "x"})
     assert (answer.status_code, answer.json()["code"]) == (409, "payment_not_captured")
 
 
-async def test_a_refund_asked_again_with_its_key_is_the_same_one(shop: Shop) -> None:
+async def test_a_repeated_refund_request_gets_the_same_refund(shop: Shop) -> None:
     _, payment_id = await shop.captured()
     body = {"amount": usd("10.00"), "reason": "x"}
     first = await refund(shop, payment_id, body, key="once")
@@ -259,7 +259,7 @@ async def test_a_refund_asked_again_with_its_key_is_the_same_one(shop: Shop) -> 
     assert (await shop.payment(payment_id))["refunded"] == usd("10.00")
 
 
-async def test_a_write_that_moves_money_requires_a_key(shop: Shop) -> None:
+async def test_a_request_that_moves_money_requires_a_key(shop: Shop) -> None:
     _, payment_id = await shop.captured()
     for action, body in (("refunds", {"reason": "x"}), ("capture", None), ("void", None)):
         answer = await shop.client.post(f"/payments/{payment_id}/{action}", json=body, headers=shop.admin)
@@ -281,7 +281,7 @@ async def test_a_key_belongs_to_its_administrator(shop: Shop) -> None:
     assert (await shop.payment(payment_id))["refunded"] == usd("20.00")
 
 
-async def test_a_refund_of_an_older_version_is_repeated_by_its_key_alone(shop: Shop) -> None:
+async def test_a_refund_without_an_administrator_is_found_by_its_key_alone(shop: Shop) -> None:
     _, payment_id = await shop.captured()
     first = await refund(shop, payment_id, {"amount": usd("10.00"), "reason": "x"}, key="once")
     await shop.rows("UPDATE refunds SET requested_by = NULL WHERE payment_id = $1", payment_id)
@@ -290,12 +290,12 @@ async def test_a_refund_of_an_older_version_is_repeated_by_its_key_alone(shop: S
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256])
-async def test_a_key_that_is_none_is_refused(shop: Shop, key: str) -> None:
+async def test_an_invalid_key_is_refused(shop: Shop, key: str) -> None:
     _, payment_id = await shop.captured()
     assert (await refund(shop, payment_id, {"reason": "x"}, key=key)).status_code == 400
 
 
-async def test_fifty_refunds_at_once_never_exceed_the_payment(shop: Shop) -> None:
+async def test_fifty_concurrent_refunds_never_exceed_the_payment(shop: Shop) -> None:
     _, payment_id = await shop.captured("49.99")
     body = {"amount": usd("5.00"), "reason": "x"}
     answers = await asyncio.gather(*(refund(shop, payment_id, body) for _ in range(50)))
@@ -306,7 +306,7 @@ async def test_fifty_refunds_at_once_never_exceed_the_payment(shop: Shop) -> Non
 # The ledger
 
 
-async def test_the_ledger_has_both_sides_of_every_movement(shop: Shop) -> None:
+async def test_the_ledger_has_two_entries_for_every_movement_of_money(shop: Shop) -> None:
     _, payment_id = await shop.captured("49.99")
     await refund(shop, payment_id, {"amount": usd("10.00"), "reason": "x"})
     page = (await shop.client.get(f"/ledger?payment_id={payment_id}", headers=shop.admin)).json()
@@ -354,7 +354,7 @@ async def test_methods_are_saved_listed_and_removed(shop: Shop) -> None:
         shop.buyer = buyer
 
 
-async def test_a_method_saved_again_with_its_key_is_the_same_one(shop: Shop) -> None:
+async def test_a_repeated_request_to_save_a_method_gets_the_same_method(shop: Shop) -> None:
     headers = shop.buyer | {"idempotency-key": "my-card"}
     body = {"token": "pm_card_visa"}
     answers = await asyncio.gather(
@@ -365,12 +365,12 @@ async def test_a_method_saved_again_with_its_key_is_the_same_one(shop: Shop) -> 
     assert (other.status_code, other.json()["code"]) == (422, "key_used_again")
 
 
-async def test_of_many_first_methods_at_once_one_is_the_default(shop: Shop) -> None:
+async def test_one_of_many_methods_saved_concurrently_is_the_default(shop: Shop) -> None:
     buyer = uuid7()
-    wallet = {"authorization": f"Bearer {shop.access_token(user_id=str(buyer))}"}
+    headers = {"authorization": f"Bearer {shop.access_token(user_id=str(buyer))}"}
     answers = await asyncio.gather(
         *(
-            shop.client.post("/payment-methods", json={"token": "pm_card_visa"}, headers=wallet)
+            shop.client.post("/payment-methods", json={"token": "pm_card_visa"}, headers=headers)
             for _ in range(METHODS_MAX + 5)
         )
     )
@@ -394,6 +394,6 @@ async def test_of_many_first_methods_at_once_one_is_the_default(shop: Shop) -> N
         ({}, "invalid"),
     ],
 )
-async def test_a_bad_method_is_refused(shop: Shop, body: dict[str, Any], code: str) -> None:
+async def test_an_invalid_method_is_refused(shop: Shop, body: dict[str, Any], code: str) -> None:
     answer = await shop.client.post("/payment-methods", json=body, headers=shop.buyer)
     assert (answer.status_code, answer.json()["code"]) == (422, code)

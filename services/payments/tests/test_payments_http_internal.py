@@ -1,4 +1,4 @@
-"""Orders authorizes and voids, through the whole service."""
+"""The internal HTTP API: orders authorizes and voids, notifications looks up."""
 
 import asyncio
 from typing import Any
@@ -10,16 +10,16 @@ from uuid_utils.compat import uuid7
 from .conftest import Shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-TAKEN = {"charged": "49.99", "refunded": "10.00", "refund_pending": "0.00"}
+AMOUNTS = {"charged": "49.99", "refunded": "10.00", "refund_pending": "0.00"}
 
 
-async def at_provider(shop: Shop, payment_id: str) -> str:
+async def provider_state(shop: Shop, payment_id: str) -> str:
     [row] = await shop.rows("SELECT state FROM sandbox_payments WHERE payment_id = $1", UUID(payment_id))
     state: str = row["state"]
     return state
 
 
-async def test_a_payment_is_authorized_once_however_often_it_is_asked(shop: Shop) -> None:
+async def test_a_repeated_authorization_has_one_effect(shop: Shop) -> None:
     order_id = uuid7()
     [first] = await shop.authorize(shop.item(order_id))
     [second] = await shop.authorize(shop.item(order_id))
@@ -28,7 +28,7 @@ async def test_a_payment_is_authorized_once_however_often_it_is_asked(shop: Shop
     assert await shop.events(UUID(first["payment_id"])) == ["payment.authorized"]
 
 
-async def test_fifty_at_once_for_one_order_hold_the_money_once(shop: Shop) -> None:
+async def test_fifty_concurrent_requests_for_one_order_authorize_it_once(shop: Shop) -> None:
     order_id = uuid7()
     answers = await asyncio.gather(*(shop.authorize(shop.item(order_id)) for _ in range(50)))
     assert {(answer[0]["outcome"], answer[0]["payment_id"]) for answer in answers} == {
@@ -37,7 +37,7 @@ async def test_fifty_at_once_for_one_order_hold_the_money_once(shop: Shop) -> No
     assert await shop.events(UUID(answers[0][0]["payment_id"])) == ["payment.authorized"]
 
 
-async def test_one_bad_item_does_not_spoil_its_batch(shop: Shop) -> None:
+async def test_one_failed_item_does_not_affect_its_batch(shop: Shop) -> None:
     ids = [uuid7() for _ in range(6)]
     outcomes = await shop.authorize(
         shop.item(ids[0]),
@@ -61,7 +61,7 @@ async def test_one_bad_item_does_not_spoil_its_batch(shop: Shop) -> None:
     assert await shop.events(UUID(outcomes[1]["payment_id"])) == ["payment.declined"]
 
 
-async def test_a_lost_answer_is_unknown_and_then_found_at_the_provider(shop: Shop) -> None:
+async def test_a_lost_answer_is_unknown_and_found_by_a_lookup_later(shop: Shop) -> None:
     item = shop.item(uuid7(), "pm_sandbox_timeout")
     [lost] = await shop.authorize(item)
     [found] = await shop.authorize(item)
@@ -69,7 +69,7 @@ async def test_a_lost_answer_is_unknown_and_then_found_at_the_provider(shop: Sho
     assert await shop.events(UUID(found["payment_id"])) == ["payment.authorized"]
 
 
-async def test_a_provider_that_is_down_makes_unknown_until_it_is_back(shop: Shop) -> None:
+async def test_outcomes_are_unknown_until_the_provider_is_back(shop: Shop) -> None:
     item = shop.item(uuid7(), "pm_sandbox_down")
     outcomes = [(await shop.authorize(item))[0]["outcome"] for _ in range(5)]
     assert outcomes == ["unknown", "unknown", "unknown", "authorized", "authorized"]
@@ -90,17 +90,17 @@ async def test_another_amount_for_the_same_order_is_refused(shop: Shop) -> None:
     assert (await shop.payment(payment_id))["amount"]["amount"] == "49.99"
 
 
-async def test_what_is_authorized_can_be_voided_and_again(shop: Shop) -> None:
+async def test_a_repeated_void_of_an_authorized_payment_has_one_effect(shop: Shop) -> None:
     order_id, payment_id = await shop.authorized()
     assert await shop.void(order_id) == ["voided"]
     assert await shop.void(order_id) == ["voided"]
-    assert await at_provider(shop, str(payment_id)) == "voided"
+    assert await provider_state(shop, str(payment_id)) == "voided"
     assert await shop.events(payment_id) == ["payment.authorized", "payment.voided"]
     [late] = await shop.authorize(shop.item(order_id))
     assert (late["outcome"], late["code"], late["payment_id"]) == ("refused", "voided", str(payment_id))
 
 
-async def test_a_void_that_comes_first_leaves_a_tombstone_that_nobody_sees(shop: Shop) -> None:
+async def test_a_void_before_the_authorization_leaves_a_tombstone_that_is_never_listed(shop: Shop) -> None:
     order_id = uuid7()
     assert await shop.void(order_id) == ["voided"]
     [late] = await shop.authorize(shop.item(order_id))
@@ -109,30 +109,30 @@ async def test_a_void_that_comes_first_leaves_a_tombstone_that_nobody_sees(shop:
     assert await shop.rows("SELECT FROM sandbox_payments WHERE payment_id = $1", UUID(late["payment_id"])) == []
 
 
-async def test_what_is_unknown_can_be_voided(shop: Shop) -> None:
+async def test_a_payment_with_an_unknown_outcome_can_be_voided(shop: Shop) -> None:
     order_id = uuid7()
     await shop.authorize(shop.item(order_id, "pm_sandbox_timeout"))
     assert await shop.void(order_id) == ["voided"]
     [late] = await shop.authorize(shop.item(order_id, "pm_sandbox_timeout"))
     assert (late["outcome"], late["code"]) == ("refused", "voided")
-    assert await at_provider(shop, late["payment_id"]) == "voided"
+    assert await provider_state(shop, late["payment_id"]) == "voided"
     assert await shop.events(UUID(late["payment_id"])) == ["payment.voided"]
 
 
-async def test_a_void_of_what_was_declined_has_nothing_to_do(shop: Shop) -> None:
+async def test_a_void_of_a_declined_payment_succeeds_without_an_event(shop: Shop) -> None:
     order_id = uuid7()
     [outcome] = await shop.authorize(shop.item(order_id, "pm_card_chargeDeclined"))
     assert await shop.void(order_id) == ["voided"]
     assert await shop.events(UUID(outcome["payment_id"])) == ["payment.declined"]
 
 
-async def test_a_void_of_what_was_captured_says_so_and_leaves_it(shop: Shop) -> None:
+async def test_a_void_of_a_captured_payment_answers_captured_and_changes_nothing(shop: Shop) -> None:
     order_id, payment_id = await shop.captured()
     assert await shop.void(order_id, uuid7()) == ["captured", "voided"]
     assert (await shop.payment(payment_id))["status"] == "captured"
 
 
-async def test_authorizing_and_voiding_at_once_never_leaves_money_held(shop: Shop) -> None:
+async def test_concurrent_authorizations_and_voids_leave_no_money_held(shop: Shop) -> None:
     order_ids = [uuid7() for _ in range(20)]
     results = await asyncio.gather(
         shop.authorize(*(shop.item(order_id) for order_id in order_ids)),
@@ -149,11 +149,11 @@ async def test_authorizing_and_voiding_at_once_never_leaves_money_held(shop: Sho
     assert held == []
 
 
-async def test_an_order_can_be_paid_with_a_saved_method_of_the_same_buyer_only(shop: Shop) -> None:
+async def test_an_order_can_be_paid_with_a_saved_method_of_its_buyer_only(shop: Shop) -> None:
     saved = await shop.client.post("/payment-methods", json={"token": "pm_card_visa"}, headers=shop.buyer)
-    strange = await shop.client.post("/payment-methods", json={"token": "pm_card_visa"}, headers=shop.stranger)
+    foreign = await shop.client.post("/payment-methods", json={"token": "pm_card_visa"}, headers=shop.stranger)
     mine, others = await shop.authorize(
-        shop.item(uuid7(), saved.json()["id"]), shop.item(uuid7(), strange.json()["id"])
+        shop.item(uuid7(), saved.json()["id"]), shop.item(uuid7(), foreign.json()["id"])
     )
     assert mine["outcome"] == "authorized"
     assert (others["outcome"], others["code"]) == ("refused", "unknown_payment_method")
@@ -178,7 +178,7 @@ async def test_without_a_method_the_saved_default_is_used(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("path", ["/payments", "/payments/void"])
-async def test_internal_calls_are_for_orders_alone(shop: Shop, path: str) -> None:
+async def test_only_orders_authorizes_and_voids(shop: Shop, path: str) -> None:
     item = shop.item(uuid7())
     for headers, status in (({}, 401), (shop.buyer, 403), (shop.admin, 403)):
         answer = await shop.client.post(path, json={"items": [item]}, headers=headers)
@@ -186,7 +186,7 @@ async def test_internal_calls_are_for_orders_alone(shop: Shop, path: str) -> Non
     assert await shop.rows("SELECT FROM payments WHERE order_id = $1", UUID(item["order_id"])) == []
 
 
-async def test_what_became_of_money_is_looked_up_by_notifications_alone(shop: Shop) -> None:
+async def test_only_notifications_looks_payments_up(shop: Shop) -> None:
     order_id, payment_id = await shop.captured("49.99")
     held_id, _ = await shop.authorized()
     part = {"amount": {"amount": "10.00", "currency": "USD"}, "reason": "x"}
@@ -194,7 +194,7 @@ async def test_what_became_of_money_is_looked_up_by_notifications_alone(shop: Sh
     voided_id = uuid7()
     await shop.void(voided_id)
     found = {item.pop("order_id"): item for item in await shop.look_up(order_id, held_id, voided_id, uuid7())}
-    taken = {name: {"amount": amount, "currency": "USD"} for name, amount in TAKEN.items()}
+    taken = {name: {"amount": amount, "currency": "USD"} for name, amount in AMOUNTS.items()}
     assert found == {
         str(order_id): {"state": "captured", "taken": taken},
         str(held_id): {"state": "authorized", "taken": None},
@@ -218,7 +218,7 @@ async def test_what_became_of_money_is_looked_up_by_notifications_alone(shop: Sh
         {"user_id": True},
     ],
 )
-async def test_a_batch_of_another_shape_is_refused_as_a_whole(shop: Shop, change: dict[str, Any]) -> None:
+async def test_a_batch_with_an_invalid_item_is_refused_as_a_whole(shop: Shop, change: dict[str, Any]) -> None:
     body = {"items": [shop.item(uuid7()) | change]}
     assert (await shop.client.post("/payments", json=body, headers=shop.orders)).status_code == 422
 

@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows, and what it does not, is answered without a mistake on our side."""
+"""No request causes a server error, whether the OpenAPI document allows it or not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ import requests
 import schemathesis
 import uvicorn
 from hypothesis import given
-from hypothesis import settings as effort
+from hypothesis import settings as generation
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
@@ -22,7 +22,7 @@ INTERNAL = {"/payments": "orders", "/payments/void": "orders", "/payments/lookup
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def address(app: Litestar) -> AsyncIterator[str]:
-    """The service on a port, once it may get traffic: schemathesis asks from a thread of its own."""
+    """The service on a port, when it is ready: schemathesis calls it from another thread."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
 
@@ -41,18 +41,18 @@ async def address(app: Litestar) -> AsyncIterator[str]:
     await serving
 
 
-async def test_no_made_up_request_makes_a_server_error(address: str, service_token: Any, access_token: Any) -> None:
+async def test_no_generated_request_causes_a_server_error(address: str, service_token: Any, access_token: Any) -> None:
     admin = access_token(user_id=str(uuid7()), roles=["customer", "admin"])
-    asked: set[str] = set()
+    called: set[str] = set()
 
-    def ask_everything() -> None:
+    def call_every_operation() -> None:
         session = requests.Session()
         for found in schemathesis.openapi.from_url(f"{address}/openapi.json", wait_for_schema=10).get_all_operations():
             operation = found.ok()
 
             @given(case=operation.as_strategy())
-            @effort(max_examples=12, derandomize=True, deadline=None, database=None)
-            def ask(case: schemathesis.Case) -> None:
+            @generation(max_examples=12, derandomize=True, deadline=None, database=None)
+            def call(case: schemathesis.Case) -> None:
                 caller = INTERNAL.get(case.path) if case.method.upper() == "POST" else None
                 token = service_token(caller, "payments") if caller is not None else admin
                 case.call_and_validate(
@@ -61,10 +61,10 @@ async def test_no_made_up_request_makes_a_server_error(address: str, service_tok
                     checks=[schemathesis.checks.not_a_server_error],
                 )
 
-            ask()
-            asked.add(operation.label)
+            call()
+            called.add(operation.label)
 
-    await asyncio.to_thread(ask_everything)
+    await asyncio.to_thread(call_every_operation)
     document = (await asyncio.to_thread(requests.get, f"{address}/openapi.json", timeout=5)).json()
-    assert asked == {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
-    assert asked >= {"POST /payments", "POST /payments/void", "POST /payments/{payment_id}/refunds", "GET /ledger"}
+    assert called == {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert called >= {"POST /payments", "POST /payments/void", "POST /payments/{payment_id}/refunds", "GET /ledger"}

@@ -1,4 +1,4 @@
-"""What every provider has to keep to, whichever it is. Runs against the sandbox; a real one is added to `provider`."""
+"""The contract of payment providers. It runs against the sandbox; the fixture `provider` lists further providers."""
 
 import asyncio
 
@@ -6,6 +6,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Database
+from payments.clients.sandbox_provider import DEFAULT_TOKEN, Sandbox
 from payments.domain.payment_provider import (
     Approved,
     AuthorizationRequest,
@@ -18,7 +19,6 @@ from payments.domain.payment_provider import (
     RefundRequest,
     Unknown,
 )
-from payments.providers.sandbox import DEFAULT_TOKEN, Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,20 +46,20 @@ async def status(provider: PaymentProvider, request: AuthorizationRequest) -> Pr
     return found
 
 
-async def test_it_answers_one_for_one_in_order(provider: PaymentProvider) -> None:
+async def test_answers_are_in_the_order_of_the_requests(provider: PaymentProvider) -> None:
     requests = [a_request(), a_request("pm_card_chargeDeclined"), a_request("pm_no_such"), a_request()]
     answers = await provider.authorize(requests)
     assert answers == [Approved(), Declined("card_declined"), Declined("unknown_payment_method"), Approved()]
 
 
-async def test_an_authorization_asked_again_is_the_same_one(provider: PaymentProvider) -> None:
+async def test_a_repeated_authorization_gets_the_same_answer(provider: PaymentProvider) -> None:
     request = a_request()
     assert await provider.authorize([request]) == await provider.authorize([request]) == [Approved()]
     declined = a_request("pm_card_chargeDeclinedInsufficientFunds")
     assert await provider.authorize([declined]) == await provider.authorize([declined])
 
 
-async def test_what_was_never_asked_is_unheard_and_stays_so(provider: PaymentProvider) -> None:
+async def test_a_lookup_of_an_unknown_payment_has_no_effect(provider: PaymentProvider) -> None:
     request = a_request()
     assert (
         await status(provider, request) == await status(provider, request) == ProviderStatus(ProviderState.NOT_RECEIVED)
@@ -67,7 +67,7 @@ async def test_what_was_never_asked_is_unheard_and_stays_so(provider: PaymentPro
     assert await provider.authorize([request]) == [Approved()]
 
 
-async def test_a_capture_asked_again_takes_the_money_once(provider: PaymentProvider) -> None:
+async def test_a_repeated_capture_moves_the_money_once(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     assert (
@@ -78,37 +78,37 @@ async def test_a_capture_asked_again_takes_the_money_once(provider: PaymentProvi
     assert isinstance(too_much, Declined)
 
 
-async def test_a_capture_after_a_void_is_refused(provider: PaymentProvider) -> None:
+async def test_a_capture_after_a_void_is_declined(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     assert await provider.void([request.payment_id]) == [Approved()]
     assert await provider.capture([capture_of(request)]) == [Declined("voided")]
 
 
-async def test_a_capture_of_what_was_never_authorized_is_refused(provider: PaymentProvider) -> None:
+async def test_a_capture_without_an_authorization_is_declined(provider: PaymentProvider) -> None:
     [answer] = await provider.capture([capture_of(a_request())])
     assert isinstance(answer, Declined)
 
 
-async def test_a_void_after_a_void_changes_nothing(provider: PaymentProvider) -> None:
+async def test_a_repeated_void_gets_the_same_answer(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     assert await provider.void([request.payment_id]) == await provider.void([request.payment_id]) == [Approved()]
 
 
-async def test_a_void_that_comes_first_refuses_the_late_authorization(provider: PaymentProvider) -> None:
+async def test_a_void_declines_an_authorization_that_arrives_later(provider: PaymentProvider) -> None:
     request = a_request()
     assert await provider.void([request.payment_id]) == [Approved()]
     assert await provider.authorize([request]) == [Declined("voided")]
 
 
-async def test_a_void_of_a_declined_payment_has_nothing_to_do(provider: PaymentProvider) -> None:
+async def test_a_void_of_a_declined_payment_is_approved(provider: PaymentProvider) -> None:
     request = a_request("pm_card_chargeDeclined")
     await provider.authorize([request])
     assert await provider.void([request.payment_id]) == [Approved()]
 
 
-async def test_a_void_after_a_capture_says_so(provider: PaymentProvider) -> None:
+async def test_a_void_after_a_capture_is_declined(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     await provider.capture([capture_of(request)])
@@ -116,7 +116,7 @@ async def test_a_void_after_a_capture_says_so(provider: PaymentProvider) -> None
     assert await status(provider, request) == ProviderStatus(ProviderState.CAPTURED)
 
 
-async def test_a_refund_asked_again_gives_back_once(provider: PaymentProvider) -> None:
+async def test_a_repeated_refund_moves_the_money_once(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     await provider.capture([capture_of(request)])
@@ -125,7 +125,7 @@ async def test_a_refund_asked_again_gives_back_once(provider: PaymentProvider) -
     assert (await status(provider, request)).refunded_minor == 1_000
 
 
-async def test_refunds_never_exceed_what_was_taken(provider: PaymentProvider) -> None:
+async def test_refunds_never_exceed_the_captured_amount(provider: PaymentProvider) -> None:
     request = a_request()
     await provider.authorize([request])
     [early] = await provider.refund([a_refund(request, 1)])
@@ -135,7 +135,7 @@ async def test_refunds_never_exceed_what_was_taken(provider: PaymentProvider) ->
     assert [type(answer) for answer in answers] == [Approved, Declined, Approved]
 
 
-async def test_of_a_capture_and_a_void_at_once_one_wins_for_good(provider: PaymentProvider) -> None:
+async def test_one_of_a_concurrent_capture_and_void_wins(provider: PaymentProvider) -> None:
     requests = [a_request() for _ in range(20)]
     await provider.authorize(requests)
     captures, voids = await asyncio.gather(
@@ -147,14 +147,14 @@ async def test_of_a_capture_and_a_void_at_once_one_wins_for_good(provider: Payme
         assert (await status(provider, request)).state == ("captured" if isinstance(capture, Approved) else "voided")
 
 
-async def test_the_sandbox_loses_an_answer_and_has_done_the_work(database: Database) -> None:
+async def test_the_sandbox_loses_an_answer_of_a_performed_authorization(database: Database) -> None:
     sandbox, request = Sandbox(database), a_request("pm_sandbox_timeout")
     assert await sandbox.authorize([request]) == [Unknown()]
     assert await status(sandbox, request) == ProviderStatus(ProviderState.AUTHORIZED)
     assert await sandbox.authorize([request]) == [Approved()]
 
 
-async def test_the_sandbox_is_down_three_times_for_each_payment_and_then_works(database: Database) -> None:
+async def test_the_sandbox_fails_three_times_for_each_payment_and_then_succeeds(database: Database) -> None:
     sandbox, requests = Sandbox(database), [a_request("pm_sandbox_down"), a_request("pm_sandbox_down")]
     for _ in range(3):
         assert await sandbox.authorize(requests) == [NotDone(), NotDone()]

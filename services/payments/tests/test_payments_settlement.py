@@ -1,4 +1,4 @@
-"""What orders' events want is done at the provider, once, whatever comes in between."""
+"""Pending actions are performed at the provider once, whatever happens meanwhile."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ async def test_a_confirmed_order_is_captured_once_and_booked(replica: Replica) -
     assert await replica.balances(order_id) == CAPTURED
 
 
-async def test_the_capture_belongs_to_the_work_that_confirmed_the_order(replica: Replica) -> None:
+async def test_a_capture_has_the_correlation_id_of_the_confirmation(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     await replica.settle()
@@ -50,7 +50,7 @@ async def test_the_capture_belongs_to_the_work_that_confirmed_the_order(replica:
 
 
 @pytest.mark.parametrize("order", [("confirmed", "cancelled"), ("cancelled", "confirmed")])
-async def test_confirmed_and_cancelled_before_anything_was_done_is_voided(
+async def test_an_order_confirmed_and_cancelled_before_its_settlement_is_voided(
     replica: Replica, order: tuple[str, str]
 ) -> None:
     order_id = await replica.authorized_order()
@@ -76,7 +76,7 @@ async def test_an_order_cancelled_after_its_capture_is_refunded_once(replica: Re
     assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_an_order_cancelled_while_its_capture_is_on_its_way_is_refunded(replica: Replica) -> None:
+async def test_an_order_cancelled_during_its_capture_is_refunded(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     replica.provider.may_answer.clear()
@@ -91,7 +91,7 @@ async def test_an_order_cancelled_while_its_capture_is_on_its_way_is_refunded(re
     assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_capture_whose_answer_was_lost_before_the_cancellation_is_found_and_refunded(replica: Replica) -> None:
+async def test_a_capture_with_a_lost_answer_is_refunded_after_a_cancellation(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     replica.provider.loses_answers = True
@@ -113,7 +113,7 @@ async def test_a_cancellation_before_the_payment_leaves_a_tombstone(replica: Rep
     assert await replica.events(order_id) == []
 
 
-async def test_a_cancellation_of_what_is_unknown_voids_it(replica: Replica) -> None:
+async def test_a_cancellation_voids_a_payment_with_an_unknown_outcome(replica: Replica) -> None:
     order_id = uuid7()
     lost = await replica.authorize(a_payment_request(order_id, "pm_sandbox_timeout"))
     assert lost.outcome is AuthorizationOutcome.UNKNOWN
@@ -123,7 +123,7 @@ async def test_a_cancellation_of_what_is_unknown_voids_it(replica: Replica) -> N
     assert await replica.events(order_id) == ["voided"]
 
 
-async def test_an_authorization_that_answers_after_the_void_does_not_count(replica: Replica) -> None:
+async def test_an_authorization_that_answers_after_the_void_has_no_effect(replica: Replica) -> None:
     order_id = uuid7()
     replica.provider.may_answer.clear()
     late = asyncio.create_task(replica.authorize(a_payment_request(order_id)))
@@ -138,13 +138,13 @@ async def test_an_authorization_that_answers_after_the_void_does_not_count(repli
     assert await replica.provider_status(order_id) == ("voided", 0)
 
 
-async def test_a_void_without_an_answer_is_unknown_and_is_ended_later(replica: Replica) -> None:
+async def test_a_void_without_an_answer_is_unknown_and_is_repeated_by_a_worker(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     replica.provider.is_down = True
     answer = await replica.void(order_id)
     assert answer is VoidOutcome.UNKNOWN
     late = await replica.authorize(a_payment_request(order_id))
-    assert late.outcome is AuthorizationOutcome.REFUSED, "the undo has begun, so the do is refused"
+    assert late.outcome is AuthorizationOutcome.REFUSED, "the void has begun, so the authorization is refused"
     replica.provider.is_down = False
     await replica.expire_leases()
     await replica.settle()
@@ -163,14 +163,14 @@ async def test_a_provider_that_hangs_is_unknown_and_not_declined(replica: Replic
     assert again.outcome is AuthorizationOutcome.AUTHORIZED
 
 
-async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(replica: Replica) -> None:
+async def test_a_failed_capture_is_repeated_after_a_delay(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     replica.provider.is_down = True
     await replica.payment_settler.run_once()
-    asked = replica.provider.captures
+    captures = replica.provider.captures
     await replica.payment_settler.run_once()
-    assert replica.provider.captures == asked, "it is not due yet"
+    assert replica.provider.captures == captures, "the capture is not due yet"
     replica.provider.is_down = False
 
     async def is_captured() -> bool:
@@ -180,13 +180,13 @@ async def test_what_the_provider_did_not_do_is_tried_again_after_a_pause(replica
     await eventually(is_captured)
 
 
-async def test_a_worker_that_died_leaves_its_payment_to_another_once_the_lease_is_over(replica: Replica) -> None:
+async def test_a_payment_of_a_dead_worker_is_settled_by_another_after_its_lease(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     await replica.database.run(lambda connection: store.payments.claim_due(connection, 10))
     other = Replica(replica.database)
     await other.settle()
-    assert await replica.events(order_id) == ["authorized"], "the lease is respected"
+    assert await replica.events(order_id) == ["authorized"], "the other replica respects the lease"
     await replica.expire_leases()
     await other.settle()
     assert await replica.events(order_id) == ["authorized", "captured"]
@@ -197,12 +197,12 @@ async def test_a_worker_that_froze_past_its_lease_does_no_harm(replica: Replica)
     await replica.consume(("confirmed", order_id))
     replica.provider.may_answer.clear()
     replica.provider.has_worked.clear()
-    frozen = asyncio.create_task(replica.payment_settler.run_once())
+    late = asyncio.create_task(replica.payment_settler.run_once())
     await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
     await replica.expire_leases()
     await Replica(replica.database).settle()
     replica.provider.may_answer.set()
-    await frozen
+    await late
     assert await replica.events(order_id) == ["authorized", "captured"]
     assert await replica.balances(order_id) == CAPTURED
 
@@ -219,7 +219,7 @@ async def test_two_replicas_share_the_work_and_book_each_payment_once(replica: R
         assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_refund_whose_answer_was_lost_is_given_and_booked_once(replica: Replica) -> None:
+async def test_a_refund_with_a_lost_answer_is_performed_and_booked_once(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     await replica.settle()
@@ -241,18 +241,18 @@ async def test_a_refund_worker_that_froze_past_its_lease_books_nothing_twice(rep
     await replica.consume(("cancelled", order_id))
     replica.provider.may_answer.clear()
     replica.provider.has_worked.clear()
-    frozen = asyncio.create_task(replica.refund_settler.run_once())
+    late = asyncio.create_task(replica.refund_settler.run_once())
     await asyncio.wait_for(replica.provider.has_worked.wait(), 5)
     await replica.expire_leases()
     await Replica(replica.database).settle()
     replica.provider.may_answer.set()
-    await frozen
+    await late
     assert await replica.events(order_id) == ["authorized", "captured", "refunded"]
     assert await replica.balances(order_id) == REFUNDED
     assert (await replica.payment(order_id)).refunded_minor == 4_999
 
 
-async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_again(replica: Replica) -> None:
+async def test_a_refund_that_the_provider_refuses_is_logged_and_can_be_requested_again(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     await replica.settle()
@@ -275,7 +275,7 @@ async def test_a_refund_that_the_provider_refuses_is_told_and_can_be_asked_for_a
     assert await replica.balances(order_id) == REFUNDED
 
 
-async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(replica: Replica) -> None:
+async def test_a_manual_capture_without_an_answer_is_repeated_by_a_worker(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     replica.provider.is_down = True
     payment_id = (await replica.payment(order_id)).id
@@ -287,7 +287,7 @@ async def test_a_capture_by_hand_that_finds_no_provider_is_done_later(replica: R
     assert await replica.events(order_id) == ["authorized", "captured"]
 
 
-async def test_a_capture_that_the_provider_refuses_is_an_error_and_not_a_sale(replica: Replica) -> None:
+async def test_a_capture_that_the_provider_refuses_is_logged_as_an_error_and_not_booked(replica: Replica) -> None:
     order_id = await replica.authorized_order()
     await replica.consume(("confirmed", order_id))
     await replica.provider.void([(await replica.payment(order_id)).id])
@@ -309,20 +309,20 @@ async def test_a_confirmation_of_a_voided_payment_is_logged_as_an_error_and_chan
     assert await replica.events(order_id) == ["authorized", "voided"]
 
 
-async def test_an_authorization_that_cannot_be_written_down_is_unknown(
+async def test_an_authorization_whose_outcome_cannot_be_written_is_unknown(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_id = uuid7()
     run, runs = replica.database.run_statement, 0
 
-    async def fails_at_the_outcome(work: object) -> object:
+    async def fail_at_the_outcome(work: object) -> object:
         nonlocal runs
         runs += 1
-        if runs == 3:  # the intent, the sandbox's own record, and then the outcome
+        if runs == 3:  # After the intent and the record of the sandbox: the outcome.
             raise Unavailable
         return await run(work)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(replica.database, "run_statement", fails_at_the_outcome)
+    monkeypatch.setattr(replica.database, "run_statement", fail_at_the_outcome)
     answer = await replica.authorize(a_payment_request(order_id))
     monkeypatch.undo()
     assert answer.outcome is AuthorizationOutcome.UNKNOWN
@@ -344,7 +344,7 @@ async def test_new_work_wakes_the_loop_that_does_it(replica: Replica) -> None:
     assert woken == [store.payments.ACTION_PENDING, store.refunds.CREATED]
 
 
-async def test_delays_grow_up_to_a_limit() -> None:
+async def test_retry_delays_grow_up_to_a_limit() -> None:
     delays = [retry_delay_s(attempts) for attempts in range(12)]
     assert delays == sorted(delays)
     assert delays[-1] == RETRY_MAX_S

@@ -1,4 +1,4 @@
-"""What the login of `cartwright verify` may read of payments: these columns, and nothing else."""
+"""The columns of payments that the login of `cartwright verify` may read."""
 
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.reader import readable_columns

@@ -2,7 +2,7 @@
 
 Each operation takes a list and returns one answer for each item, in order, so that a provider with batch calls can use
 them. Each operation is idempotent by an id of ours: that of the payment, or that of the refund. When a call raises or
-times out, the outcome of its whole list is unknown (`providers/provider_client.py`).
+times out, the outcome of its whole list is unknown (`clients/provider_client.py`).
 """
 
 from collections.abc import Sequence

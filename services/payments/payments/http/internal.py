@@ -12,6 +12,7 @@ from chassis.values.money import Money, money
 from chassis.web.application import INTERNAL_BODY_BYTES_MAX
 from payments import store
 from payments.authorize_payments import authorize_payments
+from payments.clients.provider_client import ProviderClient
 from payments.domain.order_requests import (
     AMOUNT_MISMATCH,
     INVALID_AMOUNT,
@@ -36,7 +37,6 @@ from payments.http.schemas import (
     VoidAnswers,
     VoidBatch,
 )
-from payments.providers.provider_client import ProviderClient
 from payments.void_payments import void_payments
 
 _DETAILS = {

@@ -16,8 +16,8 @@ from chassis.web import idempotency
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from payments import store
+from payments.clients.provider_client import ProviderClient
 from payments.http.schemas import NewPaymentMethod, PaymentMethod
-from payments.providers.provider_client import ProviderClient
 from payments.remove_payment_method import remove_payment_method
 from payments.save_payment_method import MethodToSave, save_payment_method
 

@@ -18,11 +18,11 @@ from chassis.web import idempotency
 from chassis.web.idempotency import RequiredIdempotencyKey, required_key
 from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
 from payments import store
+from payments.clients.provider_client import ProviderClient
 from payments.domain.refund import RefundKey
 from payments.errors import PaymentNotFound
 from payments.http.schemas import TEXT_CHARACTERS_MAX, Card, NewRefund, PaymentRead, RefundRead
 from payments.manual_settlement import capture_manually, void_manually
-from payments.providers.provider_client import ProviderClient
 from payments.request_refund import RefundToCreate, request_refund
 
 ServiceRequest = Request[Caller, Any, Any]

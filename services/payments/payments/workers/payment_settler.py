@@ -2,7 +2,7 @@
 
 from chassis.persistence.database import Database
 from payments import store
-from payments.providers.provider_client import ProviderClient
+from payments.clients.provider_client import ProviderClient
 from payments.settle_payments import settle_payments
 
 BATCH_MAX = 256
