@@ -15,13 +15,13 @@ from users.domain.account import (
     AccountDeleted,
     AccountRegistered,
     AccountUpdated,
+    NoAdministratorLeft,
     Preferences,
     RolesChanged,
     canonical_email,
     ordered_roles,
     stored_email_forms,
 )
-from users.errors import InvalidEmail, LastAdministrator
 
 ALPHANUMERICS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
 
@@ -78,7 +78,7 @@ def test_an_address_has_one_canonical_form(given_email: str, canonical: str) -> 
     ],
 )
 def test_an_invalid_address_is_refused(email: str) -> None:
-    with pytest.raises(InvalidEmail):
+    with pytest.raises(ValueError, match=r"\w"):
         canonical_email(email)
 
 
@@ -90,7 +90,7 @@ def test_an_invalid_address_is_refused(email: str) -> None:
 def test_a_canonical_address_is_its_own_canonical_form(email: str) -> None:
     try:
         canonical = canonical_email(email)
-    except InvalidEmail:
+    except ValueError:
         return
     assert canonical_email(canonical) == canonical
     assert canonical_email(unicodedata.normalize("NFD", email)) == canonical
@@ -152,7 +152,7 @@ def test_a_transition_to_the_present_state_has_no_event() -> None:
 
 def test_the_last_administrator_keeps_the_role_and_the_account() -> None:
     account = new_account()
-    with pytest.raises(LastAdministrator):
+    with pytest.raises(NoAdministratorLeft):
         account.set_roles(CUSTOMER, administrators={ID})
-    with pytest.raises(LastAdministrator):
+    with pytest.raises(NoAdministratorLeft):
         account.delete(administrators={ID})

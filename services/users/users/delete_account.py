@@ -10,6 +10,8 @@ import structlog
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
 from users import events
+from users.domain.account import NoAdministratorLeft
+from users.errors import LastAdministrator
 from users.store import accounts, devices, sessions
 
 _log = structlog.get_logger()
@@ -23,7 +25,10 @@ async def delete_account(database: Database, account_id: UUID) -> None:
         account = await accounts.lock(connection, account_id)
         if account is None:
             return
-        deleted = account.delete(administrators=administrators)
+        try:
+            deleted = account.delete(administrators=administrators)
+        except NoAdministratorLeft:
+            raise LastAdministrator from None
         await accounts.erase(connection, deleted)
         await sessions.delete_all(connection, account_id)
         await devices.delete_all(connection, account_id)

@@ -20,8 +20,9 @@ from chassis.problems import KeyUsedAgain
 from chassis.values import visible_text
 from chassis.web import idempotency
 from users import events
-from users.domain.account import CUSTOMER, Account, Role, canonical_email
+from users.domain.account import CUSTOMER, Account, Role
 from users.domain.common_passwords import is_weak
+from users.email_input import accept_email
 from users.errors import EmailTaken, WeakPassword
 from users.password_hasher import PasswordHasher
 from users.store import accounts
@@ -61,7 +62,7 @@ async def register_account(
     `source` is the request's flow in the queue of password hashes. Raises `InvalidEmail`, `InvalidName`,
     `WeakPassword`, `EmailTaken`, `KeyUsedAgain` or `Overloaded`.
     """
-    identity = _Identity(canonical_email(email), visible_text.name(name))
+    identity = _Identity(accept_email(email), visible_text.name(name))
     if is_weak(password, email=identity.email, name=identity.name):
         raise WeakPassword
     fingerprint = idempotency.fingerprint(identity)

@@ -7,10 +7,10 @@ import structlog
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from chassis.problems import Forbidden
+from chassis.problems import Forbidden, Invalid
 from users import events
-from users.domain.account import Account, Role, ordered_roles
-from users.errors import UnknownUser
+from users.domain.account import Account, NoAdministratorLeft, Role, ordered_roles
+from users.errors import LastAdministrator, UnknownUser
 from users.store import accounts
 
 _log = structlog.get_logger()
@@ -19,6 +19,8 @@ _log = structlog.get_logger()
 async def set_roles(database: Database, account_id: UUID, roles: Sequence[Role], *, by: UUID) -> Account:
     """`by` has to be an administrator still. Raises `UnknownUser`, `Invalid`, `LastAdministrator` or `Forbidden`."""
     new_roles = ordered_roles(roles)
+    if "customer" not in new_roles:
+        raise Invalid("roles: every user has the role customer.")
 
     async def change(connection: Connection) -> Account:
         # All administrators first, in the order of their ids: two who demote each other must not deadlock.
@@ -29,7 +31,10 @@ async def set_roles(database: Database, account_id: UUID, roles: Sequence[Role],
         account = await accounts.lock(connection, account_id)
         if account is None:
             raise UnknownUser
-        changed, domain_events = account.set_roles(new_roles, administrators=administrators)
+        try:
+            changed, domain_events = account.set_roles(new_roles, administrators=administrators)
+        except NoAdministratorLeft:
+            raise LastAdministrator from None
         if domain_events:
             await accounts.update(connection, changed)
             await journal.append(connection, events.journal_events(domain_events))

@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
-from chassis.problems import Invalid
 from chassis.values import email_address
-from users.errors import InvalidEmail, LastAdministrator
 
 Role: TypeAlias = Literal["customer", "admin"]
 CUSTOMER: tuple[Role, ...] = ("customer",)
@@ -22,6 +20,10 @@ ADMINISTRATOR: tuple[Role, ...] = ("customer", "admin")
 EMAIL_CHARACTERS_MAX = email_address.CHARACTERS_MAX
 PASSWORD_CHARACTERS_MIN = 8
 PASSWORD_CHARACTERS_MAX = 128
+
+
+class NoAdministratorLeft(Exception):
+    """The transition would leave the service without an administrator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +96,16 @@ class Account:
         return self._update(replace(self, preferences=preferences))
 
     def set_roles(self, roles: tuple[Role, ...], *, administrators: Collection[UUID]) -> Transition:
-        """`administrators` are the ids of all administrators. Raises `LastAdministrator`."""
+        """`administrators` are the ids of all administrators. Raises `NoAdministratorLeft`."""
         if "admin" not in roles and set(administrators) == {self.id}:
-            raise LastAdministrator
+            raise NoAdministratorLeft
         changed = self._next_version(replace(self, roles=roles))
         return changed, [] if changed == self else [RolesChanged(changed)]
 
     def delete(self, *, administrators: Collection[UUID]) -> AccountDeleted:
-        """The only trace of the account is this event. Raises `LastAdministrator`."""
+        """The only trace of the account is this event. Raises `NoAdministratorLeft`."""
         if set(administrators) == {self.id}:
-            raise LastAdministrator
+            raise NoAdministratorLeft
         return AccountDeleted(self.id, self.version + 1)
 
     def _update(self, changed: "Account") -> Transition:
@@ -118,12 +120,9 @@ def canonical_email(text: str) -> str:
     """The one form in which an address is stored and compared: trimmed, in lower case, its domain in Unicode.
 
     By RFC 5321 the part before the @ may be case-sensitive. No provider treats it so, and two accounts that differ in
-    case alone would confuse their users. Raises `InvalidEmail`.
+    case alone would confuse their users. Raises `ValueError`, with a message for the user.
     """
-    try:
-        return str(email_address.parse(text.strip().lower()))
-    except ValueError as error:
-        raise InvalidEmail(str(error)) from None
+    return str(email_address.parse(text.strip().lower()))
 
 
 def stored_email_forms(text: str) -> tuple[str, ...]:
@@ -140,13 +139,10 @@ def stored_email_forms(text: str) -> tuple[str, ...]:
     forms = [earlier] if earlier.isprintable() else []
     try:
         return tuple(dict.fromkeys([*forms, canonical_email(text)]))
-    except InvalidEmail:
+    except ValueError:
         return tuple(forms)
 
 
 def ordered_roles(roles: Sequence[Role]) -> tuple[Role, ...]:
-    """Each role once, in the order of `ADMINISTRATOR`. Raises `Invalid` without the role `customer`."""
-    ordered = tuple(role for role in ADMINISTRATOR if role in roles)
-    if "customer" not in ordered:
-        raise Invalid("roles: every user has the role customer.")
-    return ordered
+    """Each role once, in the order of `ADMINISTRATOR`."""
+    return tuple(role for role in ADMINISTRATOR if role in roles)

@@ -13,7 +13,7 @@ import structlog
 
 from chassis.persistence.database import Database
 from users.domain.account import canonical_email
-from users.errors import EmailTaken, InvalidEmail
+from users.errors import EmailTaken
 from users.replace_address import replace_address
 from users.store import accounts
 
@@ -40,11 +40,14 @@ class AddressCanonicaliser:
     async def _canonicalise(self, account_id: UUID, earlier: str) -> None:
         try:
             email = canonical_email(earlier)
-            if email != earlier:
-                await replace_address(self._database, account_id, earlier, email)
-                _log.info("address canonicalised", user_id=str(account_id))
-        except InvalidEmail as refusal:
-            _log.warning("stored address is invalid by today's rules", user_id=str(account_id), reason=refusal.detail)
+        except ValueError as error:
+            _log.warning("stored address is invalid by today's rules", user_id=str(account_id), reason=str(error))
+            return
+        if email == earlier:
+            return
+        try:
+            await replace_address(self._database, account_id, earlier, email)
+            _log.info("address canonicalised", user_id=str(account_id))
         except EmailTaken:
             _log.warning(
                 "two accounts have the same mailbox: this one keeps its earlier address", user_id=str(account_id)
