@@ -2,7 +2,7 @@
 -- depends:
 
 -- migrate: apply
--- An account that was deleted stays as a tombstone: its id and its version, and nothing about the person.
+-- A deleted account leaves a tombstone of id and version, without personal data.
 CREATE TABLE accounts (
     id              uuid        PRIMARY KEY,
     email           text        UNIQUE,
@@ -25,7 +25,7 @@ CREATE TABLE accounts (
 );
 CREATE INDEX accounts_administrators ON accounts (id) WHERE 'admin' = ANY (roles);
 
--- A session is a family of refresh tokens: each use of one makes the next.
+-- A session is a family of refresh tokens: the use of one issues the next.
 CREATE TABLE sessions (
     id         uuid        PRIMARY KEY,
     account_id uuid        NOT NULL REFERENCES accounts (id),
@@ -36,7 +36,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_account ON sessions (account_id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
--- Only hashes: who reads this table can use none of them. A token with a successor has been used.
+-- Only hashes, which a reader of the table cannot use. A token with a successor has been used.
 CREATE TABLE refresh_tokens (
     hash       bytea       PRIMARY KEY,
     session_id uuid        NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
@@ -46,7 +46,7 @@ CREATE TABLE refresh_tokens (
 CREATE INDEX refresh_tokens_of_session ON refresh_tokens (session_id);
 CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
 
--- Attempts to sign in that did not succeed, by the SHA-256 of the e-mail address, whether it has an account or not.
+-- Failed sign-in attempts by the SHA-256 of the e-mail address, with or without an account.
 CREATE TABLE sign_in_attempts (
     email_hash bytea       PRIMARY KEY,
     attempts   integer     NOT NULL,
@@ -54,8 +54,8 @@ CREATE TABLE sign_in_attempts (
 );
 CREATE INDEX sign_in_attempts_age ON sign_in_attempts (last_at);
 
--- A key is in the JWKS from published_at, signs from signs_from until its successor does, and leaves the JWKS at
--- retires_at, when the last token that it signed has expired. Without a successor it does not retire.
+-- A key is in the JWKS from published_at to retires_at, when its last token has expired. It signs from signs_from until
+-- its successor does. Without a successor it does not retire.
 CREATE TABLE signing_keys (
     key_id       text        PRIMARY KEY,
     private_jwk  text        NOT NULL,

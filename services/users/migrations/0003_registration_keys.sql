@@ -1,4 +1,4 @@
--- An Idempotency-Key of a registration belongs to the address: its digest with the address is kept (users/register_account.py)
+-- The Idempotency-Key of a registration belongs to the address: store a digest of both (users/register_account.py)
 -- depends: 0002_journal_numbers
 
 -- migrate: apply

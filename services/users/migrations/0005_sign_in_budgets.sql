@@ -1,11 +1,11 @@
--- Limits on attempts to sign in by source, and the devices that are known
+-- Sign-in limits by source, and known devices
 -- depends: 0004_journal_actors
 
 -- migrate: apply
--- sign_in_attempts stays for a replica of the release before, which runs on during an upgrade; nothing else uses it.
+-- sign_in_attempts stays for replicas of the previous release, which run during an upgrade. Nothing else uses it.
 
--- A budget by the SHA-256 of what it is of: a source, an account from a source, an account, a known device. It is full
--- at full_at, and without a row it is full too.
+-- The key is a SHA-256 of the source, of the account from a source, of the account, or of a known device. The budget is
+-- full at full_at, and also without a row. turn_at is the slot of a source at an account.
 CREATE TABLE sign_in_budgets (
     key     bytea       PRIMARY KEY,
     full_at timestamptz NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE sign_in_budgets (
 );
 CREATE INDEX sign_in_budgets_age ON sign_in_budgets (full_at);
 
--- Only hashes, as of refresh tokens.
+-- Only hashes, as for refresh tokens.
 CREATE TABLE known_devices (
     hash       bytea       PRIMARY KEY,
     account_id uuid        NOT NULL REFERENCES accounts (id),

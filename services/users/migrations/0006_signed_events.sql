@@ -1,7 +1,8 @@
--- The cursor of the relays that sign what they publish (chassis.messaging.signed_broker): the last day of the journal is published again, and what was never published.
+-- The cursor of the relays that sign what they publish (chassis.messaging.signed_broker)
 -- depends: 0005_sign_in_budgets
 
 -- migrate: apply
+-- These relays publish the last day of the journal again, and all earlier events that were never published.
 INSERT INTO journal_relay (name, transaction_id, position)
 SELECT 'signed', transaction_id, position
 FROM (

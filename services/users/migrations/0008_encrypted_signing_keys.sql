@@ -1,13 +1,14 @@
--- Private signing keys are encrypted (users.key_encryption)
+-- Encrypted private signing keys (users.key_encryption)
 -- depends: 0007_verification
 
 -- migrate: apply
--- `ciphertext` is the private JWK, by AES-GCM with the key that `encryption_key_id` names: nonce, 12 bytes, and the rest.
+-- `ciphertext` is the nonce of 12 bytes and the private JWK, encrypted by AES-GCM under the key `encryption_key_id`.
 ALTER TABLE signing_keys ADD COLUMN encryption_key_id text;
 ALTER TABLE signing_keys ADD COLUMN ciphertext bytea;
 ALTER TABLE signing_keys ALTER COLUMN private_jwk DROP NOT NULL;
 
--- Keys of an earlier version are encrypted at the start of the service, which has the key for it, and the column goes then.
+-- The start of the service encrypts the keys of an earlier release, since only it has the encryption key, and drops the
+-- column.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM signing_keys) THEN

@@ -1,4 +1,4 @@
--- What `cartwright verify` reads to see that a deleted account is erased: that something is there, and not what
+-- `cartwright verify` reads whether a deleted account is erased, and no personal data
 -- depends: 0008_encrypted_signing_keys
 
 -- migrate: apply

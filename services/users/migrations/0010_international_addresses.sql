@@ -1,4 +1,4 @@
--- The few accounts whose address may have more than one spelling, for users.workers.address_canonicaliser.
+-- The few accounts whose address may have several forms, for users.workers.address_canonicaliser
 -- depends: 0009_erasure_views
 
 -- migrate: apply

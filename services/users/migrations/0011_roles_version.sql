@@ -1,4 +1,4 @@
--- The version of an account at the last change of its roles: tokens of an older version stay revoked.
+-- The version of an account at the last change of its roles: tokens of an older version stay revoked
 -- depends: 0010_international_addresses
 
 -- migrate: apply
