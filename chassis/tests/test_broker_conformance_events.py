@@ -117,7 +117,7 @@ async def test_events_that_a_broker_lost_are_said_again_and_take_effect_once(
     server.lose_store()
     await asyncio.to_thread(server.start)
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    assert await database.run(lambda connection: relay.go_back(connection, an_hour_ago)) == 4
+    assert await database.run(lambda connection: relay.rewind(connection, an_hour_ago)) == 4
     again = Consumer(group="test", types=["order.*"], broker=broker, database=database, handle=Effects())
     await start(again)
     await _until(lambda: _has_effects(database, 4), "all had their effect, each once")

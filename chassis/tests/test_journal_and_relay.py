@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -105,40 +106,47 @@ async def test_an_event_keeps_what_it_belongs_to(database: Database, record: Rec
     assert record.published[0].type == "order.placed"
 
 
-_RENAME = journal.with_events(
-    """
-    UPDATE effect
-    SET name = new
-    FROM unnest($1::text[], $2::text[]) AS renamed (old, new)
-    WHERE name = old
-    RETURNING name
-    """,
+@dataclass(frozen=True, slots=True)
+class _Renaming:
+    old: str
+    new: str
+
+
+_RENAME = journal.JournaledChange(
+    "UPDATE effect SET name = new FROM :renamings WHERE name = old AND :is_allowed::boolean RETURNING name",
     subject="name",
-    parameters=2,
     also=", noted AS (INSERT INTO inbox (event_id) SELECT gen_random_uuid() FROM changed)",
+    renamings=_Renaming,
 )
 
 
-async def test_one_statement_changes_and_says_so_of_what_it_has_changed_alone(
+async def test_one_statement_writes_the_events_of_the_rows_that_it_changed_and_no_others(
     database: Database, record: Record
 ) -> None:
     await database.run(lambda connection: connection.execute("INSERT INTO effect VALUES ('a'), ('b')"))
+    woken: list[bool] = []
+    database.after_commit(journal.WRITTEN, lambda: woken.append(True))
     events = [_event("A"), _event("B"), _event("C")]
+    renamings = [_Renaming("a", "A"), _Renaming("c", "C")]
     changed = await database.run_statement(
-        lambda connection: connection.fetch(_RENAME, ["a", "c"], ["A", "C"], *journal.columns_of(events))
+        lambda connection: _RENAME.fetch(connection, renamings=renamings, is_allowed=True, events=events)
     )
     assert [row["name"] for row in changed] == ["A"]
+    assert woken == [True]
     await Relay("orders", database, record)._turn()
     assert record.names == ["A"]
     assert await database.read(lambda connection: connection.fetchval("SELECT count(*) FROM inbox")) == 1
 
 
-async def test_a_statement_that_cannot_say_what_it_changed_has_changed_nothing(database: Database) -> None:
+async def test_a_change_whose_event_cannot_be_written_is_not_made(database: Database) -> None:
     await database.run(lambda connection: connection.execute("INSERT INTO effect VALUES ('a')"))
-    columns = list(journal.columns_of([_event("A")]))
-    columns[-1] = ["no JSON"]
-    with pytest.raises(asyncpg.InvalidTextRepresentationError):
-        await database.run_statement(lambda connection: connection.fetch(_RENAME, ["a"], ["A"], *columns))
+    event = msgspec.structs.replace(_event("A"), correlation_id=None)
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await database.run_statement(
+            lambda connection: _RENAME.fetch(
+                connection, renamings=[_Renaming("a", "A")], is_allowed=True, events=[event]
+            )
+        )
     assert await database.read(lambda connection: connection.fetchval("SELECT name FROM effect")) == "a"
 
 
@@ -183,7 +191,7 @@ async def test_what_operators_ask_reads_a_part_of_the_journal_that_does_not_grow
         # From the latest on, so that the cursor goes back each time.
         for seconds in (0, 300, 10_000, 19_700, 30_000):
             since = now - timedelta(seconds=seconds)
-            assert await rows_read(connection, lambda _, since=since: relay.go_back(connection, since)) <= 100
+            assert await rows_read(connection, lambda _, since=since: relay.rewind(connection, since)) <= 100
 
     await database.run(ask)
 

@@ -122,7 +122,7 @@ async def dead_letter(database: Database) -> Envelope:
 
     async def bury(connection: Connection) -> None:
         await inbox.take_new(connection, [event.id])
-        await inbox.bury(connection, event, encode(event), reason="KeyError: 'lamp'", attempts=5)
+        await inbox.dead_letter(connection, event, encode(event), reason="KeyError: 'lamp'", attempts=5)
 
     await database.run(bury)
     return event

@@ -154,7 +154,7 @@ async def test_a_restored_journal_is_said_again_from_a_time_on(database: Databas
     await relay._turn()
     await _place(database, "new")
     await relay._turn()
-    assert await database.run(lambda connection: relay.go_back(connection, datetime.now(UTC))) == 2
+    assert await database.run(lambda connection: relay.rewind(connection, datetime.now(UTC))) == 2
     await relay._turn()
     assert record.names == ["old", "late", "new", "late", "new"]
 

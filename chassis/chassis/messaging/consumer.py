@@ -213,7 +213,7 @@ class Consumer:
         async def work(connection: Connection) -> bool:
             if not await inbox.take_new(connection, [event.id]):
                 return False  # It had its effect, at another time or by another replica.
-            await inbox.bury(connection, event, event.body, reason=reason, attempts=delivery.attempt)
+            await inbox.dead_letter(connection, event, event.body, reason=reason, attempts=delivery.attempt)
             return True
 
         if not await self._database.run(work):

@@ -5,7 +5,9 @@ least once and in commit order; rows stay, so a broker that lost its store is fi
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,7 +15,8 @@ from uuid_utils.compat import uuid7
 
 from chassis import context
 from chassis.messaging.envelope import Envelope
-from chassis.persistence.database import Connection, note_change
+from chassis.persistence.database import Connection, Row, note_change
+from chassis.persistence.statements import JsonText, Statement
 
 WRITTEN = "journal"
 """The kind of change that a transaction notes when it writes events: the relay is woken after its commit."""
@@ -105,49 +108,89 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     actor: str | None = msgspec.field(default_factory=context.actor)
 
 
-_EVENTS = """unnest({}::uuid[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[], {}::text[])
-         AS event (event_id, type, subject, correlation_id, traceparent, actor, data)"""
-_INSERT = """
-    INSERT INTO journal (event_id, type, subject, correlation_id, traceparent, actor, data)
-    SELECT event_id, type, subject, correlation_id, traceparent, actor, data::json
-    FROM """
-_APPEND = _INSERT + _EVENTS.format(*(f"${number}" for number in range(1, 8)))
+@dataclass(frozen=True, slots=True)
+class _EventRow:
+    """The columns of `journal` that an event has when it is written."""
+
+    event_id: UUID
+    type: str
+    subject: str
+    correlation_id: str
+    traceparent: str | None
+    actor: str | None
+    data: JsonText
 
 
-def columns_of(
-    events: Sequence[Event],
-) -> tuple[list[UUID], list[str], list[str], list[str], list[str | None], list[str | None], list[str]]:
-    """What a statement that `with_events` has made takes as its last seven parameters."""
-    note_change(WRITTEN)
-    return (
-        [event.id for event in events],
-        [event.type for event in events],
-        [event.subject for event in events],
-        [event.correlation_id for event in events],
-        [event.traceparent for event in events],
-        [event.actor for event in events],
-        [msgspec.json.encode(event.data).decode() for event in events],
+def _row(event: Event) -> _EventRow:
+    return _EventRow(
+        event_id=event.id,
+        type=event.type,
+        subject=event.subject,
+        correlation_id=event.correlation_id,
+        traceparent=event.traceparent,
+        actor=event.actor,
+        data=msgspec.json.encode(event.data).decode(),
     )
+
+
+_INSERT = "INSERT INTO journal (:events.*) SELECT events.* FROM :events"
+_APPEND = Statement(_INSERT, events=_EventRow)
 
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
     """Write `events` in the transaction that `connection` is in."""
     assert connection.is_in_transaction(), "an event without the transaction of its change is a rumour"
     if events:
-        await connection.execute(_APPEND, *columns_of(events))
+        await _APPEND.execute(connection, events=[_row(event) for event in events])
+        note_change(WRITTEN)
+
+
+class JournaledChange:
+    """One statement that makes a change and writes the events of the rows that it changed, and of no others.
+
+    `change` inserts or updates (see `chassis.persistence.statements` for its parameters and `shapes`), and returns what
+    `fetch` answers. An event is written when its subject is the `subject` of a changed row, a column that is returned.
+    `also` are more parts of the same WITH, each begun with a comma, which may read `changed`.
+    """
+
+    def __init__(self, change: str, *, subject: str, also: str = "", **shapes: type) -> None:
+        self._statement = Statement(
+            f"""
+            WITH changed AS ({change}),
+                 emitted AS ({_INSERT} JOIN changed ON changed.{subject}::text = events.subject)
+                 {also}
+            SELECT * FROM changed
+            """,  # noqa: S608
+            events=_EventRow,
+            **shapes,
+        )
+
+    async def fetch(self, connection: Connection, *, events: Sequence[Event], **parameters: Any) -> list[Row]:
+        """The changed rows. Needs no transaction around it, since it is one statement."""
+        rows = await self._statement.fetch(connection, events=[_row(event) for event in events], **parameters)
+        if rows:
+            note_change(WRITTEN)
+        return rows
+
+
+# Until the services use JournaledChange.
+def columns_of(events: Sequence[Event]) -> list[Sequence[Any]]:
+    """What a statement that `with_events` has made takes as its last seven parameters."""
+    note_change(WRITTEN)
+    return _APPEND.arguments({"events": [_row(event) for event in events]})
 
 
 def with_events(change: str, *, subject: str, parameters: int, also: str = "") -> str:
-    """One statement that makes `change` and writes the events of those rows that it has changed, and of no others.
-
-    `change` inserts or updates, takes `parameters` parameters, and returns what the statement is to answer. An event
-    is written when its subject is the `subject` of such a row, a column that is returned; the events follow as
-    `columns_of` them. `also` are more parts of the same WITH, each begun with a comma, which may read `changed`.
-    """
-    events = _EVENTS.format(*(f"${number}" for number in range(parameters + 1, parameters + 8)))
+    """The SQL of a `JournaledChange` whose `change` takes `parameters` numbered parameters, and the events last."""
+    types = ["uuid", "text", "text", "text", "text", "text", "json"]
+    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, parameters + 1))
+    columns = "event_id, type, subject, correlation_id, traceparent, actor, data"
     return f"""
         WITH changed AS ({change}),
-             said AS ({_INSERT}{events} JOIN changed ON changed.{subject}::text = event.subject)
+             emitted AS (
+                 INSERT INTO journal ({columns}) SELECT events.* FROM unnest({arrays}) AS events ({columns})
+                 JOIN changed ON changed.{subject}::text = events.subject
+             )
              {also}
         SELECT * FROM changed
     """  # noqa: S608
@@ -185,32 +228,32 @@ class Entry(msgspec.Struct, frozen=True):
 # Only what lies below the oldest running transaction is read: a transaction that commits late can have a lower number
 # than one that is published already, and would be skipped for ever. (xid8 is PostgreSQL's own 64-bit number.)
 # The order names the table: without it, it would be that of the text in the result, where 1000 comes before 999.
-_READ_AFTER = """
+_READ_AFTER = Statement("""
     SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
-    WHERE (transaction_id, position) > ($1::text::xid8, $2::bigint)
+    WHERE (transaction_id, position) > (:transaction_id::text::xid8, :position::bigint)
       AND transaction_id < journal_number(pg_snapshot_xmin(pg_current_snapshot()))
     ORDER BY journal.transaction_id, journal.position
-    LIMIT $3
-"""
+    LIMIT :limit
+""")
 
 
 async def read_after(connection: Connection, transaction_id: str, position: int, limit: int) -> list[Entry]:
     """The next entries in commit order, without any that an unfinished transaction could still precede."""
-    rows = await connection.fetch(_READ_AFTER, transaction_id, position, limit)
+    rows = await _READ_AFTER.fetch(connection, transaction_id=transaction_id, position=position, limit=limit)
     return [Entry(*row) for row in rows]
 
 
 # An index on the ids would answer for all of the journal, and be paid for by every purchase.
-_HOLDS = """
+_HOLDS = Statement("""
     WITH latest AS (
         SELECT event_id
         FROM journal
         ORDER BY position DESC
-        LIMIT $2
+        LIMIT :latest_max
     )
-    SELECT EXISTS (SELECT FROM latest WHERE event_id = $1)
-"""
+    SELECT EXISTS (SELECT FROM latest WHERE event_id = :event_id)
+""")
 
 
 async def holds(connection: Connection, event_id: UUID) -> bool:
@@ -218,17 +261,17 @@ async def holds(connection: Connection, event_id: UUID) -> bool:
 
     It is looked for among the latest `LATEST_MAX`: fifty seconds of the most that a service was ever seen to write.
     """
-    return bool(await connection.fetchval(_HOLDS, event_id, LATEST_MAX))
+    return bool(await _HOLDS.fetchval(connection, event_id=event_id, latest_max=LATEST_MAX))
 
 
-_NEXT_BELOW = """
+_NEXT_BELOW = Statement("""
     SELECT transaction_id::text, position, time
     FROM journal
-    WHERE position > $1
-      AND position <= $2
+    WHERE position > :low
+      AND position <= :high
     ORDER BY position DESC
     LIMIT 1
-"""
+""")
 
 
 async def end_before(connection: Connection, since: datetime) -> tuple[str, int]:
@@ -245,7 +288,7 @@ async def end_before(connection: Connection, since: datetime) -> tuple[str, int]
     low, high = 0, await last_position(connection)
     while low < high:
         middle = (low + high + 1) // 2
-        row = await connection.fetchrow(_NEXT_BELOW, low, middle)
+        row = await _NEXT_BELOW.fetchrow(connection, low=low, high=middle)
         if row is None:
             low = middle
         elif row["time"] + TRANSACTION_MAX < since:
@@ -259,14 +302,14 @@ async def last_position(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM journal"))
 
 
-_OF_SUBJECT = """
+_OF_SUBJECT = Statement("""
     SELECT transaction_id::text, position, event_id, type, subject, time, correlation_id, traceparent, actor, data::text
     FROM journal
-    WHERE subject = $1
-      AND position > $2
+    WHERE subject = :subject
+      AND position > :after
     ORDER BY position
-    LIMIT $3
-"""
+    LIMIT :limit
+""")
 
 
 async def history_of(connection: Connection, subject: str, *, after: int = 0, limit: int = 200) -> list[Entry]:
@@ -275,5 +318,5 @@ async def history_of(connection: Connection, subject: str, *, after: int = 0, li
     Where each change of the thing holds a lock on it until its commit, later events have higher positions, so that a
     reader that goes on after the last one it saw misses none.
     """
-    rows = await connection.fetch(_OF_SUBJECT, subject, after, limit)
+    rows = await _OF_SUBJECT.fetch(connection, subject=subject, after=after, limit=limit)
     return [Entry(*row) for row in rows]

@@ -20,6 +20,7 @@ from chassis.lifecycle import Loop
 from chassis.messaging import envelope, journal, restore_detection
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message
 from chassis.persistence.database import Connection, Database, note_change, rows_affected
+from chassis.persistence.statements import Statement
 from chassis.telemetry import metrics, tracing
 
 LEASE_S = 5.0
@@ -59,18 +60,18 @@ class Relay:
     def wake(self) -> None:
         self._loop.wake()
 
-    async def go_back(self, connection: Connection, since: datetime) -> int:
+    async def rewind(self, connection: Connection, since: datetime) -> int:
         """Have everything published again that was said at `since` or later; answers about how many events that are.
 
         For a broker that lost its store: consumers know what they had already by its id. Never goes forward. The order
         of the journal is that of commits, not of times: what lies between is said again too.
         """
-        end = await journal.end_before(connection, since)
-        if rows_affected(await connection.execute(_GO_BACK, *end)) == 0:
+        transaction_id, position = await journal.end_before(connection, since)
+        if rows_affected(await _REWIND.execute(connection, transaction_id=transaction_id, position=position)) == 0:
             return 0
         note_change(journal.WRITTEN)
         # To count them takes a minute where there are millions. Only what was rolled back has left its position empty.
-        return await journal.last_position(connection) - end[1]
+        return await journal.last_position(connection) - position
 
     async def _turn(self) -> bool:
         if not self._numbers_checked:
@@ -126,35 +127,21 @@ class Relay:
         return False
 
     async def _lease(self, connection: Connection) -> bool:
-        status = await connection.execute(
-            """
-            UPDATE journal_relay
-            SET holder = $1, leased_until = now() + make_interval(secs => $2)
-            WHERE name = 'signed' AND (holder = $1 OR leased_until <= now())
-            """,
-            self._holder,
-            LEASE_S,
-        )
-        return rows_affected(status) == 1
+        return rows_affected(await _LEASE.execute(connection, holder=self._holder, lease_s=LEASE_S)) == 1
 
     async def _give_up_lease(self, connection: Connection) -> None:
         # Else the next to relay, which may be this same service after a restart, would wait for it to run out.
-        await connection.execute(
-            "UPDATE journal_relay SET leased_until = now() WHERE name = 'signed' AND holder = $1", self._holder
-        )
+        await _GIVE_UP_LEASE.execute(connection, holder=self._holder)
 
     async def _advance(self, connection: Connection, cursor: Cursor, last: journal.Entry) -> None:
-        # Only from where this batch was read: a cursor that an operator has set back meanwhile stays there.
-        await connection.execute(
-            """
-            UPDATE journal_relay
-            SET transaction_id = $4::text::xid8, position = $5
-            WHERE name = 'signed' AND holder = $1 AND transaction_id = $2::text::xid8 AND position = $3
-            """,
-            self._holder,
-            *cursor,
-            last.transaction_id,
-            last.position,
+        transaction_id, position = cursor
+        await _ADVANCE.execute(
+            connection,
+            holder=self._holder,
+            old_transaction_id=transaction_id,
+            old_position=position,
+            new_transaction_id=last.transaction_id,
+            new_position=last.position,
         )
 
 
@@ -184,12 +171,30 @@ def together(entries: Sequence[journal.Entry]) -> list[list[journal.Entry]]:
     return messages
 
 
-_GO_BACK = """
+_REWIND = Statement("""
     UPDATE journal_relay
-    SET transaction_id = $1::text::xid8, position = $2
+    SET transaction_id = :transaction_id::text::xid8, position = :position
     WHERE name = 'signed'
-      AND (transaction_id, position) > ($1::text::xid8, $2::bigint)
-"""
+      AND (transaction_id, position) > (:transaction_id::text::xid8, :position::bigint)
+""")
+
+_LEASE = Statement("""
+    UPDATE journal_relay
+    SET holder = :holder, leased_until = now() + make_interval(secs => :lease_s)
+    WHERE name = 'signed' AND (holder = :holder OR leased_until <= now())
+""")
+
+_GIVE_UP_LEASE = Statement("UPDATE journal_relay SET leased_until = now() WHERE name = 'signed' AND holder = :holder")
+
+# Only from where this batch was read: a cursor that an operator has set back meanwhile stays there.
+_ADVANCE = Statement("""
+    UPDATE journal_relay
+    SET transaction_id = :new_transaction_id::text::xid8, position = :new_position
+    WHERE name = 'signed'
+      AND holder = :holder
+      AND transaction_id = :old_transaction_id::text::xid8
+      AND position = :old_position
+""")
 
 
 async def _read_unpublished(connection: Connection) -> tuple[Cursor, list[journal.Entry]]:

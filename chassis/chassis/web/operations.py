@@ -136,7 +136,7 @@ def _of_journal(database: Database, relay: Relay, tell: Tell) -> list[HTTPRouteH
         act = operator_acted("replay journal", data.since.isoformat(), request.user, data.reason)
 
         async def work(connection: Connection) -> int:
-            events = await relay.go_back(connection, data.since)
+            events = await relay.rewind(connection, data.since)
             await tell(connection, act)
             return events
 
