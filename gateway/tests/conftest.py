@@ -269,13 +269,13 @@ def reply() -> Callable[..., None]:
 def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningGateway]]:
     """Start an Envoy and its services; options are those of `Gateway`, on quick limits and without rate limits."""
     started: list[RunningGateway] = []
-    nobody: list[socket.socket] = []
+    held_sockets: list[socket.socket] = []
 
-    def port_of_nobody() -> int:
+    def unused_port() -> int:
         """One at which nothing listens, and which nothing else can take as long as the gateway runs."""
-        nobody.append(socket.socket())
-        nobody[-1].bind((LOOPBACK, 0))
-        return int(nobody[-1].getsockname()[1])
+        held_sockets.append(socket.socket())
+        held_sockets[-1].bind((LOOPBACK, 0))
+        return int(held_sockets[-1].getsockname()[1])
 
     def start(
         *,
@@ -292,8 +292,7 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         }
         listen, admin = Address(LOOPBACK, free_port()), Address(LOOPBACK, free_port())
         upstreams = {
-            name: [Address(LOOPBACK, services[name].port if name in services else port_of_nobody())]
-            for name in SERVICES
+            name: [Address(LOOPBACK, services[name].port if name in services else unused_port())] for name in SERVICES
         }
         for name, fakes in (replicas or {}).items():
             upstreams[name] = [Address(LOOPBACK, fake.port) for fake in fakes]
@@ -322,7 +321,7 @@ def start_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         gateway.process.wait(timeout=10)
         for service in gateway.services.values():
             service.stop()
-    for held in nobody:
+    for held in held_sockets:
         held.close()
 
 

@@ -1,4 +1,4 @@
-"""What every answer says to browsers and caches, whoever has made it."""
+"""The headers for browsers and caches in every answer, of Envoy and of services."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""How often one may ask: counted for each user, for each address where nobody is signed in, and less for guesses."""
+"""Rate limits: per user, per address for clients without a token, and lower for guesses of passwords."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_what_is_left_is_told_with_every_answer(limited):
     assert not [name for name in first.headers if name.startswith("x-ratelimit")]
 
 
-def test_a_hasty_user_slows_nobody_else(limited):
+def test_a_hasty_user_slows_no_other_user(limited):
     hasty = refused(limited, "/api/orders", token=limited.issuer.token(sub="hasty too"))
 
     assert hasty.status == 429

@@ -156,7 +156,7 @@ def test_a_token_in_the_query_is_no_token(gateway):
     assert gateway.ask("GET", f"/api/orders?access_token={gateway.issuer.token()}").status == 401
 
 
-def test_headers_that_claim_an_identity_convince_nobody(gateway):
+def test_headers_that_claim_an_identity_have_no_effect(gateway):
     claims = {"x_user_id": "admin", "x_user_roles": "admin", "x-user-email": "a@b.c"}
 
     assert gateway.ask("GET", "/api/orders", **claims).status == 401
@@ -214,7 +214,7 @@ def test_a_token_that_cannot_be_checked_yet_is_not_called_bad(start_gateway):
     assert answer.headers["retry-after"] == "1"
 
 
-def test_a_withdrawn_key_lets_nobody_new_in(start_gateway, eventually):
+def test_a_withdrawn_key_lets_no_new_token_in(start_gateway, eventually):
     gateway = start_gateway()
     seen = gateway.issuer.token(sub="seen")
     eventually(lambda: gateway.ask("GET", "/api/orders", token=seen).status == 200)

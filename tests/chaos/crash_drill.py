@@ -18,8 +18,8 @@ from cartwright.launcher.system import System
 BACK_S_MAX = 60.0
 POLL_S = 0.05
 
-# What a dead process had in hand is anybody's once its lease has run out. How long that takes is not what is tested
-# here, and would be most of the time: the leases of who has just died run out at once.
+# Another replica takes the work of a dead process when its lease has expired. This wait is not tested here and would be
+# most of the time, so the leases of a dead process expire at once.
 _RELAY_LEASE = "UPDATE journal_relay SET leased_until = now()"
 _LEASES: Mapping[str, Sequence[str]] = {
     "catalog": (_RELAY_LEASE,),
@@ -109,11 +109,11 @@ class Drill:
         return dies
 
     def is_armed(self, place: Place) -> bool:
-        """Whether nobody has died there yet."""
+        """Whether no process has died there yet."""
         return self._armed(place).exists()
 
     def disarm(self, place: Place) -> bool:
-        """Whether nobody has died there, and nobody will any more."""
+        """Whether no process has died there, and none will any more."""
         try:
             self._armed(place).unlink()
         except FileNotFoundError:

@@ -26,7 +26,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody who is signed in, and does not give up."""
+    """A customer who is signed in, and repeats a request until it has an answer."""
 
     gateway: str
     http: aiohttp.ClientSession
@@ -150,7 +150,7 @@ async def cancel_while_pending(shop: Shop) -> Truth:
     order_id = placed.json["id"]
     while not (await shop.buyer.get(f"/payments?order_id={order_id}"))["items"]:
         await asyncio.sleep(REPEAT_S)
-    # By now the provider has failed, and the order was put off and taken up again; the fourth attempt would succeed.
+    # By now the provider has failed, and the order was deferred and taken again; the fourth attempt would succeed.
     await asyncio.sleep(PENDING_S)
     told = await shop.buyer.post(f"/orders/{order_id}/cancel")
     assert (told.status, told.json.get("status")) == (200, "cancelled"), told
@@ -183,8 +183,8 @@ FROM_CONFIRMED = frozenset({cancel_when_confirmed, refund})
 """Those that begin with an order that is confirmed and paid."""
 
 
-async def judge(shop: Shop) -> list[str]:
-    """What the buyer was told and is not so: of each order, and that there are no others."""
+async def find_lies(shop: Shop) -> list[str]:
+    """The answers that differ from the orders, and orders without an answer."""
     lies = []
     orders = {order["id"]: order for order in await _all_orders(shop.buyer)}
     for truth in shop.told.values():
@@ -197,7 +197,7 @@ async def judge(shop: Shop) -> list[str]:
         is_so = Truth(order["id"], order["status"], order.get("reason", {}).get("code"), truth.refunded)
         if is_so != truth or (truth.refunded is not None and refunded != [truth.refunded]):
             lies.append(f"{truth}, and reads {is_so}, refunded {refunded}")
-    lies += [f"nobody was told of order {order_id}, {order['status']}" for order_id, order in orders.items()]
+    lies += [f"no answer mentions order {order_id}, {order['status']}" for order_id, order in orders.items()]
     return lies
 
 
@@ -216,7 +216,7 @@ async def _all_orders(buyer: Client) -> list[dict[str, Any]]:
 
 
 async def open_shop(buyer: Client, administrator: Client) -> Shop:
-    """Cards of a new buyer, and products that are nobody else's."""
+    """Cards of a new buyer, and products that no other test buys."""
     cards = {
         "good": "pm_card_visa",
         "declined": "pm_card_chargeDeclined",

@@ -15,7 +15,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.chaos.crash_drill import Drill, Place
-from tests.chaos.crash_scenarios import FROM_CONFIRMED, SCENARIOS, Client, Scenario, Shop, judge, open_shop, purchase
+from tests.chaos.crash_scenarios import (
+    FROM_CONFIRMED,
+    SCENARIOS,
+    Client,
+    Scenario,
+    Shop,
+    find_lies,
+    open_shop,
+    purchase,
+)
 
 from cartwright import api
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
@@ -32,7 +41,7 @@ others work on events, and die meanwhile."""
 RELAY_RESTS_S = 3.0
 """So long after the last event a relay takes its lease anew, which is a place to die too."""
 PASSED_S_MAX, PROVOCATIONS_MAX = RELAY_RESTS_S, 20
-"""How long one run may take to get to where somebody is to die, and how many runs there may be."""
+"""The time limit of one run until its crash, and the maximum number of runs."""
 ORDER_S_MAX = 5.0
 """How long the next death waits for the order that met the last one: a breaker is open for two seconds."""
 ANSWER_S_MAX = 60.0
@@ -44,7 +53,7 @@ BY_THE_CLOCK = "SignedHeads._sign: "
 """Audit signs its head once a minute: a run passes that place or does not."""
 
 WHERE_MOST_CAN_GO_WRONG = (
-    Place("orders", "OrderPlacer._insert: after commit"),  # Accepted, and nobody was told.
+    Place("orders", "OrderPlacer._insert: after commit"),  # Accepted, and no client has an answer.
     Place("orders", "payments /payments: after call"),  # The money is held, and orders does not know.
     Place("orders", "order.confirmed: after publish"),  # Will be published again.
     Place("catalog", "reserve_stock: after commit"),
@@ -99,7 +108,7 @@ class Course:
         await self.quiet()
 
     async def places(self) -> list[Place]:
-        """The places by which the scenario leads when nobody dies."""
+        """The failpoints that the scenario passes when no process dies."""
         await self.prepare(1)
         await self.drill.places_until_nothing_moves(RELAY_RESTS_S)
         await self._run("nowhere")
@@ -124,10 +133,10 @@ class Course:
             dies = await self.drill.arm(place)
             run = await self._provoke(place)
             if self.drill.disarm(place):
-                self.missed.append(f"nobody passed {place}")
+                self.missed.append(f"no process passed {place}")
                 continue
             await self.drill.wait_until_back(place.service, dies)
-            # Whoever dies again at once lets no order through, and nobody else gets to die of it.
+            # A process that dies again at once lets no order through, and no other process reaches the failpoint.
             await asyncio.wait([run], timeout=ORDER_S_MAX)
 
     async def _provoke(self, place: Place) -> "asyncio.Task[None]":
@@ -142,7 +151,7 @@ class Course:
         return run
 
     async def complaints(self) -> list[str]:
-        """Where nobody died; what clients were not answered, or were and is not so; each promise that is broken."""
+        """Failpoints without a crash; missing and wrong answers; broken promises."""
         unanswered = [f"{place}: {told}" for place, run in self.runs if (told := _trouble(run)) is not None]
         report = await verify(self.urls, wait_s=QUIET_S_MAX)
         under_way = [f"{count} {what} after {QUIET_S_MAX:.0f} s" for what, count in report.in_flight.items()]
@@ -151,7 +160,7 @@ class Course:
             for verdict in report.verdicts
             for violation in verdict.violations
         ]
-        found = self.missed + unanswered + under_way + broken + await judge(self.shop)
+        found = self.missed + unanswered + under_way + broken + await find_lies(self.shop)
         return [f"{one} (died at {self._death_in(one)})" for one in found]
 
     def _death_in(self, complaint: str) -> str:

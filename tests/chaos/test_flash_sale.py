@@ -1,7 +1,7 @@
 """A flash sale: many more buyers than units, all at once, over two replicas of every service.
 
-Exactly so many are sold as there were, everybody else is told so, and nobody waits for ever; also when one replica of
-each service freezes in the midst of it, past every lease, and wakes again.
+Exactly the available units are sold, every other buyer gets a refusal, and no request waits for ever. The same
+holds when one replica of each service freezes during the sale, past every lease, and wakes again.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Sale:
                     group.create_task(buy_for_some())
 
     async def _definite_answer(self, http: aiohttp.ClientSession, token: str) -> tuple[int, str]:
-        """Status and code, asked for again with the same key as long as nobody knows."""
+        """Status and code; repeats the request with the same key while the outcome is unknown."""
         headers = {"authorization": f"Bearer {token}", "idempotency-key": str(uuid.uuid4())}
         body = {"items": [{"product_id": self.product, "quantity": 1}]}
         while True:
@@ -157,7 +157,7 @@ async def test_a_replica_of_each_service_freezes_in_a_sale_and_wakes_after_its_l
         await asyncio.sleep(FROZEN_S)
     await running
     await sale.assert_sold_out()
-    # Nobody died of it: those that slept are those that run.
+    # No process died: the frozen ones run again.
     assert supervisor.part_states(shop.opened()) == states
 
 

@@ -32,7 +32,7 @@ class World:
     capture_asked: bool = False
     held: bool = False
     charged: int = 0
-    given_back: int = 0
+    refunded_amount: int = 0
     refunds: tuple[int, ...] = ()
     """Pending ones."""
     cancelled: bool = False
@@ -116,12 +116,12 @@ def refund_rest(world: World) -> World | None:
     return world.changed(world.payment.request_refund(world.payment.refundable_minor))
 
 
-def give_back(world: World) -> World | None:
+def complete_refund(world: World) -> World | None:
     if world.payment is None or not world.refunds:
         return None
     amount, *others = world.refunds
     given = world.payment.complete_refund(amount).payment
-    return replace(world, payment=given, refunds=tuple(others), given_back=world.given_back + amount)
+    return replace(world, payment=given, refunds=tuple(others), refunded_amount=world.refunded_amount + amount)
 
 
 def refuse_refund(world: World) -> World | None:
@@ -152,7 +152,7 @@ STEPS: Mapping[str, Callable[[World], World | None]] = {
     step.__name__: step
     for step in (
         authorize, authorize_and_lose_the_answer, decline, confirm, take, hear_of_capture, cancel, hear_of_cancellation,
-        void, refund_part, refund_rest, give_back, refuse_refund, send_mail,
+        void, refund_part, refund_rest, complete_refund, refuse_refund, send_mail,
     )
 }  # fmt: skip
 
@@ -192,12 +192,14 @@ def test_a_mail_about_a_cancelled_order_is_true_whatever_happens_before_and_afte
         if world.steps and world.steps[-1] == "send_mail":
             assert mail is not None
             pending = sum(world.refunds)
-            assert says(mail, world.given_back, "of it has been refunded.") is (world.given_back > 0), world.steps
+            assert says(mail, world.refunded_amount, "of it has been refunded.") is (world.refunded_amount > 0), (
+                world.steps
+            )
             assert says(mail, pending, "of it is being refunded.") is (pending > 0), world.steps
-            assert world.given_back + pending == world.charged, world.steps
+            assert world.refunded_amount + pending == world.charged, world.steps
         if is_end and world.cancelled:
             ends += 1
             assert world.mail is not None, f"never told: {world.steps}"
-            assert world.given_back == world.charged, world.steps
+            assert world.refunded_amount == world.charged, world.steps
     assert len(mails) == 7
     assert ends > 5, ends

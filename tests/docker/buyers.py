@@ -38,8 +38,8 @@ POLL_S = 0.1
 PAGE = 100
 
 
-class Goods:
-    """What is on sale, put up once for all periods."""
+class ProductRange:
+    """The products on sale, created once for all periods."""
 
     def __init__(self, system: ComposeSystem) -> None:
         administrator = api.administrator(system.known)
@@ -50,11 +50,11 @@ class Goods:
 
 
 class Buying:
-    """A period of buying, in a thread of its own: it lasts as long as the context does. `judge` it then."""
+    """A period of buying, in a thread of its own: it lasts as long as the context does. `check` it then."""
 
-    def __init__(self, system: ComposeSystem, goods: Goods, path: Path, seed: str) -> None:
+    def __init__(self, system: ComposeSystem, products: ProductRange, path: Path, seed: str) -> None:
         self._system = system
-        self._goods = goods
+        self._product_range = products
         self._path = path
         self._seed = seed
         self._health = Health()
@@ -106,7 +106,7 @@ class Buying:
         """Every call with its answer; after the period."""
         return [line for line in history.read(self._path) if isinstance(line, Call)]
 
-    def judge(self) -> None:
+    def check(self) -> None:
         """Fails where an answer and what is kept differ. The system is quiet by then."""
         judge = Judge()
         for call in self.calls():
@@ -192,8 +192,8 @@ class Buying:
             self._line,
             self._accounts,
             administrator,
-            products=self._goods.products,
-            hot_product=self._goods.hot_product,
+            products=self._product_range.products,
+            hot_product=self._product_range.hot_product,
         )
 
     def _clients(self, shop: Shop) -> Sequence[Client]:

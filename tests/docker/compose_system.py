@@ -136,7 +136,7 @@ class ComposeSystem:
 
     @property
     def api(self) -> Api:
-        """Somebody who is not signed in."""
+        """A client that is not signed in."""
         return Api(f"{self.gateway_url}/api")
 
     def containers(self, part: str | None = None) -> list[Container]:
@@ -197,10 +197,10 @@ class ComposeSystem:
 
     @contextmanager
     def cut(self, network: str) -> Iterator[None]:
-        """Nobody is in this network for as long as this lasts."""
+        """Disconnect all containers of this network for the duration of the context."""
         name = f"{PROJECT}_{network}"
         members = [container for container in self.containers() if name in container.networks]
-        assert members, f"nobody is in {network}"
+        assert members, f"no container is in {network}"
         try:
             for container in members:
                 self.docker("network", "disconnect", name, container.id)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from tests.docker.buyers import Buying, Goods
+from tests.docker.buyers import Buying, ProductRange
 from tests.docker.compose_system import ComposeSystem, running_compose_system
 
 from cartwright.launcher.reaper import LastWill
@@ -22,19 +22,21 @@ def system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Ite
 
 
 @pytest.fixture(scope="session")
-def goods(system: ComposeSystem) -> Goods:
-    return Goods(system)
+def product_range(system: ComposeSystem) -> ProductRange:
+    return ProductRange(system)
 
 
 @pytest.fixture
-def buying(system: ComposeSystem, goods: Goods, tmp_path: Path, request: pytest.FixtureRequest) -> StartBuying:
+def buying(
+    system: ComposeSystem, product_range: ProductRange, tmp_path: Path, request: pytest.FixtureRequest
+) -> StartBuying:
     """`with buying() as customers:` has customers buy meanwhile; then every promise is checked, on data and answers."""
 
     @contextlib.contextmanager
     def start() -> Iterator[Buying]:
-        with Buying(system, goods, tmp_path / "record", seed=request.node.name) as customers:
+        with Buying(system, product_range, tmp_path / "record", seed=request.node.name) as customers:
             yield customers
         system.verify()
-        customers.judge()
+        customers.check()
 
     return start

@@ -19,7 +19,7 @@ PARTS = COMPOSE["services"]
 DATABASES = {f"{service}-database": service for service in SERVICES_WITH_DATABASE}
 OURS = {*SERVICES, "tools"}
 
-# What images that start as root need to hand their volume over, and to become somebody else.
+# The capabilities with which an image that starts as root gives its volume away and changes its user.
 RIGHTS_TO_STEP_DOWN = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
 PUBLISHED = {
     "gateway": ["${GATEWAY_PORT:-8080}:8080"],
@@ -125,7 +125,7 @@ def test_a_secret_is_a_file_that_the_command_makes(tmp_path):
     assert "secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-def test_a_secret_is_given_to_those_who_need_it_and_to_nobody_else():
+def test_a_secret_is_given_only_to_the_parts_that_need_it():
     having = {secret: {name for name in PARTS if secret in secrets_of(name)} for secret in COMPOSE["secrets"]}
 
     expected = {f"{service}-key": {service} for service in SERVICES}

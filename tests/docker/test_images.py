@@ -82,7 +82,7 @@ def test_a_line_that_begins_no_pin_is_no_lock():
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
-def test_an_image_runs_as_nobody_in_particular_and_is_started_without_a_shell(file):
+def test_an_image_runs_as_an_unprivileged_user_and_is_started_without_a_shell(file):
     text = file.read_text()
     last_stage = text[text.rindex("\nFROM ") :]
 
@@ -132,5 +132,5 @@ def test_a_container_is_well_when_its_service_answers_200(answering):
     assert checked(answering, "/health") == 1
 
 
-def test_a_container_is_not_well_while_nobody_listens(answering):
+def test_a_container_is_not_healthy_while_no_process_listens(answering):
     assert checked(1, "/ready") == 1

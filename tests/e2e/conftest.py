@@ -1,4 +1,4 @@
-"""The systems that the end-to-end tests speak to, and who speaks to them: customers, and the administrator."""
+"""The systems of the end-to-end tests, and their clients: customers, and the administrator."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ def look(system: ScratchSystem) -> dict[str, PartView]:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[ScratchSystem]:
-    """The system that the end-to-end tests share; who breaks it takes `own_system`."""
+    """The system that the end-to-end tests share; a test that breaks it takes `own_system`."""
     with running_system(tmp_path_factory.mktemp("system") / "data", last_will) as running:
         yield running
 
@@ -46,7 +46,7 @@ def own_system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) ->
 
 @pytest.fixture(scope="session")
 def gateway(system: ScratchSystem) -> Api:
-    """Somebody who is not signed in."""
+    """A client that is not signed in."""
     return api.gateway(system.opened())
 
 
@@ -57,7 +57,7 @@ def administrator(system: ScratchSystem) -> Api:
 
 @pytest.fixture(scope="session")
 def new_customer(gateway: Api) -> Callable[[], Api]:
-    """Registers somebody, and signs in. The password is `PASSWORD`."""
+    """Registers a customer and signs in. The password is `PASSWORD`."""
 
     def register() -> Api:
         email = f"ada-{secrets.token_hex(6)}@example.com"
@@ -70,7 +70,7 @@ def new_customer(gateway: Api) -> Callable[[], Api]:
 
 @pytest.fixture(scope="session")
 def password() -> str:
-    """That of everybody whom `new_customer` makes."""
+    """The password of each customer from `new_customer`."""
     return PASSWORD
 
 
@@ -129,7 +129,7 @@ def buy() -> Callable[..., Answer]:
 
 @pytest.fixture(scope="session")
 def slow_client(system: ScratchSystem, new_customer: Callable[[], Api]) -> Iterator[Future[bytes]]:
-    """What somebody is answered whose order comes byte by byte, as soon as the gateway has had enough."""
+    """The answer to an order that arrives byte by byte, as soon as the gateway refuses it."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(_trickle, system.port, new_customer())
 

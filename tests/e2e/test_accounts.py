@@ -1,4 +1,4 @@
-"""Who somebody is, over the gateway: sessions, keys, what convinces nobody, and an account that is deleted."""
+"""Accounts over the gateway: sessions, keys, headers without effect, and an account that is deleted."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_a_refreshed_token_buys_and_the_used_refresh_token_ends_the_session(
     assert second.status == 200, second.json
     assert buy(Api(gateway.url, second.json["access_token"]), {new_product(stock=1): 1}).status == 201
     assert refreshed(gateway, first).json["error"] == "invalid_grant"
-    # Somebody has used a token twice: it may have been stolen, so that its successor is worth nothing either.
+    # The token was used twice: it may have been stolen, so its successor is refused too.
     assert refreshed(gateway, second).json["error"] == "invalid_grant"
 
 
@@ -78,7 +78,7 @@ def test_purchases_go_on_while_the_keys_are_rotated(
 
 
 @pytest.mark.parametrize("headers", [{"X-User-Id": ABSENT}, {"X-User-Roles": "admin"}])
-def test_headers_that_claim_an_identity_convince_nobody(
+def test_headers_that_claim_an_identity_have_no_effect(
     system: ScratchSystem, customer: Api, gateway: Api, headers: dict[str, str]
 ) -> None:
     orders = Api(system.opened().service_url("orders"))

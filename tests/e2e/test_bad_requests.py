@@ -137,7 +137,7 @@ def test_a_key_that_is_none_is_told(customer: Api, key: str) -> None:
 @pytest.mark.parametrize(
     "flaw", ["none", "no JWT", "cut", "unsigned", "public key as secret", "unknown key", "refresh"]
 )
-def test_a_token_that_is_none_lets_nobody_in(gateway: Api, customer: Api, password: str, flaw: str) -> None:
+def test_an_invalid_token_is_refused(gateway: Api, customer: Api, password: str, flaw: str) -> None:
     good = customer.access_token or ""
     claims = good.split(".")[1]
     user_id = customer.get("/users/me").json["id"]

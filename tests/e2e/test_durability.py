@@ -1,4 +1,4 @@
-"""What a part confirms is on the disk: a machine that loses power may take nothing back that somebody relies on."""
+"""What a part confirms is on the disk: a power failure loses nothing that another part relies on."""
 
 import asyncio
 import json

@@ -55,13 +55,13 @@ def test_a_dead_letter_is_listed_with_its_reason_and_redriven_without_a_second_e
     system: ScratchSystem, administrator: Api, order: str
 ) -> None:
     event = events_of(administrator, f"order_id={order}&type=order.confirmed", 1)[0]["id"]
-    asyncio.run(_bury(system, event))
+    asyncio.run(_add_dead_letter(system, event))
     assert "planted" in system.run("dead-letters", "list").stdout
     system.run("dead-letters", "redrive", "notifications", event, "--why", "mended")
     assert "There are no dead letters" in system.run("dead-letters", "list").stdout
 
 
-async def _bury(system: ScratchSystem, event_id: str) -> None:
+async def _add_dead_letter(system: ScratchSystem, event_id: str) -> None:
     """As the consumer of notifications does with an event that fails for good."""
     opened = system.opened()
     audit = await asyncpg.connect(opened.database_url("audit"))

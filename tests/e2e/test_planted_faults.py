@@ -176,7 +176,7 @@ class Databases:
         await insert_statement(self._connections["audit"], head.position, statement)
 
     async def rewrite_chain(self) -> None:
-        """What somebody does who may write to audit's database, knows the formula, and changes what was said."""
+        """An attacker with write access to audit's database, who knows the formula, changes an entry."""
         await self.execute("audit", REWRITTEN)
 
     async def broken_promises(self) -> dict[int, list[Any]]:
@@ -224,7 +224,7 @@ def said(service: str, type_: str, subject: str, **more: Any) -> Plant:
 
 SECOND = "0198c2a7-0000-7000-8000-00000000beef"
 UNHEARD_OF = "0198c2a7-0000-7000-8000-00000000dead"
-NOBODY = "0198c2a7-0000-7000-8000-00000000cafe"
+UNKNOWN_USER = "0198c2a7-0000-7000-8000-00000000cafe"
 
 SECOND_CAPTURE = f"""
     ALTER TABLE payments DROP CONSTRAINT payments_order_id_key;
@@ -242,7 +242,7 @@ SECOND_CAPTURE = f"""
 """
 HELD_MONEY = f"""
     UPDATE payments
-    SET state = 'authorized', user_id = '{NOBODY}', amount_minor = 4999, currency = 'USD'
+    SET state = 'authorized', user_id = '{UNKNOWN_USER}', amount_minor = 4999, currency = 'USD'
     WHERE order_id = '{{out_of_stock}}';
     UPDATE payments SET id = '{SECOND}' WHERE order_id = '{{out_of_stock}}';
     INSERT INTO sandbox_payments (payment_id, token, amount_minor, currency, state)
@@ -251,7 +251,7 @@ HELD_MONEY = f"""
 STUCK_ORDER = f"""
     INSERT INTO orders (id, user_id, customer_name, customer_email, lines, from_cart, answer_later, fingerprint,
                         correlation_id, created_at, deadline_at, next_attempt_at, attempts, last_trouble)
-    VALUES ('{UNHEARD_OF}', '{NOBODY}', 'Ada', 'ada@example.com', '[]', false, false, '', 'planted',
+    VALUES ('{UNHEARD_OF}', '{UNKNOWN_USER}', 'Ada', 'ada@example.com', '[]', false, false, '', 'planted',
             now() - interval '20 min', now() - interval '5 min', now(), 99, 'do authorize payment: no answer');
 """
 UNPUBLISHED = """
@@ -431,7 +431,7 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
             """,
         ),
     ),
-    "the provider gives back what nobody asked for": (
+    "the provider refunds an amount that no refund requests": (
         {4},
         rows(
             "payments",
@@ -550,48 +550,48 @@ FAULTS: dict[str, tuple[set[int], Plant]] = {
     "audit never hears of an order": ({8}, rows("audit", "DELETE FROM entries WHERE order_id = '{confirmed}'")),
     "audit never hears of an event": (
         {8},
-        lambda databases: databases.say("users", "user.updated", NOBODY, to_audit=False),
+        lambda databases: databases.say("users", "user.updated", UNKNOWN_USER, to_audit=False),
     ),
     "audit's inbox is switched off": ({8}, lambda databases: databases.record_again("{confirmed}")),
     "an event has no actor": (
         {8},
         rows("audit", "UPDATE entries SET actor = NULL WHERE order_id = '{confirmed}' AND type = 'order.confirmed'"),
     ),
-    "audit records what nobody has said": (
+    "audit records an event that no service emitted": (
         {8},
         all_of(
-            said("users", "user.updated", NOBODY),
+            said("users", "user.updated", UNKNOWN_USER),
             rows("users", "DELETE FROM journal WHERE correlation_id = 'planted'"),
         ),
     ),
     "an administrator acts whose role was taken away": (
         {14},
         all_of(
-            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer", "admin"]}', minutes_ago=5),
-            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer"]}', minutes_ago=3),
-            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
+            said("users", "user.roles_changed", UNKNOWN_USER, data='{"roles": ["customer", "admin"]}', minutes_ago=5),
+            said("users", "user.roles_changed", UNKNOWN_USER, data='{"roles": ["customer"]}', minutes_ago=3),
+            said("catalog", "operator.acted", UNKNOWN_USER, actor=f"operator:{UNKNOWN_USER}"),
         ),
     ),
     "an administrator acts whose account was deleted": (
         {14},
         all_of(
-            said("users", "user.deleted", NOBODY, minutes_ago=3),
-            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
+            said("users", "user.deleted", UNKNOWN_USER, minutes_ago=3),
+            said("catalog", "operator.acted", UNKNOWN_USER, actor=f"operator:{UNKNOWN_USER}"),
         ),
     ),
     "a person acts whose account was deleted": (
         {14},
         all_of(
-            said("users", "user.deleted", NOBODY, minutes_ago=3),
-            said("users", "user.updated", NOBODY, actor=f"user:{NOBODY}"),
+            said("users", "user.deleted", UNKNOWN_USER, minutes_ago=3),
+            said("users", "user.updated", UNKNOWN_USER, actor=f"user:{UNKNOWN_USER}"),
         ),
     ),
     "no fault: an administrator acts whose role was given back": (
         set(),
         all_of(
-            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer"]}', minutes_ago=3),
-            said("users", "user.roles_changed", NOBODY, data='{"roles": ["customer", "admin"]}', minutes_ago=0),
-            said("catalog", "operator.acted", NOBODY, actor=f"operator:{NOBODY}"),
+            said("users", "user.roles_changed", UNKNOWN_USER, data='{"roles": ["customer"]}', minutes_ago=3),
+            said("users", "user.roles_changed", UNKNOWN_USER, data='{"roles": ["customer", "admin"]}', minutes_ago=0),
+            said("catalog", "operator.acted", UNKNOWN_USER, actor=f"operator:{UNKNOWN_USER}"),
         ),
     ),
     "an event is said twice": ({8}, said("orders", "order.confirmed", "{confirmed}")),

@@ -128,11 +128,11 @@ def test_the_logs_of_all_who_took_part_show_it_by_its_correlation_id(purchase: P
         lines = system.run("logs", "--correlation-id", purchase.answer.correlation_id).stdout.splitlines()
         return {json.loads(line)["service"] for line in lines}
 
-    everybody = {"gateway", "orders", "catalog", "payments", "notifications", "audit"}
-    wait_until(lambda: parts() >= everybody, "all of them logged it")
+    all_parts = {"gateway", "orders", "catalog", "payments", "notifications", "audit"}
+    wait_until(lambda: parts() >= all_parts, "all of them logged it")
 
 
-def test_the_order_is_nobody_else_s(purchase: Purchase, new_customer: Callable[[], Api]) -> None:
+def test_no_other_customer_sees_the_order(purchase: Purchase, new_customer: Callable[[], Api]) -> None:
     stranger = new_customer()
     never_was = purchase.path[:-4] + "0000"
     for beneath in ("", "/timeline", "/details", "/stream"):

@@ -51,8 +51,8 @@ def order(buyer: Api, buy: Buy) -> Callable[[], str]:
     """Buys one of what there is most of; answers the order's path."""
 
     def purchase() -> str:
-        goods = buyer.get("/products?limit=50").json["items"]
-        product = max(goods, key=lambda product: int(product["stock"]))["id"]
+        products = buyer.get("/products?limit=50").json["items"]
+        product = max(products, key=lambda product: int(product["stock"]))["id"]
         answer = buy(buyer, {product: 1})
         assert (answer.status, answer.json["status"]) == (201, "confirmed"), answer.json
         return f"/orders/{answer.json['id']}"

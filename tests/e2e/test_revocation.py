@@ -71,7 +71,7 @@ class Shop:
         return await self.sign_in(**ADMINISTRATOR)
 
     async def person(self, *roles: str) -> tuple[str, Tokens]:
-        """Somebody new: the account's id, and tokens."""
+        """A new account: its id, and tokens."""
         email = f"{uuid7()}@example.com"
         body = {"email": email, "name": "Ada", "password": PASSWORD}
         user_id = (await self.clients["users"].post("/users", json=body)).json()["id"]

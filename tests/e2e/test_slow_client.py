@@ -1,4 +1,4 @@
-"""A client that is slow on purpose. It was begun with the bad requests, so that nobody has to wait for it here."""
+"""A client that is slow on purpose. It starts with the bad requests, so that no test waits for it here."""
 
 from concurrent.futures import Future
 

@@ -135,12 +135,12 @@ def test_purchases_that_went_together_have_each_a_whole_trace_of_their_own(
         answers = list(threads.map(lambda _: buy(shopper, {lamp: 1}), range(BUYERS)))
     assert {answer.status for answer in answers} == {201}
 
-    everybody = ON_THE_WAY | {("catalog", "reserve stock")}
-    traces = [whole_trace_of(collector, answer, everybody) for answer in answers]
+    all_spans = ON_THE_WAY | {("catalog", "reserve stock")}
+    traces = [whole_trace_of(collector, answer, all_spans) for answer in answers]
     assert len({spans[0].trace for spans in traces}) == BUYERS
     for spans in traces:
         assert_without_a_gap(spans)
-        # Whoever leads a call has it in the trace; for the others it is a span by itself.
+        # The first order of a batch has the call in its trace; the others have a span of their own.
         assert stops(spans) & {("payments", "POST /payments"), ("payments", "authorize payment")}
     in_company = [span for spans in traces for span in spans if int(span.attributes.get("batch.size", 1)) > 1]
     assert any(span.links for span in in_company), "some lead to the trace in which the common work is seen"

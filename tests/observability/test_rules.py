@@ -77,11 +77,11 @@ def provider(unknown: int) -> dict[str, str]:
     return series(f'{start}"approved"}} 0+{100 - unknown}x100', f'{start}"unknown"}} 0+{unknown}x100')
 
 
-def mails(sent: int, put_off: int, given_up: int, pending: int) -> dict[str, str]:
+def mails(sent: int, deferred: int, given_up: int, pending: int) -> dict[str, str]:
     start = 'cartwright_mails_total{job="notifications",outcome='
     return series(
         f'{start}"sent"}} 0+{sent}x400',
-        f'{start}"put_off"}} 0+{put_off}x400',
+        f'{start}"put_off"}} 0+{deferred}x400',
         f'{start}"given_up"}} 0+{given_up}x400',
         f'cartwright_mails_pending{{job="notifications"}} {pending}x400',
     )

@@ -24,43 +24,45 @@ def told_of(system: ScratchSystem, gateway_url: str) -> Elsewhere:
     )
 
 
-def written(path: Path, elsewhere: Elsewhere) -> Path:
-    path.write_bytes(msgspec.json.encode(elsewhere))
+def written(path: Path, system: Elsewhere) -> Path:
+    path.write_bytes(msgspec.json.encode(system))
     return path
 
 
 @pytest.fixture
-def elsewhere(system: ScratchSystem, tmp_path: Path) -> ScratchSystem:
-    """The shared system, as somebody reads of it who did not start it."""
+def remote_system(system: ScratchSystem, tmp_path: Path) -> ScratchSystem:
+    """The shared system, as a client that did not start it knows it."""
     file = written(tmp_path / "system.json", told_of(system, system.opened().gateway_url))
     return ScratchSystem(file, system.port)
 
 
-def test_the_demo_comes_out_as_promised_elsewhere_too(elsewhere: ScratchSystem) -> None:
-    assert "All of it came out as promised" in elsewhere.run("demo").stdout
+def test_the_demo_succeeds_on_a_remote_system(remote_system: ScratchSystem) -> None:
+    assert "All of it came out as promised" in remote_system.run("demo").stdout
 
 
-def test_every_promise_is_checked_elsewhere_too(elsewhere: ScratchSystem) -> None:
-    assert "All promises hold." in elsewhere.run("verify").stdout
+def test_every_promise_is_checked_on_a_remote_system(remote_system: ScratchSystem) -> None:
+    assert "All promises hold." in remote_system.run("verify").stdout
 
 
-def test_an_operator_asks_the_services_elsewhere_too(elsewhere: ScratchSystem) -> None:
-    assert "There are no dead letters." in elsewhere.run("dead-letters", "list").stdout
+def test_an_operator_calls_the_services_of_a_remote_system(remote_system: ScratchSystem) -> None:
+    assert "There are no dead letters." in remote_system.run("dead-letters", "list").stdout
 
 
-def test_a_token_is_an_account_s_and_stays_so_with_nothing_kept(elsewhere: ScratchSystem) -> None:
+def test_a_token_is_an_account_s_and_stays_so_with_nothing_kept(remote_system: ScratchSystem) -> None:
     email = f"ada-{secrets.token_hex(4)}@example.com"
-    first = elsewhere.token(email, admin=True)
-    second = elsewhere.token(email)
+    first = remote_system.token(email, admin=True)
+    second = remote_system.token(email)
 
     assert first.count(".") == second.count(".") == 2
-    assert [path.name for path in elsewhere.data.parent.iterdir()] == ["system.json"]
+    assert [path.name for path in remote_system.data.parent.iterdir()] == ["system.json"]
 
 
-def test_an_account_with_a_password_of_its_own_is_left_alone(elsewhere: ScratchSystem, system: ScratchSystem) -> None:
+def test_an_account_with_a_password_of_its_own_is_left_alone(
+    remote_system: ScratchSystem, system: ScratchSystem
+) -> None:
     email = f"ada-{secrets.token_hex(4)}@example.com"
     system.token(email)
-    refused = elsewhere.attempt("token", "--email", email)
+    refused = remote_system.attempt("token", "--email", email)
 
     assert refused.returncode == 1
     assert f"{email} has an account that was not made by this command" in refused.stderr
