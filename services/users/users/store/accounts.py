@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from chassis.persistence.database import Connection, Row
+from chassis.persistence.statements import Statement
 from users.domain.account import Account, AccountDeleted, Preferences, Role
 from users.errors import EmailTaken
 
@@ -37,6 +38,19 @@ class AccountRights(msgspec.Struct, frozen=True):
     is_session_open: bool
 
 
+_INSERT = Statement(
+    """
+    INSERT INTO accounts
+        (id, email, name, password_hash, roles, order_emails, payment_emails, version, created_at,
+         idempotency_key, fingerprint)
+    VALUES (:id, :email, :name, :password_hash, :roles, :order_emails, :payment_emails, :version, :created_at,
+            :idempotency_key, :fingerprint)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+    """
+)
+
+
 async def insert(
     connection: Connection,
     account: Account,
@@ -46,201 +60,220 @@ async def insert(
     fingerprint: bytes | None,
 ) -> bool:
     """False when the id, the e-mail address or the key exists already."""
-    row = await connection.fetchrow(
-        """
-        INSERT INTO accounts
-            (id, email, name, password_hash, roles, order_emails, payment_emails, version, created_at,
-             idempotency_key, fingerprint)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT DO NOTHING
-        RETURNING id
-        """,
-        account.id,
-        account.email,
-        account.name,
-        password_hash,
-        account.roles,
-        account.preferences.order_emails,
-        account.preferences.payment_emails,
-        account.version,
-        account.created_at,
-        idempotency_key,
-        fingerprint,
+    row = await _INSERT.fetchrow(
+        connection,
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        password_hash=password_hash,
+        roles=account.roles,
+        order_emails=account.preferences.order_emails,
+        payment_emails=account.preferences.payment_emails,
+        version=account.version,
+        created_at=account.created_at,
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint,
     )
     return row is not None
 
 
+_FIND_EXISTING = Statement(
+    """
+    SELECT id, coalesce(idempotency_key = :idempotency_key, false) AS has_key, fingerprint, created_at
+    FROM accounts
+    WHERE idempotency_key = :idempotency_key OR email = :email
+    ORDER BY has_key DESC
+    LIMIT 1
+    """
+)
+
+
 async def find_existing(connection: Connection, email: str, idempotency_key: str | None) -> ExistingAccount | None:
     """The account with the key, or else the one with the address."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, coalesce(idempotency_key = $2, false) AS has_key, fingerprint, created_at
-        FROM accounts
-        WHERE idempotency_key = $2 OR email = $1
-        ORDER BY has_key DESC
-        LIMIT 1
-        """,
-        email,
-        idempotency_key,
-    )
+    row = await _FIND_EXISTING.fetchrow(connection, email=email, idempotency_key=idempotency_key)
     return None if row is None else ExistingAccount(*row)
 
 
+_READ = Statement(
+    """
+    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+    FROM accounts
+    WHERE id = :id AND deleted_at IS NULL
+    """
+)
+
+
 async def read(connection: Connection, account_id: UUID) -> Account | None:
-    row = await connection.fetchrow(
-        """
-        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-        FROM accounts
-        WHERE id = $1 AND deleted_at IS NULL
-        """,
-        account_id,
-    )
+    row = await _READ.fetchrow(connection, id=account_id)
     return None if row is None else _account(row)
+
+
+_READ_RIGHTS = Statement(
+    """
+    SELECT accounts.roles, accounts.roles_version, sessions.id IS NOT NULL
+    FROM accounts
+    LEFT JOIN sessions
+      ON sessions.id = :session_id AND sessions.account_id = accounts.id AND sessions.revoked_at IS NULL
+    WHERE accounts.id = :account_id AND accounts.deleted_at IS NULL
+    """
+)
 
 
 async def read_rights(connection: Connection, account_id: UUID, session_id: UUID | None) -> AccountRights | None:
     """The rights of the account, and whether `session_id` is an open session of it; None without the account."""
-    row = await connection.fetchrow(
-        """
-        SELECT accounts.roles, accounts.roles_version, sessions.id IS NOT NULL
-        FROM accounts
-        LEFT JOIN sessions
-          ON sessions.id = $2 AND sessions.account_id = accounts.id AND sessions.revoked_at IS NULL
-        WHERE accounts.id = $1 AND accounts.deleted_at IS NULL
-        """,
-        account_id,
-        session_id,
-    )
+    row = await _READ_RIGHTS.fetchrow(connection, account_id=account_id, session_id=session_id)
     return None if row is None else AccountRights(tuple(row[0]), row[1], row[2])
+
+
+_LOCK = Statement(
+    """
+    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+    FROM accounts
+    WHERE id = :id AND deleted_at IS NULL
+    FOR UPDATE
+    """
+)
 
 
 async def lock(connection: Connection, account_id: UUID) -> Account | None:
     """The account, locked until the end of the transaction."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-        FROM accounts
-        WHERE id = $1 AND deleted_at IS NULL
-        FOR UPDATE
-        """,
-        account_id,
-    )
+    row = await _LOCK.fetchrow(connection, id=account_id)
     return None if row is None else _account(row)
+
+
+_LOCK_ADMINISTRATORS = Statement("SELECT id FROM accounts WHERE 'admin' = ANY (roles) ORDER BY id FOR UPDATE")
 
 
 async def lock_administrators(connection: Connection) -> set[UUID]:
     """All administrators, locked until the end of the transaction. Call it before `lock`, to prevent a deadlock."""
-    rows = await connection.fetch("SELECT id FROM accounts WHERE 'admin' = ANY (roles) ORDER BY id FOR UPDATE")
+    rows = await _LOCK_ADMINISTRATORS.fetch(connection)
     return {row["id"] for row in rows}
 
 
+_HAS_ADMINISTRATOR = Statement("SELECT EXISTS (SELECT FROM accounts WHERE 'admin' = ANY (roles))")
+
+
 async def has_administrator(connection: Connection) -> bool:
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM accounts WHERE 'admin' = ANY (roles))"))
+    return bool(await _HAS_ADMINISTRATOR.fetchval(connection))
+
+
+_UPDATE = Statement(
+    """
+    UPDATE accounts
+    SET email = :email, name = :name, roles = :roles, order_emails = :order_emails,
+        payment_emails = :payment_emails, version = :version,
+        roles_version = CASE WHEN roles = :roles THEN roles_version ELSE :version END
+    WHERE id = :id
+    """
+)
 
 
 async def update(connection: Connection, account: Account) -> None:
     """Write the columns that can change. Raises `EmailTaken`."""
     try:
-        await connection.execute(
-            """
-            UPDATE accounts
-            SET email = $2, name = $3, roles = $4, order_emails = $5, payment_emails = $6, version = $7,
-                roles_version = CASE WHEN roles = $4 THEN roles_version ELSE $7 END
-            WHERE id = $1
-            """,
-            account.id,
-            account.email,
-            account.name,
-            account.roles,
-            account.preferences.order_emails,
-            account.preferences.payment_emails,
-            account.version,
+        await _UPDATE.execute(
+            connection,
+            id=account.id,
+            email=account.email,
+            name=account.name,
+            roles=account.roles,
+            order_emails=account.preferences.order_emails,
+            payment_emails=account.preferences.payment_emails,
+            version=account.version,
         )
     except asyncpg.UniqueViolationError:
         raise EmailTaken from None
 
 
+_ERASE = Statement(
+    """
+    UPDATE accounts
+    SET email = NULL, name = NULL, password_hash = NULL, fingerprint = NULL, roles = '{}',
+        order_emails = false, payment_emails = false, version = :version, deleted_at = now()
+    WHERE id = :id
+    """
+)
+
+
 async def erase(connection: Connection, deleted: AccountDeleted) -> None:
     """Leave a tombstone without personal data."""
-    await connection.execute(
-        """
-        UPDATE accounts
-        SET email = NULL, name = NULL, password_hash = NULL, fingerprint = NULL, roles = '{}',
-            order_emails = false, payment_emails = false, version = $2, deleted_at = now()
-        WHERE id = $1
-        """,
-        deleted.account_id,
-        deleted.version,
-    )
+    await _ERASE.execute(connection, id=deleted.account_id, version=deleted.version)
+
+
+_READ_PAGE = Statement(
+    """
+    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+    FROM accounts
+    WHERE deleted_at IS NULL AND id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    ORDER BY id DESC
+    LIMIT :limit
+    """
+)
 
 
 async def read_page(connection: Connection, after: UUID | None, limit: int) -> list[Account]:
     """Accounts, the newest first."""
-    rows = await connection.fetch(
-        """
-        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-        FROM accounts
-        WHERE deleted_at IS NULL AND id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-        ORDER BY id DESC
-        LIMIT $2
-        """,
-        after,
-        limit,
-    )
+    rows = await _READ_PAGE.fetch(connection, after=after, limit=limit)
     return [_account(row) for row in rows]
+
+
+_READ_INTERNATIONAL_ADDRESSES = Statement(
+    r"""
+    SELECT id, email
+    FROM accounts
+    WHERE (email ~ '[^\x01-\x7e]' OR email ~ '[@.]xn--') AND (:after::uuid IS NULL OR id > :after)
+    ORDER BY id
+    LIMIT :limit
+    """
+)
 
 
 async def read_international_addresses(
     connection: Connection, after: UUID | None, limit: int
 ) -> list[tuple[UUID, str]]:
     """Ids and addresses of accounts whose address an earlier release may have stored in another form, by id."""
-    rows = await connection.fetch(
-        r"""
-        SELECT id, email
-        FROM accounts
-        WHERE (email ~ '[^\x01-\x7e]' OR email ~ '[@.]xn--') AND ($1::uuid IS NULL OR id > $1)
-        ORDER BY id
-        LIMIT $2
-        """,
-        after,
-        limit,
-    )
+    rows = await _READ_INTERNATIONAL_ADDRESSES.fetch(connection, after=after, limit=limit)
     return [(row["id"], row["email"]) for row in rows]
+
+
+_READ_MANY = Statement(
+    """
+    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+    FROM accounts
+    WHERE id = ANY (:ids::uuid[]) AND deleted_at IS NULL
+    """
+)
 
 
 async def read_many(connection: Connection, account_ids: Sequence[UUID]) -> list[Account]:
     """Those of the accounts that exist, in no order."""
-    rows = await connection.fetch(
-        """
-        SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-        FROM accounts
-        WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL
-        """,
-        account_ids,
-    )
+    rows = await _READ_MANY.fetch(connection, ids=account_ids)
     return [_account(row) for row in rows]
+
+
+_FIND_PASSWORD = Statement(
+    """
+    SELECT id, password_hash
+    FROM accounts
+    WHERE email = ANY (:email_forms::text[])
+    ORDER BY array_position(:email_forms, email)
+    LIMIT 1
+    """
+)
 
 
 async def find_password(connection: Connection, email_forms: Sequence[str]) -> StoredPassword | None:
     """The password of the account with the first of these addresses that has an account."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, password_hash
-        FROM accounts
-        WHERE email = ANY ($1::text[])
-        ORDER BY array_position($1, email)
-        LIMIT 1
-        """,
-        email_forms,
-    )
+    row = await _FIND_PASSWORD.fetchrow(connection, email_forms=email_forms)
     return None if row is None else StoredPassword(*row)
+
+
+_REPLACE_PASSWORD_HASH = Statement("UPDATE accounts SET password_hash = :new WHERE id = :id AND password_hash = :old")
 
 
 async def replace_password_hash(connection: Connection, account_id: UUID, old: str, new: str) -> None:
     """Replace `old` by another hash of the same password, unless `old` was replaced meanwhile."""
-    await connection.execute(
-        "UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2", account_id, old, new
-    )
+    await _REPLACE_PASSWORD_HASH.execute(connection, id=account_id, old=old, new=new)
 
 
 def _account(row: Row) -> Account:

@@ -11,6 +11,7 @@ import msgspec
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Row
+from chassis.persistence.statements import Statement
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -29,32 +30,37 @@ _READ = """
     LEFT JOIN (
         SELECT type, time, data::text
         FROM journal
-        WHERE type = ANY ($1)
+        WHERE type = ANY (:types)
           AND {}
         ORDER BY journal.transaction_id DESC, position DESC
-        LIMIT $2
+        LIMIT :limit
     ) AS found ON true
 """
-_READ_SINCE = _READ.format("(transaction_id, position) > ($3::text::xid8, $4::bigint)")
-_READ_AFTER = _READ.format("""
-    transaction_id >= journal_number(pg_snapshot_xmin($3::text::pg_snapshot))
-    AND (transaction_id >= journal_number(pg_snapshot_xmax($3::text::pg_snapshot))
+_READ_SINCE = Statement(_READ.format("(transaction_id, position) > (:transaction_id::text::xid8, :position::bigint)"))
+_READ_AFTER = Statement(
+    _READ.format("""
+    transaction_id >= journal_number(pg_snapshot_xmin(:cursor::text::pg_snapshot))
+    AND (transaction_id >= journal_number(pg_snapshot_xmax(:cursor::text::pg_snapshot))
          OR transaction_id IN (SELECT journal_number(running)
-                               FROM pg_snapshot_xip($3::text::pg_snapshot) AS running))
+                               FROM pg_snapshot_xip(:cursor::text::pg_snapshot) AS running))
 """)
+)
 
 
 async def read_since(
     connection: Connection, types: Sequence[str], since: datetime, limit: int
 ) -> tuple[str, list[Entry]]:
     """A cursor, and the newest entries of these types since `since`, with a few that are older."""
-    start = await journal.end_before(connection, since)
-    return _read(await connection.fetch(_READ_SINCE, types, limit, *start))
+    transaction_id, position = await journal.end_before(connection, since)
+    rows = await _READ_SINCE.fetch(
+        connection, types=types, limit=limit, transaction_id=transaction_id, position=position
+    )
+    return _read(rows)
 
 
 async def read_after(connection: Connection, types: Sequence[str], cursor: str, limit: int) -> tuple[str, list[Entry]]:
     """The next cursor, and the newest entries of these types that were committed after `cursor`."""
-    return _read(await connection.fetch(_READ_AFTER, types, limit, cursor))
+    return _read(await _READ_AFTER.fetch(connection, types=types, limit=limit, cursor=cursor))
 
 
 def _read(rows: Sequence[Row]) -> tuple[str, list[Entry]]:
