@@ -24,7 +24,7 @@ from payments.workers.payment_settler import PaymentSettler
 from payments.workers.refund_settler import RefundSettler
 from payments.workers.token_eraser import TokenEraser
 
-EVENT_PRODUCERS = {"order": "orders", "user": "users"}
+OWNERS = {"order": "orders", "user": "users"}
 """The service that emits an event, by the first part of the event's type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 SETTLEMENT_INTERVAL_S = 0.25
@@ -43,7 +43,7 @@ def build(settings: Settings) -> Litestar:
         pool_size_max=settings.database_pool_size_max,
     )
     broker = signed_broker(
-        settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=EVENT_PRODUCERS
+        settings.events_url, "payments", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
     relay = Relay("payments", database, broker)
 
