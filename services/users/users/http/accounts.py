@@ -19,7 +19,7 @@ from users.password_hasher import PasswordHasher
 
 
 def routes(database: Database, hasher: PasswordHasher) -> list[HTTPRouteHandler]:
-    @post("/users", guards=[public], summary="Register")
+    @post("/users", guards=[public], operation_id="UsersRegisterAccount", summary="Register")
     async def register(
         request: Request[Any, Any, Any], data: JSONBody[Registration], idempotency_key: IdempotencyKey = None
     ) -> Response[Registered]:

@@ -24,7 +24,7 @@ After = Annotated[
 
 def routes(database: Database, *, token_lifetime_s: int) -> list[HTTPRouteHandler]:
     @get(PATH, guards=[any_service], summary="Which access tokens are revoked")
-    async def list_revocations(after: After = None) -> Revocations:
+    async def show_revocations(after: After = None) -> Revocations:
         return await read_revocations(database, after=after, token_lifetime_s=token_lifetime_s)
 
-    return [list_revocations]
+    return [show_revocations]

@@ -19,7 +19,7 @@ def routes(
     database: Database, encryption: KeyEncryption, key_ring: KeyRing, schedule: RotationSchedule
 ) -> list[HTTPRouteHandler]:
     @get("/.well-known/jwks.json", guards=[anyone], sync_to_thread=False, summary="The public signing keys (JWKS)")
-    def read_keys() -> Response[PublicKeys]:
+    def show_keys() -> Response[PublicKeys]:
         return Response(PublicKeys.of(key_ring.jwks()), headers={"cache-control": "public, max-age=60"})
 
     @post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
@@ -29,4 +29,4 @@ def routes(
         assert key_ring.newest is not None, "there is one since the start"
         return NextKey.of(key_ring.newest)
 
-    return [read_keys, rotate_keys]
+    return [show_keys, rotate_keys]

@@ -52,7 +52,7 @@ def routes(database: Database, hasher: PasswordHasher, key_ring: KeyRing, settin
         status_code=200,
         summary="Sign in, or refresh (OAuth 2)",
     )
-    async def issue_tokens(request: Request[Any, Any, Any], data: URLEncodedBody[TokenForm]) -> Response[Tokens]:
+    async def make_tokens(request: Request[Any, Any, Any], data: URLEncodedBody[TokenForm]) -> Response[Tokens]:
         match data.grant_type:
             case "password":
                 credentials = _credentials(request, data)
@@ -78,7 +78,7 @@ def routes(database: Database, hasher: PasswordHasher, key_ring: KeyRing, settin
     async def end_session(data: JSONBody[SignOut]) -> None:
         await sign_out.sign_out(database, data.refresh_token)
 
-    return [issue_tokens, end_session]
+    return [make_tokens, end_session]
 
 
 def _credentials(request: Request[Any, Any, Any], form: TokenForm) -> Credentials:
