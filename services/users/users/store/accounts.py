@@ -38,6 +38,10 @@ class AccountRights(msgspec.Struct, frozen=True):
     is_session_open: bool
 
 
+_SELECT = """
+    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
+    FROM accounts
+"""
 _INSERT = Statement(
     """
     INSERT INTO accounts
@@ -95,9 +99,8 @@ async def find_existing(connection: Connection, email: str, idempotency_key: str
 
 
 _READ = Statement(
-    """
-    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-    FROM accounts
+    _SELECT
+    + """
     WHERE id = :id AND deleted_at IS NULL
     """
 )
@@ -126,9 +129,8 @@ async def read_rights(connection: Connection, account_id: UUID, session_id: UUID
 
 
 _LOCK = Statement(
-    """
-    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-    FROM accounts
+    _SELECT
+    + """
     WHERE id = :id AND deleted_at IS NULL
     FOR UPDATE
     """
@@ -201,9 +203,8 @@ async def erase(connection: Connection, deleted: AccountDeleted) -> None:
 
 
 _READ_PAGE = Statement(
-    """
-    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-    FROM accounts
+    _SELECT
+    + """
     WHERE deleted_at IS NULL AND id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
     ORDER BY id DESC
     LIMIT :limit
@@ -237,9 +238,8 @@ async def read_international_addresses(
 
 
 _READ_MANY = Statement(
-    """
-    SELECT id, email, name, roles, order_emails, payment_emails, version, created_at
-    FROM accounts
+    _SELECT
+    + """
     WHERE id = ANY (:ids::uuid[]) AND deleted_at IS NULL
     """
 )
