@@ -14,6 +14,7 @@ from catalog.domain.product_search import ProductSearch, Sort, split_compounds
 from catalog.store.categories import from_category_named
 from catalog.store.products import FROM_PRODUCTS, PRODUCT_COLUMNS, product_from_row
 from chassis.persistence.database import Connection
+from chassis.persistence.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,18 @@ PREFIX_CHARACTERS_MIN = 3
 """A word of at least this length may be the beginning of a longer one."""
 
 # The number of parts is bounded: a part may be incomplete, and then reads the index entries of all words that begin so.
-_IS_LIKE_A_SKU = "$1 ~ '^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+){0,4}[._-]*$'"
+_IS_LIKE_A_SKU = ":words ~ '^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+){0,4}[._-]*$'"
 # SKUs are not English: that dictionary makes "headphon" of "HEADPHONES-ANC", and finds nothing.
 _AS_TYPED = f"""
-    websearch_to_tsquery('english', $1::text) ||
+    websearch_to_tsquery('english', :words::text) ||
     CASE
-        WHEN {_IS_LIKE_A_SKU} AND phraseto_tsquery('simple', $1) <> websearch_to_tsquery('english', $1)
-        THEN phraseto_tsquery('simple', $1)
+        WHEN {_IS_LIKE_A_SKU} AND phraseto_tsquery('simple', :words) <> websearch_to_tsquery('english', :words)
+        THEN phraseto_tsquery('simple', :words)
         ELSE ''
     END
 """
+
+_READ_QUERY = Statement(f"SELECT ({_AS_TYPED})::text")
 
 PIECES_MAX = 32
 """The number of words and signs of a query that are searched in names."""
@@ -63,11 +66,13 @@ TAIL_CHARACTERS_MIN = 3
 """A query of at least this length may be the tail of a SKU."""
 
 # The query as typed, or names: each word as a word of the language or of a name, in either spelling. The stop words of
-# the language count only in a query without other words. `$2` is the whole text, which may be a name. `$3` is whether
-# the query has no operators; those are for the words of the language alone.
-_AS_TYPED_OR_NAMED = f"""
+# the language count only in a query without other words. `:text` is the whole text, which may be a name. Operators
+# are for the words of the language alone.
+_READ_QUERY_OR_NAMES = Statement(f"""
     WITH letters AS (
-        SELECT pieces_of(plain_letters(searchable($1))) AS plain, pieces_of(paired_letters(searchable($1))) AS paired
+        SELECT
+            pieces_of(plain_letters(searchable(:words))) AS plain,
+            pieces_of(paired_letters(searchable(:words))) AS paired
     ), words AS (
         SELECT plainto_tsquery('english', spelling.plain) AS typed, (
             SELECT string_agg('(' || named.query || ')', ' | ')
@@ -87,32 +92,32 @@ _AS_TYPED_OR_NAMED = f"""
         )::tsquery AS query
         FROM words
     )
-    SELECT ({_AS_TYPED})::text AS ranks, quoted_lexeme(lexeme_of_whole($2)) AS name, (
+    SELECT ({_AS_TYPED})::text AS ranks, quoted_lexeme(lexeme_of_whole(:text)) AS name, (
         ({_AS_TYPED}) ||
-        quoted_lexeme(lexeme_of_whole($2))::tsquery ||
-        CASE WHEN $3 THEN coalesce(together.query, '') ELSE '' END ||
-        CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail($1)) > {TAIL_CHARACTERS_MIN}
-            THEN (quoted_lexeme(lexeme_of_tail($1)) || ':*')::tsquery
+        quoted_lexeme(lexeme_of_whole(:text))::tsquery ||
+        CASE WHEN :has_words_only THEN coalesce(together.query, '') ELSE '' END ||
+        CASE WHEN {_IS_LIKE_A_SKU} AND length(lexeme_of_tail(:words)) > {TAIL_CHARACTERS_MIN}
+            THEN (quoted_lexeme(lexeme_of_tail(:words)) || ':*')::tsquery
             ELSE ''
         END
     )::text AS matches
     FROM together
-"""  # noqa: S608 - The braces hold the constants above.
+""")  # noqa: S608 - The braces hold the constants above.
 
 # `to_tsquery` gets only words out of `words_of`, which consist of letters and digits, and a SKU in quotes. So it never
 # reads the input of a client as its query language. The rest of the query, such as an exclusion, stays as it is.
-_CORRECTED = f"""
+_READ_CORRECTION = Statement(f"""
     WITH RECURSIVE misspelled AS (
         SELECT row_number() OVER () AS number, typed.word, trigrams_of(typed.word) AS trigrams
         FROM (
             SELECT word
-            FROM words_of($1) AS word
+            FROM words_of(:words) AS word
             WHERE numnode(plainto_tsquery('english', word)) > 0
             ORDER BY word
             LIMIT {WORDS_MAX}
         ) AS typed
         WHERE CASE
-            WHEN $2::text[] IS NOT NULL THEN typed.word = ANY ($2)
+            WHEN :misspelled::text[] IS NOT NULL THEN typed.word = ANY (:misspelled)
             ELSE NOT EXISTS (
                 SELECT FROM products
                 WHERE products.search @@ plainto_tsquery('english', typed.word)
@@ -151,7 +156,7 @@ _CORRECTED = f"""
         ) AS similar_word ON similar_word.share >= {RELATIVE_SIMILARITY_MIN} * similar_word.share_max
         GROUP BY typed.number, typed.word
     ), rewritten (number, query) AS (
-        SELECT 0::bigint, websearch_to_tsquery('english', $3)
+        SELECT 0::bigint, websearch_to_tsquery('english', :split)
         UNION ALL
         SELECT corrections.number, ts_rewrite(rewritten.query, corrections.typed, corrections.corrected)
         FROM rewritten
@@ -159,8 +164,8 @@ _CORRECTED = f"""
     )
     SELECT ARRAY(SELECT word FROM misspelled ORDER BY number) AS misspelled, nullif(
         rewritten.query ||
-            CASE WHEN {_IS_LIKE_A_SKU} AND length($1) >= {PREFIX_CHARACTERS_MIN}
-                THEN to_tsquery('simple', '''' || $1 || ''':*')
+            CASE WHEN {_IS_LIKE_A_SKU} AND length(:words) >= {PREFIX_CHARACTERS_MIN}
+                THEN to_tsquery('simple', '''' || :words || ''':*')
                 ELSE ''
             END,
         {_AS_TYPED}
@@ -168,7 +173,7 @@ _CORRECTED = f"""
     FROM rewritten
     ORDER BY rewritten.number DESC
     LIMIT 1
-"""  # noqa: S608 - The braces hold the constants above.
+""")  # noqa: S608 - The braces hold the constants above.
 
 # Ranking by all matches takes several times as long, since most of them are other spellings of the same words.
 _RANK = """(
@@ -187,9 +192,11 @@ _ORDERS: dict[Sort, tuple[dict[str, str], str]] = {
 async def read_query(connection: Connection, search: ProductSearch, *, in_documents: bool) -> SearchQuery:
     """The query as typed. With `in_documents` it also finds names, in the forms that search documents hold."""
     if not in_documents:
-        query = await connection.fetchval(f"SELECT ({_AS_TYPED})::text", search.words)
+        query = await _READ_QUERY.fetchval(connection, words=search.words)
         return SearchQuery(matches=query, ranks=query)
-    row = await connection.fetchrow(_AS_TYPED_OR_NAMED, search.words, search.text, not search.has_operators)
+    row = await _READ_QUERY_OR_NAMES.fetchrow(
+        connection, words=search.words, text=search.text, has_words_only=not search.has_operators
+    )
     assert row is not None, "the statement returns one row"
     return SearchQuery(**row)
 
@@ -203,7 +210,7 @@ async def read_correction(
     they stay the same though a product that has one may have been added.
     """
     # Only single words are replaced, so compounds are split.
-    row = await connection.fetchrow(_CORRECTED, words, misspelled, split_compounds(words))
+    row = await _READ_CORRECTION.fetchrow(connection, words=words, misspelled=misspelled, split=split_compounds(words))
     assert row is not None, "the statement returns one row"
     return tuple(row["misspelled"]), row["query"] or None
 
@@ -212,11 +219,11 @@ async def search_products(
     connection: Connection, search: ProductSearch, limit: int, query: SearchQuery | None, *, in_documents: bool
 ) -> list[Hit]:
     """Up to `limit` of the products that match `query`; None matches all."""
-    arguments: list[Any] = []
+    parameters: dict[str, Any] = {}
 
-    def bind(value: Any) -> str:
-        arguments.append(value)
-        return f"${len(arguments)}"
+    def bind(name: str, value: Any) -> str:
+        parameters[name] = value
+        return f":{name}"
 
     source, conditions = "products", ["products.deleted_at IS NULL"]
     if query is not None:
@@ -224,48 +231,56 @@ async def search_products(
         source = (
             "search_documents JOIN products ON products.id = search_documents.product_id" if in_documents else source
         )
-        parts = ", ".join(f"{bind(part)}::text::tsquery" for part in (query.ranks, query.name))
-        source += f" CROSS JOIN LATERAL (SELECT {document}, {parts}) AS searched (document, ranks, name)"
-        conditions.append(f"{document} @@ {bind(query.matches)}::text::tsquery")
+        ranks, name = bind("ranks", query.ranks), bind("name", query.name)
+        source += (
+            f" CROSS JOIN LATERAL (SELECT {document}, {ranks}::text::tsquery, {name}::text::tsquery)"
+            " AS searched (document, ranks, name)"
+        )
+        conditions.append(f"{document} @@ {bind('matches', query.matches)}::text::tsquery")
     conditions += _filters(search, bind)
     order, direction = _ORDERS[search.sort]
     columns = order | {"products.id": "uuid"}
     if search.after is not None:
-        after = ", ".join(f"{bind(value)}::{kind}" for value, kind in zip(search.after, columns.values(), strict=True))
+        after = ", ".join(
+            f"{bind(f'after_{number}', value)}::{kind}"
+            for number, (value, kind) in enumerate(zip(search.after, columns.values(), strict=True))
+        )
         conditions.append(f"({', '.join(columns)}) {'>' if direction == 'ASC' else '<'} ({after})")
     keys = [f"key_{number}" for number in range(len(columns))]
     in_order = ", ".join(f"{key} {direction}" for key in keys)
     # The wide columns are read for the page alone, and not for all rows that are sorted.
-    rows = await connection.fetch(
+    statement = Statement(
         f"""
         WITH page AS (
             SELECT {", ".join(f"{column} AS {key}" for key, column in zip(keys, columns, strict=True))}
             FROM {source}
             WHERE {" AND ".join(conditions)}
             ORDER BY {in_order}
-            LIMIT {bind(limit)}
+            LIMIT {bind("limit", limit)}
         )
         SELECT {PRODUCT_COLUMNS}, {", ".join(keys)}
         {FROM_PRODUCTS}
         JOIN page ON page.{keys[-1]} = products.id
         ORDER BY {in_order}
-        """,  # noqa: S608 - The braces hold SQL of this module and parameter numbers.
-        *arguments,
+        """  # noqa: S608 - The braces hold SQL of this module and names of parameters.
     )
+    rows = await statement.fetch(connection, **parameters)
     return [Hit(product_from_row(row), tuple(row[key] for key in keys)) for row in rows]
 
 
-def _filters(search: ProductSearch, bind: Callable[[Any], str]) -> list[str]:
-    """Conditions on products. `bind` adds an argument to the statement and returns its parameter."""
+def _filters(search: ProductSearch, bind: Callable[[str, Any], str]) -> list[str]:
+    """Conditions on products. `bind` adds a value to the parameters of the statement and returns its reference."""
     conditions = []
     if search.category is not None:
-        conditions.append(f"products.category_id = (SELECT id {from_category_named(bind(search.category))})")
+        conditions.append(
+            f"products.category_id = (SELECT id {from_category_named(bind('category', search.category))})"
+        )
     if search.currency is not None:
-        conditions.append(f"products.currency = {bind(search.currency)}")
+        conditions.append(f"products.currency = {bind('currency', search.currency)}")
     if search.price_minor_min is not None:
-        conditions.append(f"products.price_minor >= {bind(search.price_minor_min)}")
+        conditions.append(f"products.price_minor >= {bind('price_minor_min', search.price_minor_min)}")
     if search.price_minor_max is not None:
-        conditions.append(f"products.price_minor <= {bind(search.price_minor_max)}")
+        conditions.append(f"products.price_minor <= {bind('price_minor_max', search.price_minor_max)}")
     if search.in_stock is not None:
         available = "available > 0" if search.in_stock else "available = 0"
         conditions.append(f"EXISTS (SELECT FROM stock WHERE stock.product_id = products.id AND {available})")

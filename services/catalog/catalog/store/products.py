@@ -11,6 +11,7 @@ from catalog.creation import Creation
 from catalog.domain.product import NewProduct, Product, ProductSummary
 from catalog.errors import SkuTaken
 from chassis.persistence.database import Connection, Row
+from chassis.persistence.statements import Statement
 from chassis.values.money import is_currency
 
 PRODUCT_COLUMNS = """
@@ -24,65 +25,91 @@ FROM_PRODUCTS = """
 """
 
 
+_HAS_PRODUCTS = Statement("SELECT EXISTS (SELECT FROM products)")
+_LOCK_TABLE = Statement("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
+_READ = Statement(
+    f"SELECT {PRODUCT_COLUMNS} {FROM_PRODUCTS}"
+    "WHERE products.id = :id AND (products.deleted_at IS NULL OR :include_deleted)"
+)
+_READ_SUMMARIES = Statement(
+    """
+    SELECT products.id, products.sku, products.name, products.price_minor, products.currency, stock.available AS stock
+    FROM products
+    JOIN stock ON stock.product_id = products.id
+    WHERE products.id = ANY (:ids::uuid[])
+      AND products.deleted_at IS NULL
+    ORDER BY products.id
+    """
+)
+_FIND_CREATION = Statement(
+    """
+    SELECT id, created_by, idempotency_key, request_fingerprint
+    FROM products
+    WHERE id = :id OR (created_by = :created_by AND idempotency_key = :key)
+    """
+)
+_INSERT = Statement(
+    """
+    INSERT INTO products (
+        id, sku, name, description, category_id, price_minor, currency, attributes, created_by,
+        idempotency_key, request_fingerprint
+    )
+    VALUES (
+        :id, :sku, :name, :description, :category_id, :price_minor, :currency, :attributes, :created_by,
+        :key, :fingerprint
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING id
+    """
+)
+_INSERT_STOCK = Statement("INSERT INTO stock (product_id, available) VALUES (:product_id, :available)")
+_LOCK = Statement("SELECT id FROM products WHERE id = :id FOR NO KEY UPDATE")
+_UPDATE = Statement(
+    """
+    UPDATE products
+    SET sku = :sku, name = :name, description = :description, category_id = :category_id,
+        price_minor = :price_minor, currency = :currency, attributes = :attributes,
+        version = version + 1, updated_at = now()
+    WHERE id = :id
+    RETURNING version, updated_at
+    """
+)
+_MARK_DELETED = Statement(
+    """
+    UPDATE products
+    SET deleted_at = now(), updated_at = now(), version = version + 1
+    WHERE id = :id AND deleted_at IS NULL
+    RETURNING version
+    """
+)
+_IS_DELETED = Statement("SELECT EXISTS (SELECT FROM products WHERE id = :id AND deleted_at IS NOT NULL)")
+
+
 async def has_products(connection: Connection) -> bool:
     """Whether the catalog ever had a product: deleted ones count."""
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM products)"))
+    return bool(await _HAS_PRODUCTS.fetchval(connection))
 
 
 async def lock_table(connection: Connection) -> None:
     """Keep other transactions from writing products until the end of this one."""
-    await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
+    await _LOCK_TABLE.execute(connection)
 
 
 async def read_product(connection: Connection, product_id: UUID, *, include_deleted: bool = False) -> Product | None:
     """The product, or None for an unknown or deleted one."""
-    row = await connection.fetchrow(
-        f"SELECT {PRODUCT_COLUMNS} {FROM_PRODUCTS} WHERE products.id = $1 AND (products.deleted_at IS NULL OR $2)",
-        product_id,
-        include_deleted,
-    )
+    row = await _READ.fetchrow(connection, id=product_id, include_deleted=include_deleted)
     return None if row is None else product_from_row(row)
 
 
 async def read_summaries(connection: Connection, product_ids: Sequence[UUID]) -> list[ProductSummary]:
     """The products that are on sale, and whose currency is one."""
-    rows = await connection.fetch(
-        """
-        SELECT products.id, products.sku, products.name, products.price_minor, products.currency, stock.available
-        FROM products
-        JOIN stock ON stock.product_id = products.id
-        WHERE products.id = ANY ($1::uuid[])
-          AND products.deleted_at IS NULL
-        ORDER BY products.id
-        """,
-        product_ids,
-    )
-    return [
-        ProductSummary(
-            id=row["id"],
-            sku=row["sku"],
-            name=row["name"],
-            price_minor=row["price_minor"],
-            currency=row["currency"],
-            stock=row["available"],
-        )
-        for row in rows
-        if is_currency(row["currency"])
-    ]
+    rows = await _READ_SUMMARIES.fetch(connection, ids=product_ids)
+    return [ProductSummary(**row) for row in rows if is_currency(row["currency"])]
 
 
 async def find_creation(connection: Connection, creation: Creation) -> Creation | None:
     """The creation of the product with this id or this key."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, created_by, idempotency_key, request_fingerprint
-        FROM products
-        WHERE id = $1 OR (created_by = $2 AND idempotency_key = $3)
-        """,
-        creation.id,
-        creation.created_by,
-        creation.key,
-    )
+    row = await _FIND_CREATION.fetchrow(connection, id=creation.id, created_by=creation.created_by, key=creation.key)
     return None if row is None else Creation(*row)
 
 
@@ -90,58 +117,44 @@ async def insert_product(
     connection: Connection, product: NewProduct, category_id: UUID | None, creation: Creation
 ) -> bool:
     """Add a product and its stock. False when its SKU or its key is taken."""
-    added = await connection.fetchval(
-        """
-        INSERT INTO products (
-            id, sku, name, description, category_id, price_minor, currency, attributes, created_by,
-            idempotency_key, request_fingerprint
-        )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        ON CONFLICT DO NOTHING
-        RETURNING id
-        """,
-        creation.id,
-        product.sku,
-        product.name,
-        product.description,
-        category_id,
-        product.price_minor,
-        product.currency,
-        msgspec.json.encode(product.attributes).decode(),
-        creation.created_by,
-        creation.key,
-        creation.fingerprint,
+    added = await _INSERT.fetchval(
+        connection,
+        id=creation.id,
+        sku=product.sku,
+        name=product.name,
+        description=product.description,
+        category_id=category_id,
+        price_minor=product.price_minor,
+        currency=product.currency,
+        attributes=msgspec.json.encode(product.attributes).decode(),
+        created_by=creation.created_by,
+        key=creation.key,
+        fingerprint=creation.fingerprint,
     )
     if added is None:
         return False
-    await connection.execute("INSERT INTO stock (product_id, available) VALUES ($1, $2)", creation.id, product.stock)
+    await _INSERT_STOCK.execute(connection, product_id=creation.id, available=product.stock)
     return True
 
 
 async def lock_product(connection: Connection, product_id: UUID) -> None:
     """Keep other transactions from changing the product until the end of this one."""
-    await connection.execute("SELECT id FROM products WHERE id = $1 FOR NO KEY UPDATE", product_id)
+    await _LOCK.execute(connection, id=product_id)
 
 
 async def update_product(connection: Connection, product: Product, category_id: UUID | None) -> Product:
     """Write a locked product as its next version. Raises `SkuTaken`."""
     try:
-        row = await connection.fetchrow(
-            """
-            UPDATE products
-            SET sku = $2, name = $3, description = $4, category_id = $5, price_minor = $6, currency = $7,
-                attributes = $8, version = version + 1, updated_at = now()
-            WHERE id = $1
-            RETURNING version, updated_at
-            """,
-            product.id,
-            product.sku,
-            product.name,
-            product.description,
-            category_id,
-            product.price_minor,
-            product.currency,
-            msgspec.json.encode(product.attributes).decode(),
+        row = await _UPDATE.fetchrow(
+            connection,
+            id=product.id,
+            sku=product.sku,
+            name=product.name,
+            description=product.description,
+            category_id=category_id,
+            price_minor=product.price_minor,
+            currency=product.currency,
+            attributes=msgspec.json.encode(product.attributes).decode(),
         )
     except asyncpg.UniqueViolationError:
         raise SkuTaken(f"Another product has the SKU {product.sku}.") from None
@@ -151,26 +164,14 @@ async def update_product(connection: Connection, product: Product, category_id: 
 
 async def mark_product_deleted(connection: Connection, product_id: UUID) -> int:
     """Take a locked product from sale. Returns its last version."""
-    version: int | None = await connection.fetchval(
-        """
-        UPDATE products
-        SET deleted_at = now(), updated_at = now(), version = version + 1
-        WHERE id = $1 AND deleted_at IS NULL
-        RETURNING version
-        """,
-        product_id,
-    )
+    version: int | None = await _MARK_DELETED.fetchval(connection, id=product_id)
     assert version is not None, "the product is locked, and was on sale"
     return version
 
 
 async def is_deleted(connection: Connection, product_id: UUID) -> bool:
     """Whether the product existed and was deleted."""
-    return bool(
-        await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM products WHERE id = $1 AND deleted_at IS NOT NULL)", product_id
-        )
-    )
+    return bool(await _IS_DELETED.fetchval(connection, id=product_id))
 
 
 def product_from_row(row: Row) -> Product:
