@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 
 from chassis.values.money import money
-from notifications.messages import OrderCancelled, PaymentFound, Reason
-from notifications.notification import Kind
-from notifications.settlement import settlement_of
+from notifications.consumed_events import OrderCancelled, Reason
+from notifications.domain.notification import Kind
+from notifications.domain.settlement import PaymentStatus, settlement_of
 from notifications.templates import Templates
 from payments.domain.payment import NO_CURRENCY, Change, Payment, PaymentState, PendingAction
 from payments.http.internal import payment_now
@@ -140,12 +140,12 @@ def mail_of(world: World) -> str | None:
     """Over the wire, as it is in the system. None while the mail has to wait."""
     found = None
     if world.payment is not None:
-        found = msgspec.json.decode(msgspec.json.encode(payment_now(world.payment)), type=PaymentFound)
+        found = msgspec.json.decode(msgspec.json.encode(payment_now(world.payment)), type=PaymentStatus)
     settlement = settlement_of(found)
     if settlement is None:
         return None
     order = OrderCancelled(ORDER, ORDER, "Ada", True, False, Reason("cancelled_by_customer", "Cancelled."), None)
-    return TEMPLATES.write(Kind.ORDER_CANCELLED, order, settlement=settlement)[1]
+    return TEMPLATES.render(Kind.ORDER_CANCELLED, order, settlement=settlement)[1]
 
 
 STEPS: Mapping[str, Callable[[World], World | None]] = {

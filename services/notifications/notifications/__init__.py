@@ -1,5 +1,5 @@
-"""The notifications service: who was told what, by mail.
+"""The notifications service: it writes mails about events and sends them.
 
-It owns the templates, a copy of each person's address and preferences, and every message. It decides nothing about
-orders or money: it tells what the events of others say.
+It owns the templates, the messages, and a copy of each user's address and preferences. It decides nothing about
+orders or money.
 """

@@ -1,5 +1,6 @@
-"""Puts the notifications service together."""
+"""The composition root of notifications."""
 
+from functools import partial
 from pathlib import Path
 
 from litestar import Litestar
@@ -14,23 +15,22 @@ from chassis.security.tokens import ServiceTokens, TokenVerifier
 from chassis.web import operations
 from chassis.web.application import application
 from chassis.web.client import ServiceClient
-from notifications.complete_cancellations import CompleteCancellations
-from notifications.find_addresses import FindAddresses
-from notifications.http import routes
-from notifications.mail_server import MailServer
-from notifications.payments import Payments
-from notifications.send_notifications import SendNotifications
+from notifications.clients.mail_server import MailServer
+from notifications.clients.payments import Payments
+from notifications.clients.users import Users
+from notifications.find_addresses import find_addresses
+from notifications.http import notifications
 from notifications.settings import Settings
 from notifications.templates import Templates
-from notifications.users import Users
-from notifications.watch_backlog import WatchBacklog
-from notifications.write_notifications import TYPES, WriteNotifications
+from notifications.workers.backlog_monitor import measure_backlog
+from notifications.workers.mail_sender import MailSender
+from notifications.write_notifications import TYPES, write_notifications
 
 OWNERS = {"user": "users", "order": "orders", "payment": "payments", "email": "notifications"}
-"""The service that each event comes from, by the first part of its type."""
+"""The service that emits a type of event, by the first part of the type."""
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 POLL_S = 0.5
-WATCH_S = 5.0
+MEASURE_S = 5.0
 
 
 def build(settings: Settings) -> Litestar:
@@ -50,24 +50,23 @@ def build(settings: Settings) -> Litestar:
         settings.events_url, "notifications", key=settings.service_key, keys=settings.service_keys, owners=OWNERS
     )
     relay = Relay("notifications", database, broker)
-    complete = CompleteCancellations(database, Payments(payments_client), templates)
-    sender = SendNotifications(database, MailServer(settings), complete, relay.wake)
-    watch = Loop("watch backlog", WatchBacklog(database), rest_s=WATCH_S)
-    finder = Loop("find addresses", FindAddresses(database, users), rest_s=POLL_S)
+    sender = MailSender(database, MailServer(settings), Payments(payments_client), templates)
+    finder = Loop("find addresses", lambda: find_addresses(database, users), rest_s=POLL_S)
+    monitor = Loop("measure backlog", lambda: measure_backlog(database), rest_s=MEASURE_S)
     consumer = Consumer(
         group="notifications",
         types=TYPES,
         broker=broker,
         database=database,
-        handle=WriteNotifications(templates),
+        handle=partial(write_notifications, templates=templates),
         after_commit=sender.wake,
     )
     return application(
         name="notifications",
-        description="Who was told what, by mail.",
+        description="The mails about events, and their states.",
         version="1.0.0",
-        routes=[*routes(database, relay.wake), *operations.routes(database, relay=relay, consumer=consumer)],
-        parts=[users_client, payments_client, revocations, database, broker, relay, sender, finder, watch, consumer],
+        routes=[*notifications.routes(database), *operations.routes(database, relay=relay, consumer=consumer)],
+        parts=[users_client, payments_client, revocations, database, broker, relay, sender, finder, monitor, consumer],
         verifier=TokenVerifier(
             service="notifications",
             issuer=settings.token_issuer,

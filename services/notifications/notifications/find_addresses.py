@@ -1,6 +1,6 @@
-"""Finds the addresses of people whom a message waits for, and of whom no event has told yet: users is asked.
+"""Finds the addresses of recipients that no event has reported yet, by a call to users.
 
-It is asked outside any transaction, and apart from the consumer: while users is down, only these messages wait.
+The call is made outside a transaction and apart from the consumer: while users is down, only these messages wait.
 """
 
 from collections.abc import Sequence
@@ -9,53 +9,35 @@ from uuid import UUID
 import structlog
 
 from chassis.persistence.database import Connection, Database
-from notifications import store_notifications, store_recipients
-from notifications.messages import UserFound
-from notifications.notification import Recipient, reason_not_to_send
-from notifications.users import Users
+from notifications.clients.users import UserFound, Users
+from notifications.domain.recipient import suppression_code
+from notifications.store import notifications, recipients
 
 USERS_MAX = 256
 _log = structlog.get_logger()
 
 
-class FindAddresses:
-    """A turn of a loop: True when something was found out."""
-
-    def __init__(self, database: Database, users: Users) -> None:
-        self._database = database
-        self._users = users
-
-    async def __call__(self) -> bool:
-        user_ids = await self._database.read(lambda c: store_notifications.users_without_address(c, USERS_MAX))
-        if not user_ids:
-            return False
-        found = await self._users.look_up(user_ids)
-        await self._database.run(lambda connection: _settle(connection, user_ids, found))
-        _log.info("addresses were asked for", asked=len(user_ids), found=len(found))
-        return True
+async def find_addresses(database: Database, users: Users) -> bool:
+    """Look up the recipients of pending messages without an address. True when there were some."""
+    user_ids = await database.read(lambda c: notifications.users_without_address(c, USERS_MAX))
+    if not user_ids:
+        return False
+    found = await users.look_up(user_ids)
+    await database.run(lambda connection: _set_addresses(connection, user_ids, found))
+    _log.info("addresses looked up", requested=len(user_ids), found=len(found))
+    return True
 
 
-async def _settle(connection: Connection, user_ids: Sequence[UUID], found: Sequence[UserFound]) -> None:
-    await store_recipients.keep_newest(connection, [_recipient(user) for user in found])
-    people = await store_recipients.read(connection, user_ids)
-    for notification in await store_notifications.lock_without_address(connection, user_ids):
-        assert notification.user_id is not None, "it was found by it"
-        recipient = people.get(notification.user_id)
-        # Whom users does not know is deleted, or never was.
-        code = "recipient_unknown" if recipient is None else reason_not_to_send(notification.kind, recipient)
+async def _set_addresses(connection: Connection, user_ids: Sequence[UUID], found: Sequence[UserFound]) -> None:
+    await recipients.keep_newest(connection, [user.recipient() for user in found])
+    known = await recipients.read(connection, user_ids)
+    for notification in await notifications.lock_without_address(connection, user_ids):
+        assert notification.user_id is not None, "it was selected by its user id"
+        recipient = known.get(notification.user_id)
+        # An account that users does not know is deleted, or never existed.
+        code = "recipient_unknown" if recipient is None else suppression_code(notification.kind, recipient)
         if code is not None:
-            await store_notifications.suppress(connection, notification.id, code)
+            await notifications.suppress(connection, notification.id, code)
         else:
-            assert recipient is not None, "else there is a code"
-            await store_notifications.set_address(connection, notification.id, recipient.email)
-
-
-def _recipient(user: UserFound) -> Recipient:
-    return Recipient(
-        user_id=user.id,
-        email=user.email,
-        name=user.name,
-        order_emails=user.preferences.order_emails,
-        payment_emails=user.preferences.payment_emails,
-        version=user.version,
-    )
+            assert recipient is not None, "without a recipient there is a code"
+            await notifications.set_address(connection, notification.id, recipient.email)

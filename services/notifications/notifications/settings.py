@@ -1,4 +1,4 @@
-"""What the notifications service is told at its start."""
+"""The settings of notifications."""
 
 from chassis.settings import ServiceSettings
 
@@ -8,9 +8,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     payments_url: str
     smtp_host: str
     smtp_port: int = 25
-    """On 465 the connection is TLS from its start; on others TLS is used when it is offered."""
+    """On port 465 the connection uses TLS from its start; on others it uses TLS when the server offers it."""
     smtp_username: str = ""
-    """Empty: no login. A login is only ever sent over TLS."""
+    """Empty: no login. A login is only sent over TLS."""
     smtp_password: str = ""
     mail_from: str
     """The sender, such as `Cartwright <shop@cartwright.example>`."""

@@ -1,7 +1,7 @@
-"""Writes the subject and the text of each kind of mail, from the files in `templates/`.
+"""Renders the subject and the text of each kind of mail from the files in `templates/`.
 
-A file reads like a mail: a line `Subject: ...`, an empty line, the text. A name that a template does not get is an
-error and not a gap in a mail. A value stays within its line, so that no name adds lines to a mail.
+A file has the form of a mail: a line `Subject: ...`, an empty line, the text. An undefined name in a template is an
+error, not a gap in a mail. A value stays within its line, so no name adds lines to a mail.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from chassis.values.money import Money
 from chassis.values.visible_text import in_one_line, may_be_link
-from notifications.notification import Kind
+from notifications.domain.notification import Kind
 
 FOLDER = Path(__file__).parent / "templates"
 _SUBJECT = "Subject: "
@@ -21,7 +21,7 @@ class Templates:
     """All templates, read once."""
 
     def __init__(self) -> None:
-        # Mails are plain text: escaping for HTML would put &amp; into them.
+        # Mails are plain text: an escape for HTML would put &amp; into them.
         environment = Environment(
             autoescape=False,  # noqa: S701
             undefined=StrictUndefined,
@@ -34,10 +34,10 @@ class Templates:
             Kind(path.stem): _parts(environment, path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.txt")
         }
 
-    def write(self, kind: Kind, event: msgspec.Struct, **more: object) -> tuple[str, str]:
-        """The subject, one line, and the text for an event, and for `more` where the template takes it."""
+    def render(self, kind: Kind, event: msgspec.Struct | None, **more: object) -> tuple[str, str]:
+        """The subject, one line, and the text. The template gets the fields of `event`, and `more`."""
         subject, body = self._templates[kind]
-        values = {field: getattr(event, field) for field in event.__struct_fields__} | more
+        values = more if event is None else {field: getattr(event, field) for field in event.__struct_fields__} | more
         return in_one_line(subject.render(values)), body.render(values)
 
 
@@ -46,7 +46,7 @@ def _parts(environment: Environment, source: str) -> tuple[Template, Template]:
     assert subject.startswith(_SUBJECT), "a template begins with its subject"
     parts = environment.from_string(subject.removeprefix(_SUBJECT)), environment.from_string(body)
     for part in parts:
-        # What all templates share is a chain of dicts, and is copied for each mail: a third of what one takes to write.
+        # The shared globals are a chain of dicts, which is copied for each mail: a third of the time of a rendering.
         part.globals = dict(part.globals)
     return parts
 
@@ -56,9 +56,9 @@ def _within_line(value: object) -> object:
 
 
 def _greeting(name: str) -> str:
-    """`Hello Ada`; without the name when a mail program could make a link of it.
+    """`Hello Ada`; without the name when a mail program could show it as a link.
 
-    Anybody can register a stranger's address, under a name that is an advertisement: we must not mail it for them.
+    Any client can register the address of another person under a name that is an advertisement. It must not be mailed.
     """
     name = in_one_line(name)
     return "Hello" if not name or may_be_link(name) else f"Hello {name}"

@@ -19,10 +19,8 @@ from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import ServiceTokens
 from chassis.web.client import ServiceClient
 from notifications.app import MIGRATIONS, build
-from notifications.complete_cancellations import CompleteCancellations
-from notifications.payments import Payments
+from notifications.clients.payments import Payments
 from notifications.settings import Settings
-from notifications.templates import Templates
 
 
 @pytest.fixture
@@ -173,10 +171,10 @@ async def payments_peer() -> AsyncIterator[PaymentsPeer]:
 
 
 @pytest.fixture
-async def complete(database: Database, settings: Settings) -> AsyncIterator[CompleteCancellations]:
+async def payments(settings: Settings) -> AsyncIterator[Payments]:
     client = ServiceClient("payments", settings.payments_url, ServiceTokens("notifications", settings.service_key))
     await client.start()
-    yield CompleteCancellations(database, Payments(client), Templates())
+    yield Payments(client)
     await client.stop()
 
 

@@ -2,13 +2,13 @@
 
 import email
 import email.policy
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
 import hypothesis
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +16,12 @@ from jinja2 import UndefinedError
 from uuid_utils.compat import uuid7
 
 from chassis.values.money import Money
-from notifications import notification
-from notifications.letters import letter_for
-from notifications.mail import Sender, wire_address
-from notifications.messages import OrderConfirmed, OrderLine, OrderShipped, Preferences, UserChanged
-from notifications.notification import ATTEMPTS_MAX, Kind, Recipient, reason_not_to_send, retry_delay_s
+from notifications.clients.mail_composer import MailComposer, wire_address
+from notifications.consumed_events import OrderConfirmed, OrderLine, OrderShipped, Preferences, UserChanged
+from notifications.domain import notification
+from notifications.domain.notification import ATTEMPTS_MAX, Kind, retry_delay_s
+from notifications.domain.recipient import Recipient, suppression_code
+from notifications.drafts import draft_for
 from notifications.templates import Templates
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -47,17 +48,17 @@ HEADERS = {
     ],
 )
 def test_a_preference_switches_off_its_own_kinds(kind: Kind, switched_off: str, reason: str | None) -> None:
-    assert reason_not_to_send(kind, msgspec.structs.replace(ADA, **{switched_off: False})) == reason
+    assert suppression_code(kind, replace(ADA, **{switched_off: False})) == reason
 
 
 def test_nobody_is_silenced_for_preferences_that_were_not_heard_of() -> None:
-    assert all(reason_not_to_send(kind, None) is None for kind in Kind)
+    assert all(suppression_code(kind, None) is None for kind in Kind)
 
 
 def test_pauses_grow_and_give_a_day_and_a_half() -> None:
     delays = [retry_delay_s(attempt) for attempt in range(1, ATTEMPTS_MAX)]
     assert 1.6 <= delays[0] <= 2.4
-    assert max(delays) <= notification._DELAY_S_MAX * 1.2
+    assert max(delays) <= notification._DELAY_MAX_S * 1.2
     assert 24 * 3600 < sum(delays) < 48 * 3600
 
 
@@ -76,7 +77,7 @@ def test_the_confirmation_lists_items_and_total_and_names_the_order() -> None:
         ],
         total=Money("249.97", USD),
     )
-    subject, body = Templates().write(Kind.ORDER_CONFIRMED, order)
+    subject, body = Templates().render(Kind.ORDER_CONFIRMED, order)
     assert subject == f"Your order {order.order_id} is confirmed"
     assert "Hello Zoë <b>," in body
     assert "1 x Keyboard, 149.99 USD each: 149.99 USD" in body
@@ -93,7 +94,7 @@ def confirmation(name: str, item: str) -> str:
         items=[OrderLine(item, 1, Money("1.00", USD), Money("1.00", USD))],
         total=Money("1.00", USD),
     )
-    return Templates().write(Kind.ORDER_CONFIRMED, order)[1]
+    return Templates().render(Kind.ORDER_CONFIRMED, order)[1]
 
 
 @given(name=TEXT, item=TEXT)
@@ -114,7 +115,7 @@ def test_a_name_that_was_stored_before_names_were_checked_forges_no_line_of_a_ma
 )
 def test_a_name_that_could_be_a_link_is_in_no_greeting(name: str) -> None:
     welcome = UserChanged(uuid7(), "ada@example.com", name, Preferences(True, True), 1)
-    body = Templates().write(Kind.WELCOME, welcome)[1]
+    body = Templates().render(Kind.WELCOME, welcome)[1]
     assert body.startswith("Hello,\n")
     assert not name or name not in body
     assert confirmation(name, "Hub").startswith("Hello,\n")
@@ -122,7 +123,7 @@ def test_a_name_that_could_be_a_link_is_in_no_greeting(name: str) -> None:
 
 def test_a_template_that_misses_a_value_is_an_error() -> None:
     with pytest.raises(UndefinedError):
-        Templates().write(Kind.ORDER_CONFIRMED, OrderShipped(uuid7(), uuid7(), "Ada"))
+        Templates().render(Kind.ORDER_CONFIRMED, OrderShipped(uuid7(), uuid7(), "Ada"))
 
 
 def test_a_buyer_who_was_told_gets_no_mail(make_event: Any) -> None:
@@ -135,15 +136,15 @@ def test_a_buyer_who_was_told_gets_no_mail(make_event: Any) -> None:
         "reason": {"code": "out_of_stock", "detail": "None left."},
         "total": None,
     }
-    assert letter_for(make_event("order.cancelled", data | {"told": True})) is None
-    told_by_mail = letter_for(make_event("order.cancelled", data | {"told": False}))
+    assert draft_for(make_event("order.cancelled", data | {"told": True})) is None
+    told_by_mail = draft_for(make_event("order.cancelled", data | {"told": False}))
     assert told_by_mail is not None
-    assert "None left." in Templates().write(told_by_mail.kind, told_by_mail.data, settlement=None)[1]
+    assert "None left." in Templates().render(told_by_mail.kind, told_by_mail.data, settlement=None)[1]
 
 
 @pytest.mark.parametrize("type_", ["order.placed", "payment.captured", "payment.authorized", "user.updated", "x.y"])
 def test_events_that_nobody_has_to_be_told_of_make_no_letter(make_event: Any, type_: str) -> None:
-    assert letter_for(make_event(type_, {})) is None
+    assert draft_for(make_event(type_, {})) is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_what_is_no_address_never_comes_near_a_mail_server(address: str) -> None
 
 
 def compose(subject: str, body: str) -> tuple[EmailMessage, bytes]:
-    sender = Sender("Cartwright <shop@cartwright.example>")
+    sender = MailComposer("Cartwright <shop@cartwright.example>")
     wire = sender.compose(
         UUID("01890000-0000-7000-8000-000000000001"),
         datetime(2026, 1, 31, tzinfo=UTC),
@@ -246,7 +247,9 @@ def test_the_same_notification_is_the_same_mail() -> None:
     ],
 )
 def test_an_address_that_has_no_form_in_ascii_stands_in_headers_as_it_is(setting: str, header: str) -> None:
-    wire = Sender(setting).compose(uuid7(), datetime(2026, 1, 31, tzinfo=UTC), "zoë@bücher.example", "Hello", "text")
+    wire = MailComposer(setting).compose(
+        uuid7(), datetime(2026, 1, 31, tzinfo=UTC), "zoë@bücher.example", "Hello", "text"
+    )
     lines = wire.decode().split("\r\n")
     assert f"From: {header}" in lines
     assert "To: zoë@bücher.example" in lines
@@ -265,4 +268,4 @@ def test_an_address_that_has_no_form_in_ascii_stands_in_headers_as_it_is(setting
 )
 def test_a_sender_without_an_address_ends_the_start(setting: str) -> None:
     with pytest.raises(ValueError, match="MAIL_FROM"):
-        Sender(setting)
+        MailComposer(setting)

@@ -1,17 +1,18 @@
 """What is decided when a mail is sent, and not when it was written: to whom, whether, and what it says about money."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from notifications.complete_cancellations import PATIENCE
-from notifications.mail_server import MailServer
-from notifications.send_notifications import SendNotifications
+from notifications.clients.mail_server import MailServer
+from notifications.complete_cancellations import WAIT_MAX
 from notifications.templates import Templates
-from notifications.write_notifications import WriteNotifications
+from notifications.workers.mail_sender import MailSender
+from notifications.write_notifications import write_notifications
 
 Write = Callable[..., Awaitable[None]]
 
@@ -19,7 +20,7 @@ Write = Callable[..., Awaitable[None]]
 @pytest.fixture
 def write(database: Any, make_event: Any) -> Write:
     """`await write((type, data), ...)`: what the consumer does with these events."""
-    handle = WriteNotifications(Templates())
+    handle = partial(write_notifications, templates=Templates())
 
     async def run(*events: tuple[str, dict[str, Any]]) -> None:
         made = [make_event(type_, data) for type_, data in events]
@@ -29,13 +30,13 @@ def write(database: Any, make_event: Any) -> Write:
 
 
 @pytest.fixture
-def send(database: Any, settings: Any, complete: Any, query: Any) -> Callable[[], Awaitable[None]]:
+def send(database: Any, settings: Any, payments: Any, query: Any) -> Callable[[], Awaitable[None]]:
     """A turn of the sender, with all due."""
-    sender = SendNotifications(database, MailServer(settings), complete, lambda: None)
+    sender = MailSender(database, MailServer(settings), payments, Templates())
 
     async def run() -> None:
         await query("UPDATE notifications SET next_attempt_at = now()")
-        await sender.turn()
+        await sender.run_once()
 
     return run
 
@@ -160,7 +161,7 @@ async def test_a_cancellation_is_told_without_sums_when_the_payment_stays_open(
 ) -> None:
     ada, order_id = str(uuid7()), str(uuid7())
     await write(registered(ada), about_order("cancelled", ada, order_id))
-    await query("UPDATE notifications SET created_at = created_at - $1::interval", PATIENCE)
+    await query("UPDATE notifications SET created_at = created_at - $1::interval", WAIT_MAX)
     await send()
     told = texts(mailbox)[-1]
     assert "The customer cancelled the order." in told

@@ -11,21 +11,23 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
-from notifications import messages
-from notifications.letters import letter_for
-from notifications.notification import Kind
+from notifications import consumed_events, events
+from notifications.clients.payments import PaymentsFound, PaymentsRequest
+from notifications.clients.users import UsersFound, UsersRequest
+from notifications.domain.notification import Kind
+from notifications.drafts import draft_for
 from notifications.templates import Templates
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"
 READ = {
-    "user.registered": messages.UserChanged,
-    "user.updated": messages.UserChanged,
-    "user.deleted": messages.UserDeleted,
-    "order.confirmed": messages.OrderConfirmed,
-    "order.cancelled": messages.OrderCancelled,
-    "order.shipped": messages.OrderShipped,
-    "payment.refunded": messages.PaymentRefunded,
-    "email.requested": messages.EmailRequested,
+    "user.registered": consumed_events.UserChanged,
+    "user.updated": consumed_events.UserChanged,
+    "user.deleted": consumed_events.UserDeleted,
+    "order.confirmed": consumed_events.OrderConfirmed,
+    "order.cancelled": consumed_events.OrderCancelled,
+    "order.shipped": consumed_events.OrderShipped,
+    "payment.refunded": consumed_events.PaymentRefunded,
+    "email.requested": events.EmailRequested,
 }
 
 
@@ -50,30 +52,30 @@ def test_an_event_can_be_read_with_members_of_tomorrow_too(type_: str) -> None:
 @pytest.mark.parametrize("type_", READ)
 def test_every_example_can_be_written_as_a_mail(type_: str, make_event: Any) -> None:
     for example in contract(f"events/{type_}.json")["examples"]:
-        letter = letter_for(make_event(type_, example))
-        if letter is not None and letter.kind is not Kind.EMAIL_REQUESTED:
-            more = {"settlement": None} if letter.kind is Kind.ORDER_CANCELLED else {}
-            subject, body = Templates().write(letter.kind, letter.data, **more)
+        draft = draft_for(make_event(type_, example))
+        if draft is not None and draft.kind is not Kind.EMAIL_REQUESTED:
+            more = {"settlement": None} if draft.kind is Kind.ORDER_CANCELLED else {}
+            subject, body = Templates().render(draft.kind, draft.data, **more)
             assert subject
             assert "{" not in body
 
 
 def test_the_call_to_users_keeps_to_its_contract() -> None:
     call = contract("http/users.lookup.json")
-    check(json.loads(msgspec.json.encode(messages.UsersAsked([uuid7()]))), call["request"]["schema"])
+    check(json.loads(msgspec.json.encode(UsersRequest([uuid7()]))), call["request"]["schema"])
     for example in call["response"]["examples"]:
-        read = msgspec.convert(example, messages.UsersFound, strict=False)
+        read = msgspec.convert(example, UsersFound, strict=False)
         more = {"items": [item | {"tomorrow": 1} for item in example["items"]]}
-        assert msgspec.convert(more, messages.UsersFound, strict=False) == read
+        assert msgspec.convert(more, UsersFound, strict=False) == read
 
 
 def test_the_call_to_payments_keeps_to_its_contract() -> None:
     call = contract("http/payments.lookup.json")
-    check(json.loads(msgspec.json.encode(messages.PaymentsAsked([uuid7()]))), call["request"]["schema"])
+    check(json.loads(msgspec.json.encode(PaymentsRequest([uuid7()]))), call["request"]["schema"])
     for example in call["response"]["examples"]:
-        read = msgspec.convert(example, messages.PaymentsFound, strict=False)
+        read = msgspec.convert(example, PaymentsFound, strict=False)
         more = {"items": [item | {"tomorrow": 1} for item in example["items"]]}
-        assert msgspec.convert(more, messages.PaymentsFound, strict=False) == read
+        assert msgspec.convert(more, PaymentsFound, strict=False) == read
 
 
 async def test_what_is_said_and_answered_keeps_to_its_contract(
@@ -85,7 +87,7 @@ async def test_what_is_said_and_answered_keeps_to_its_contract(
     make_event: Any,
     database: Any,
 ) -> None:
-    from notifications.write_notifications import WriteNotifications
+    from notifications.write_notifications import write_notifications
 
     for toaddr in ("ada@example.com", "refused@example.com"):
         mail = {"toaddr": toaddr, "subject": "Your question", "body": "42"}
@@ -94,7 +96,7 @@ async def test_what_is_said_and_answered_keeps_to_its_contract(
     event = make_event(
         "order.shipped", {"order_id": order_id, "user_id": ada, "name": "Ada", "email": "ada@example.com"}
     )
-    await database.run(lambda connection: WriteNotifications(Templates())(connection, [event]))
+    await database.run(lambda connection: write_notifications(connection, [event], templates=Templates()))
 
     async def all_ended() -> bool:
         return len(await query("SELECT 1 FROM journal WHERE type <> 'email.requested'")) == 3

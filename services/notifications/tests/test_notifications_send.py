@@ -9,16 +9,19 @@ import pytest
 from prometheus_client import REGISTRY
 from uuid_utils.compat import uuid7
 
-from notifications import mail_server, send_notifications, store_notifications
-from notifications.mail_server import MailServer
-from notifications.notification import ATTEMPTS_MAX, Kind, Notification, State
-from notifications.send_notifications import SendNotifications
-from notifications.watch_backlog import WatchBacklog
+from notifications.clients import mail_server
+from notifications.clients.mail_server import MailServer
+from notifications.domain.notification import ATTEMPTS_MAX, Kind, Notification, State
+from notifications.store import notifications
+from notifications.templates import Templates
+from notifications.workers import mail_sender
+from notifications.workers.backlog_monitor import measure_backlog
+from notifications.workers.mail_sender import MailSender
 
 
 @pytest.fixture
-def sender(database: Any, settings: Any, complete: Any) -> SendNotifications:
-    return SendNotifications(database, MailServer(settings), complete, lambda: None)
+def sender(database: Any, settings: Any, payments: Any) -> MailSender:
+    return MailSender(database, MailServer(settings), payments, Templates())
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def put(database: Any) -> Callable[..., Any]:
     """Messages that wait to be sent, one to each address."""
 
     async def insert(*addresses: str) -> list[Notification]:
-        notifications = [
+        put = [
             Notification(
                 id=uuid7(), kind=Kind.ORDER_SHIPPED, subject_key=str(uuid7()), order_id=uuid7(), user_id=uuid7(),
                 toaddr=address, subject="On its way", body="Hello", state=State.PENDING, code=None,
@@ -34,8 +37,8 @@ def put(database: Any) -> Callable[..., Any]:
             )
             for address in addresses
         ]  # fmt: skip
-        await database.run(lambda c: store_notifications.insert(c, notifications))
-        return notifications
+        await database.run(lambda c: notifications.insert(c, put))
+        return put
 
     return insert
 
@@ -50,12 +53,10 @@ async def journal(query: Any) -> list[dict[str, Any]]:
     return [{"type": r["type"], "correlation": r["correlation_id"], **msgspec.json.decode(r["data"])} for r in rows]
 
 
-async def test_a_message_is_sent_once_and_says_so_once(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any
-) -> None:
+async def test_a_message_is_sent_once_and_says_so_once(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
     (notification,) = await put("ada@example.com")
-    assert not await sender.turn(), "there may be no more than the one"
-    await sender.turn()
+    assert not await sender.run_once(), "there may be no more than the one"
+    await sender.run_once()
     (mail,) = mailbox.mails
     assert mail["Message-ID"] == f"<{notification.id}@cartwright.example>"
     assert mail["From"] == "Cartwright <shop@cartwright.example>"
@@ -75,39 +76,39 @@ async def test_a_message_is_sent_once_and_says_so_once(
 
 
 async def test_hundreds_of_messages_share_a_few_connections(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+    sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     await put(*(f"ada{number}@example.com" for number in range(300)))
-    while await sender.turn():
+    while await sender.run_once():
         pass
     assert len(mailbox.mails) == 300
-    assert mailbox.connections <= 2 * send_notifications.CONNECTIONS
+    assert mailbox.connections <= 2 * mail_sender.CONNECTIONS
     assert len(await journal(query)) == 300
 
 
 async def test_several_senders_send_each_message_once(
-    database: Any, settings: Any, complete: Any, put: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
+    database: Any, settings: Any, payments: Any, put: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_notifications, "BATCH_MAX", 10)
-    notifications = await put(*(f"ada{number}@example.com" for number in range(100)))
-    senders = [SendNotifications(database, MailServer(settings), complete, lambda: None) for _ in range(5)]
+    monkeypatch.setattr(mail_sender, "BATCH_MAX", 10)
+    pending = await put(*(f"ada{number}@example.com" for number in range(100)))
+    senders = [MailSender(database, MailServer(settings), payments, Templates()) for _ in range(5)]
 
-    async def drain(sender: SendNotifications) -> None:
-        while await sender.turn():
+    async def drain(sender: MailSender) -> None:
+        while await sender.run_once():
             pass
 
     await asyncio.gather(*(drain(sender) for sender in senders))
-    assert sorted(mail["To"] for mail in mailbox.mails) == sorted(n.toaddr for n in notifications)
+    assert sorted(mail["To"] for mail in mailbox.mails) == sorted(n.toaddr for n in pending)
 
 
 async def test_what_one_recipient_meets_does_not_touch_the_others(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+    sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
-    monkeypatch.setattr(mail_server, "ANSWER_S_MAX", 0.5)
+    monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "ANSWER_MAX_S", 0.5)
     addresses = ["refused@example.com", "later@example.com", "dies@example.com", "slow@example.com", "no address"]
     await put(*(address for number, bad in enumerate(addresses) for address in (bad, f"ada{number}@example.com")))
-    await sender.turn()
+    await sender.run_once()
     found = await states(query)
     assert {address: found[address] for address in addresses} == {
         "refused@example.com": ("failed", "recipient_refused"),
@@ -126,40 +127,40 @@ async def test_what_one_recipient_meets_does_not_touch_the_others(
     [("554 Spam", ("failed", "message_refused")), ("452 Full", ("pending", "smtp_452"))],
 )
 async def test_the_answer_to_the_text_decides(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any, answer: str, ended: tuple[str, str]
+    sender: MailSender, put: Any, mailbox: Any, query: Any, answer: str, ended: tuple[str, str]
 ) -> None:
     mailbox.answer_to_data = answer
     await put("ada@example.com")
-    await sender.turn()
+    await sender.run_once()
     assert await states(query) == {"ada@example.com": ended}
 
 
 async def test_a_server_that_is_away_is_asked_again_later(
-    database: Any, settings: Any, complete: Any, put: Any, mailbox: Any, query: Any, sender: SendNotifications
+    database: Any, settings: Any, payments: Any, put: Any, mailbox: Any, query: Any, sender: MailSender
 ) -> None:
     await put("ada@example.com")
-    elsewhere = MailServer(msgspec.structs.replace(settings, smtp_port=1))
-    away = SendNotifications(database, elsewhere, complete, lambda: None)
-    assert not await away.turn()
+    unreachable = MailServer(msgspec.structs.replace(settings, smtp_port=1))
+    away = MailSender(database, unreachable, payments, Templates())
+    assert not await away.run_once()
     assert await states(query) == {"ada@example.com": ("pending", "smtp_unavailable")}
-    assert not await sender.turn(), "it is not due yet"
+    assert not await sender.run_once(), "it is not due yet"
     await query("UPDATE notifications SET next_attempt_at = now()")
-    await sender.turn()
+    await sender.run_once()
     assert await states(query) == {"ada@example.com": ("sent", None)}
 
 
 async def test_after_the_last_attempt_a_message_is_given_up(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+    sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     await put("later@example.com")
     await query("UPDATE notifications SET attempts = $1", ATTEMPTS_MAX - 1)
-    await sender.turn()
+    await sender.run_once()
     assert await states(query) == {"later@example.com": ("failed", "attempts_exhausted")}
     assert [event["code"] for event in await journal(query)] == ["attempts_exhausted"]
 
 
 async def test_what_becomes_of_mails_and_how_long_they_wait_is_told_in_the_metrics(
-    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any
+    database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     def count(outcome: str) -> float:
         return REGISTRY.get_sample_value("cartwright_mails_total", {"outcome": outcome}) or 0.0
@@ -167,51 +168,51 @@ async def test_what_becomes_of_mails_and_how_long_they_wait_is_told_in_the_metri
     before = [count(outcome) for outcome in ("sent", "put_off", "given_up")]
     await put("ada@example.com", "later@example.com", "refused@example.com")
     await query("UPDATE notifications SET created_at = created_at - interval '2 h' WHERE toaddr LIKE 'later%'")
-    await sender.turn()
-    await WatchBacklog(database)()
+    await sender.run_once()
+    await measure_backlog(database)
     assert [count(outcome) for outcome in ("sent", "put_off", "given_up")] == [number + 1 for number in before]
     assert REGISTRY.get_sample_value("cartwright_mails_pending") == 1
     assert 7200 < (REGISTRY.get_sample_value("cartwright_mails_oldest_pending_seconds") or 0) < 7300
 
 
 async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(
-    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any
+    database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     await put("ada@example.com")
-    claimed = await database.run(lambda c: store_notifications.claim_due(c, 10, 60.0))
+    claimed = await database.run(lambda c: notifications.claim_due(c, 10, 60.0))
     assert len(claimed) == 1
-    await sender.turn()
+    await sender.run_once()
     assert mailbox.mails == []
     await query("UPDATE notifications SET next_attempt_at = now()")
-    await sender.turn()
+    await sender.run_once()
     assert len(mailbox.mails) == 1
 
 
 async def test_a_server_that_looks_through_a_mail_before_it_takes_it_is_waited_for(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+    sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
-    monkeypatch.setattr(mail_server, "COMMAND_S_MAX", 0.3)
-    monkeypatch.setattr(mail_server, "BEGIN_S_MAX", 0.5)
+    monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "COMMAND_MAX_S", 0.3)
+    monkeypatch.setattr(mail_server, "BEGIN_MAX_S", 0.5)
     mailbox.looks_through_each_for_s = 0.6
     await put("ada@example.com", "eve@example.com")
-    await sender.turn()
+    await sender.run_once()
     # And the second is not begun when the first has taken so long.
     assert sorted((await states(query)).values()) == [("pending", None), ("sent", None)]
-    await sender.turn()
+    await sender.run_once()
     assert sorted(mail["To"] for mail in mailbox.mails) == ["ada@example.com", "eve@example.com"]
 
 
 async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+    sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send_notifications, "CONNECTIONS", 1)
-    monkeypatch.setattr(mail_server, "BATCH_S_MAX", 0.5)
+    monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
+    monkeypatch.setattr(mail_server, "BATCH_MAX_S", 0.5)
     await put("slow@example.com")
-    await sender.turn()
+    await sender.run_once()
     await put("slow2@example.com", "ada@example.com")
     await query("UPDATE notifications SET next_attempt_at = now() - interval '1 hour' WHERE toaddr LIKE 'slow2%'")
-    await sender.turn()
+    await sender.run_once()
     rows = await query("SELECT toaddr, attempts, state FROM notifications ORDER BY toaddr")
     assert [(row["toaddr"], row["attempts"], row["state"]) for row in rows] == [
         ("ada@example.com", 0, "pending"),
@@ -221,52 +222,52 @@ async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
 
 
 async def test_a_database_that_was_away_after_the_sending_makes_no_second_mail(
-    database: Any, sender: SendNotifications, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
+    database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put("ada@example.com")
-    real_settle = send_notifications._settle
+    real_record = mail_sender.record_deliveries
 
     async def fail(*_: Any) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(send_notifications, "_settle", fail)
+    monkeypatch.setattr(mail_sender, "record_deliveries", fail)
     with pytest.raises(Exception):  # noqa: B017, PT011
-        await sender.turn()
+        await sender.run_once()
     await query("UPDATE notifications SET next_attempt_at = now()")
-    monkeypatch.setattr(send_notifications, "_settle", real_settle)
-    await sender.turn()
-    await sender.turn()
+    monkeypatch.setattr(mail_sender, "record_deliveries", real_record)
+    await sender.run_once()
+    await sender.run_once()
     assert len(mailbox.mails) == 1
     assert await states(query) == {"ada@example.com": ("sent", None)}
     assert len(await journal(query)) == 1
 
 
 async def test_a_late_sender_does_not_end_a_message_twice(
-    database: Any, sender: SendNotifications, settings: Any, complete: Any, put: Any, query: Any
+    database: Any, sender: MailSender, settings: Any, payments: Any, put: Any, query: Any
 ) -> None:
     await put("ada@example.com")
-    late = SendNotifications(database, MailServer(settings), complete, lambda: None)
-    late._unsettled = await late._deliver(await database.run(lambda c: store_notifications.claim_due(c, 10, 0.0)))
-    await sender.turn()
-    await late.turn()
+    late = MailSender(database, MailServer(settings), payments, Templates())
+    late._unrecorded = await late._deliver(await database.run(lambda c: notifications.claim_due(c, 10, 0.0)))
+    await sender.run_once()
+    await late.run_once()
     assert len(await journal(query)) == 1
 
 
-async def test_letters_beyond_ascii_arrive(sender: SendNotifications, put: Any, mailbox: Any, query: Any) -> None:
+async def test_letters_beyond_ascii_arrive(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
     await put("zoë@bücher.example")
     await query("UPDATE notifications SET subject = $1, body = $2", "Grüße 北京", "5 €\n.\n")
-    await sender.turn()
+    await sender.run_once()
     (mail,) = mailbox.mails
     assert mail["Subject"] == "Grüße 北京"
     assert mail.get_content().replace("\r\n", "\n") == "5 €\n.\n"
 
 
 async def test_a_server_without_smtputf8_gets_the_domain_in_punycode_and_no_local_part_beyond_ascii(
-    sender: SendNotifications, put: Any, mailbox: Any, query: Any
+    sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     mailbox.has_smtputf8 = False
     await put("user@bücher.example", "zoë@bücher.example", "ada@example.com")
-    await sender.turn()
+    await sender.run_once()
     assert await states(query) == {
         "user@bücher.example": ("sent", None),
         "zoë@bücher.example": ("failed", "address_not_supported"),

@@ -1,20 +1,21 @@
 """Events become messages on a real PostgreSQL: once each, to whom they belong, by what is wanted."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from notifications.templates import Templates
-from notifications.write_notifications import WriteNotifications
+from notifications.write_notifications import write_notifications
 
 Write = Any
 
 
 @pytest.fixture
 def write(database: Any) -> Write:
-    handle = WriteNotifications(Templates())
+    handle = partial(write_notifications, templates=Templates())
 
     async def run(*events: Any) -> None:
         await database.run(lambda connection: handle(connection, events))

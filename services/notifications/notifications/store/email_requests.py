@@ -1,13 +1,13 @@
-"""The SQL about what administrators asked to be sent."""
+"""The mails that administrators requested, by message id and by idempotency key."""
 
+from dataclasses import dataclass
 from uuid import UUID
-
-import msgspec
 
 from chassis.persistence.database import Connection
 
 
-class EmailRequestKept(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class StoredEmailRequest:
     message_id: UUID
     fingerprint: bytes
 
@@ -15,7 +15,7 @@ class EmailRequestKept(msgspec.Struct, frozen=True):
 async def insert(
     connection: Connection, message_id: UUID, requested_by: UUID, idempotency_key: str | None, fingerprint: bytes
 ) -> bool:
-    """Whether it was new: neither the message nor the key was there."""
+    """Whether it was inserted: neither the message id nor the key existed."""
     row = await connection.fetchrow(
         """
         INSERT INTO email_requests (message_id, requested_by, idempotency_key, fingerprint)
@@ -31,7 +31,7 @@ async def insert(
     return row is not None
 
 
-async def read_by_key(connection: Connection, requested_by: UUID, idempotency_key: str) -> EmailRequestKept | None:
+async def read_by_key(connection: Connection, requested_by: UUID, idempotency_key: str) -> StoredEmailRequest | None:
     row = await connection.fetchrow(
         """
         SELECT message_id, fingerprint
@@ -41,4 +41,4 @@ async def read_by_key(connection: Connection, requested_by: UUID, idempotency_ke
         requested_by,
         idempotency_key,
     )
-    return None if row is None else EmailRequestKept(*row)
+    return None if row is None else StoredEmailRequest(*row)

@@ -1,25 +1,25 @@
-"""The SQL about people: the copy of what users says."""
+"""The recipients: copies of the addresses and preferences that users reports."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-import msgspec
-
 from chassis.persistence.database import Connection
-from notifications.notification import Recipient
+from notifications.domain.recipient import Recipient
 
 
-class Replaced(msgspec.Struct, frozen=True):
-    """What was known of a person before something newer was."""
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The former version of a recipient."""
 
     email: str
     version: int
 
 
 async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -> dict[UUID, Replaced | None]:
-    """Note each of `recipients`, no two of one person, unless something newer is known.
+    """Store each of `recipients`, which have distinct user ids, unless a newer version is stored.
 
-    Answers those that were noted, and what each of them replaced.
+    Returns the stored ones by user id, each with the version that it replaced.
     """
     if not recipients:
         return {}
@@ -29,7 +29,7 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
         INSERT INTO recipients AS known (user_id, email, name, order_emails, payment_emails, version, deleted)
         SELECT user_id, email, name, order_emails, payment_emails, version, deleted
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[], $7::boolean[])
-             AS said (user_id, email, name, order_emails, payment_emails, version, deleted)
+             AS reported (user_id, email, name, order_emails, payment_emails, version, deleted)
         ON CONFLICT (user_id) DO UPDATE
         SET email = excluded.email,
             name = excluded.name,
@@ -52,7 +52,7 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
 
 
 async def read(connection: Connection, user_ids: Collection[UUID]) -> dict[UUID, Recipient]:
-    """Those of `user_ids` that are known."""
+    """The stored recipients of `user_ids`."""
     if not user_ids:
         return {}
     rows = await connection.fetch(

@@ -1,4 +1,4 @@
-"""A mail as it goes over the wire: addresses that are safe on an SMTP command line, headers that cannot be injected."""
+"""The bytes of a mail: addresses that are safe in an SMTP command, and headers that no text can inject."""
 
 import re
 from base64 import encodebytes
@@ -18,17 +18,17 @@ _PLAIN_LINES = re.compile(r"(?:[\t\x20-\x7e]{0,900}\n)*[\t\x20-\x7e]{0,900}")
 
 
 def wire_address(address: str) -> str:
-    """The address as mail servers get it: in ASCII, its domain in Punycode, wherever there is such a form.
+    """The address for mail servers: in ASCII with the domain in Punycode, where such a form exists.
 
-    Else it takes a server with SMTPUTF8 (RFC 6531). Any domain will do, since accounts of earlier releases may have one
-    that is refused today. Raises `ValueError` for what is no address, and so is not safe on an SMTP command line.
+    Another address needs a server with SMTPUTF8 (RFC 6531). Every domain is allowed: accounts of earlier releases may
+    have one that is refused today. Raises `ValueError` for text that is no address and not safe in an SMTP command.
     """
     parsed = email_address.parse(address, special_use=True)
     return parsed.ascii or str(parsed)
 
 
-class Sender:
-    """Who the mails are from. Raises `ValueError` for a setting that is no `Name <address>` or address, of one line."""
+class MailComposer:
+    """Composes the mails of one sender. Raises `ValueError` unless `mail_from` is an address or `Name <address>`."""
 
     def __init__(self, mail_from: str) -> None:
         name, address = parseaddr(mail_from)
@@ -50,10 +50,10 @@ class Sender:
         self._from = f"{display_name} <{self.address}>" if name else f"<{self.address}>"
 
     def compose(self, notification_id: UUID, created_at: datetime, toaddr: str, subject: str, body: str) -> bytes:
-        """The mail for a notification: the same one however often it is made, so that a repetition can be known.
+        """The mail for a notification. It is the same each time, so a mail program recognizes a repetition.
 
-        `toaddr` is a `wire_address`. One beyond ASCII stands in the mail as UTF-8 (RFC 6532).
-        Written out here, since a message object of the standard library takes ten times as long to make one.
+        `toaddr` is a `wire_address`. An address beyond ASCII is UTF-8 in the mail (RFC 6532).
+        The headers are written here because a message object of the standard library takes ten times as long.
         """
         if _PLAIN_LINES.fullmatch(body):
             charset, encoding, text = "us-ascii", "7bit", body
@@ -65,7 +65,7 @@ class Sender:
             f"From: {self._from}",
             f"To: {toaddr}",
             f"Subject: {_subject(in_one_line(subject))}",
-            # RFC 3834: so that no out-of-office answer comes back.
+            # RFC 3834: prevents an out-of-office answer.
             "Auto-Submitted: auto-generated",
             "MIME-Version: 1.0",
             f'Content-Type: text/plain; charset="{charset}"',
@@ -77,9 +77,9 @@ class Sender:
 
 
 def _subject(text: str) -> str:
-    # What looks like an encoded word (RFC 2047) would be decoded by its reader, line breaks and all.
+    # A mail program would decode text in the form of an encoded word (RFC 2047), with its line breaks.
     is_plain = _PLAIN.fullmatch(text) is not None and "=?" not in text
     if is_plain and len(text) < _LINE_LENGTH_MAX - len("Subject"):
         return text
-    as_it_stands = is_plain and all(len(word) < 60 for word in text.split())
-    return Header(text, "us-ascii" if as_it_stands else "utf-8", header_name="Subject").encode(linesep=_LINE_END)
+    is_ascii_header = is_plain and all(len(word) < 60 for word in text.split())
+    return Header(text, "us-ascii" if is_ascii_header else "utf-8", header_name="Subject").encode(linesep=_LINE_END)

@@ -1,21 +1,22 @@
-"""The SQL about messages: written once, claimed by one sender at a time, ended once."""
+"""The notifications: inserted once for each kind and key, claimed by one sender at a time, ended once."""
 
-# ruff: noqa: S608 -- What is put into statements stands in this file: columns and conditions, and no values.
+# ruff: noqa: S608 -- Only columns and conditions of this file are put into statements, never values.
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from uuid import UUID
 
 import msgspec
 
 from chassis.persistence.database import Connection, Row
-from notifications.notification import Amounts, Kind, Notification, State
+from notifications.domain.notification import Amounts, Kind, Notification, State
 
 _COLUMNS = """id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code, correlation_id, traceparent,
               attempts, created_at, sent_at, event_data"""
 
 
 async def insert(connection: Connection, notifications: Sequence[Notification]) -> set[UUID]:
-    """Write those that are not there yet for their kind and key; answers their ids."""
+    """Insert those whose kind and key are new. Returns their ids."""
     if not notifications:
         return set()
     rows = await connection.fetch(
@@ -26,7 +27,7 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
                correlation_id, traceparent, event_data::json, amounts::json
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[],
                     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
-             AS letter (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
+             AS notification (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
                         correlation_id, traceparent, event_data, amounts)
         ORDER BY kind, subject_key
         ON CONFLICT DO NOTHING
@@ -51,13 +52,13 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
 
 
 async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[Notification]:
-    """Take what is due, longest due first. Until the lease runs out nobody else does; a crash costs that long.
+    """Claim the notifications that are due, the longest due first. No other sender claims them until the lease expires.
 
-    What was not tried before comes first, so that what fails again and again holds up nothing else.
+    The result begins with those that were not tried yet, so mails that fail repeatedly do not delay others.
 
-    The address is decided here, and not when the message was written, which may be long ago: a mail goes to the present
-    address of its account, and none to a deleted account. A mail that confirms an order is left out when the order is
-    cancelled by now. `address_changed` alone goes to the address before the change.
+    The claim sets the address, since the notification may be old: a mail goes to the present address of its account,
+    and none goes to a deleted account. The confirmation of an order that is cancelled meanwhile is suppressed. Only
+    `address_changed` goes to the former address.
     """
     rows = await connection.fetch(
         f"""
@@ -103,7 +104,7 @@ async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[
 
 
 async def set_texts(connection: Connection, notifications: Sequence[Notification]) -> None:
-    """Write the texts that are about to be sent, and the sums that they state."""
+    """Store the texts that will be sent next, and the sums that they state."""
     await connection.execute(
         """
         UPDATE notifications
@@ -118,38 +119,25 @@ async def set_texts(connection: Connection, notifications: Sequence[Notification
     )
 
 
-async def mark_sent(connection: Connection, ids: Sequence[UUID]) -> list[Notification]:
-    """Those of `ids` that end with this, and had not ended before."""
+async def end(connection: Connection, ended: Sequence[Notification]) -> set[UUID]:
+    """Store the end of each notification that is still pending. Returns the ids of these."""
     rows = await connection.fetch(
-        f"""
+        """
         UPDATE notifications
-        SET state = 'sent', code = NULL, sent_at = clock_timestamp()
-        WHERE id = ANY($1::uuid[]) AND state = 'pending'
-        RETURNING {_COLUMNS}
+        SET state = ended.state, code = ended.code, sent_at = CASE WHEN ended.state = 'sent' THEN clock_timestamp() END
+        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS ended (ended_id, state, code)
+        WHERE id = ended_id AND notifications.state = 'pending'
+        RETURNING id
         """,
-        ids,
+        [notification.id for notification in ended],
+        [notification.state for notification in ended],
+        [notification.code for notification in ended],
     )
-    return [_notification(row) for row in rows]
+    return {row["id"] for row in rows}
 
 
-async def mark_failed(connection: Connection, codes: dict[UUID, str]) -> list[Notification]:
-    """The same for those that are given up, with the code that says why."""
-    rows = await connection.fetch(
-        f"""
-        UPDATE notifications
-        SET state = 'failed', code = failure.reason
-        FROM unnest($1::uuid[], $2::text[]) AS failure (failed_id, reason)
-        WHERE id = failed_id AND state = 'pending'
-        RETURNING {_COLUMNS}
-        """,
-        list(codes),
-        list(codes.values()),
-    )
-    return [_notification(row) for row in rows]
-
-
-async def put_off(connection: Connection, delays: Sequence[tuple[Notification, str, float]]) -> None:
-    """Try again after a delay in seconds, with the code of this failure; unless somebody has claimed it since."""
+async def defer(connection: Connection, delays: Sequence[tuple[Notification, str, float]]) -> None:
+    """Set the next attempt after a delay in seconds, and the code of this failure, unless it was claimed again."""
     await connection.execute(
         """
         UPDATE notifications
@@ -164,8 +152,8 @@ async def put_off(connection: Connection, delays: Sequence[tuple[Notification, s
     )
 
 
-async def give_back(connection: Connection, notifications: Sequence[Notification]) -> None:
-    """Undo the claim of what was not tried."""
+async def release_claims(connection: Connection, notifications: Sequence[Notification]) -> None:
+    """Undo the claims of notifications that were not tried."""
     await connection.execute(
         """
         UPDATE notifications
@@ -179,7 +167,7 @@ async def give_back(connection: Connection, notifications: Sequence[Notification
 
 
 async def backlog(connection: Connection) -> tuple[int, float]:
-    """How many have yet to be sent, and the age of the oldest of them in seconds."""
+    """The number of pending notifications, and the age of the oldest in seconds."""
     row = await connection.fetchrow(
         """
         SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
@@ -187,12 +175,12 @@ async def backlog(connection: Connection) -> tuple[int, float]:
         WHERE state = 'pending' AND toaddr <> ''
         """
     )
-    assert row is not None, "an aggregate answers a row"
+    assert row is not None, "an aggregate returns a row"
     return row["pending"], row["oldest_s"]
 
 
 async def users_without_address(connection: Connection, limit: int) -> list[UUID]:
-    """People whom a message waits for that has no address yet."""
+    """The recipients of pending notifications without an address."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT user_id
@@ -232,10 +220,10 @@ async def suppress(connection: Connection, notification_id: UUID, code: str) -> 
 
 
 async def forget(connection: Connection, user_ids: Sequence[UUID], addresses: Sequence[str]) -> None:
-    """Drop what is personal in the messages to people who are gone. That there was a message stays.
+    """Drop the personal data of the notifications to deleted accounts. The rows stay.
 
-    `addresses` are those that they had: what administrators had sent to these is known by nothing else. What of that
-    has yet to be sent is left alone, since the address may be another's by now.
+    `addresses` are the former addresses, by which mails of administrators are found. A pending one of these is kept,
+    since the address may belong to another person now.
     """
     await connection.execute(
         """
@@ -263,10 +251,10 @@ async def forget(connection: Connection, user_ids: Sequence[UUID], addresses: Se
 async def read_page(
     connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
 ) -> list[Notification]:
-    """Messages, newest first: to that person, of that order, those before the id `before`, where these are given."""
-    # Only what is given stands in the statement: a condition that may be null would keep its index from being used.
-    parts = [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
-    given = [(part, value) for part, value in parts if value is not None]
+    """Up to `limit` notifications with the given user, order and id below `before`, newest first."""
+    # Only given conditions are in the statement: PostgreSQL would not use the index for one that may be null.
+    conditions_of = [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
+    given = [(part, value) for part, value in conditions_of if value is not None]
     conditions = " AND ".join(["true", *(f"{part} ${number}" for number, (part, _) in enumerate(given, start=2))])
     rows = await connection.fetch(
         f"""
@@ -283,7 +271,9 @@ async def read_page(
 
 
 def _json(amounts: Amounts | None) -> str | None:
-    return None if amounts is None else msgspec.json.encode(amounts).decode()
+    if amounts is None:
+        return None
+    return msgspec.json.encode({name: sum_ for name, sum_ in asdict(amounts).items() if sum_ is not None}).decode()
 
 
 def _notification(row: Row) -> Notification:

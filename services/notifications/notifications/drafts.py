@@ -1,28 +1,27 @@
-"""Which event makes which message, to whom. An event that nobody has to be told of makes none."""
+"""The notification that each type of event requires. Most types require none."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
 from chassis.messaging import envelope
 from chassis.messaging.envelope import Envelope
-from notifications.messages import (
-    EmailRequested,
+from notifications.consumed_events import (
     OrderCancelled,
     OrderConfirmed,
     OrderShipped,
     PaymentRefunded,
     UserChanged,
 )
-from notifications.notification import Amounts, Kind
+from notifications.domain.notification import Amounts, Kind
+from notifications.events import EmailRequested
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event makes us write. `data` is what the template gets.
-
-    `toaddr` is there only where no account is written to: else the address is the account's own.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationDraft:
+    """`data` holds the values of the template. `toaddr` is set only for a mail that is not to an account."""
 
     kind: Kind
     subject_key: UUID
@@ -33,35 +32,35 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     amounts: Amounts | None = None
 
 
-def letter_for(event: Envelope) -> Letter | None:
-    """The letter that `event` asks for. Raises `msgspec.ValidationError` when its data has another shape."""
-    write = _LETTERS.get(event.type)
-    return None if write is None else write(event)
+def draft_for(event: Envelope) -> NotificationDraft | None:
+    """The draft for `event`. Raises `msgspec.ValidationError` when its data has another shape."""
+    draft = _DRAFTS.get(event.type)
+    return None if draft is None else draft(event)
 
 
-def _welcome(event: Envelope) -> Letter:
+def _welcome(event: Envelope) -> NotificationDraft:
     user = envelope.read(event, UserChanged)
-    return Letter(kind=Kind.WELCOME, subject_key=user.user_id, data=user, user_id=user.user_id)
+    return NotificationDraft(kind=Kind.WELCOME, subject_key=user.user_id, data=user, user_id=user.user_id)
 
 
-def _order_confirmed(event: Envelope) -> Letter:
+def _order_confirmed(event: Envelope) -> NotificationDraft:
     order = envelope.read(event, OrderConfirmed)
     return _about_order(Kind.ORDER_CONFIRMED, order, Amounts(currency=order.total.currency, total=order.total.minor()))
 
 
-def _order_cancelled(event: Envelope) -> Letter | None:
+def _order_cancelled(event: Envelope) -> NotificationDraft | None:
     order = envelope.read(event, OrderCancelled)
     return None if order.told else _about_order(Kind.ORDER_CANCELLED, order)
 
 
-def _order_shipped(event: Envelope) -> Letter:
+def _order_shipped(event: Envelope) -> NotificationDraft:
     return _about_order(Kind.ORDER_SHIPPED, envelope.read(event, OrderShipped))
 
 
 def _about_order(
     kind: Kind, order: OrderConfirmed | OrderCancelled | OrderShipped, amounts: Amounts | None = None
-) -> Letter:
-    return Letter(
+) -> NotificationDraft:
+    return NotificationDraft(
         kind=kind,
         subject_key=order.order_id,
         data=order,
@@ -71,9 +70,9 @@ def _about_order(
     )
 
 
-def _payment_refunded(event: Envelope) -> Letter:
+def _payment_refunded(event: Envelope) -> NotificationDraft:
     refund = envelope.read(event, PaymentRefunded)
-    return Letter(
+    return NotificationDraft(
         kind=Kind.PAYMENT_REFUNDED,
         subject_key=refund.refund_id,
         data=refund,
@@ -83,12 +82,14 @@ def _payment_refunded(event: Envelope) -> Letter:
     )
 
 
-def _email_requested(event: Envelope) -> Letter:
+def _email_requested(event: Envelope) -> NotificationDraft:
     request = envelope.read(event, EmailRequested)
-    return Letter(kind=Kind.EMAIL_REQUESTED, subject_key=request.message_id, data=request, toaddr=request.toaddr)
+    return NotificationDraft(
+        kind=Kind.EMAIL_REQUESTED, subject_key=request.message_id, data=request, toaddr=request.toaddr
+    )
 
 
-_LETTERS: Mapping[str, Callable[[Envelope], Letter | None]] = {
+_DRAFTS: Mapping[str, Callable[[Envelope], NotificationDraft | None]] = {
     "user.registered": _welcome,
     "order.confirmed": _order_confirmed,
     "order.cancelled": _order_cancelled,
@@ -96,5 +97,5 @@ _LETTERS: Mapping[str, Callable[[Envelope], Letter | None]] = {
     "payment.refunded": _payment_refunded,
     "email.requested": _email_requested,
 }
-TYPES = tuple(_LETTERS)
-"""The events that may ask for a letter."""
+TYPES = tuple(_DRAFTS)
+"""The events that may require a notification."""
