@@ -43,18 +43,18 @@ class BlockedVerify:
 
 async def start(hasher: PasswordHasher, count: int, source: str = HERE) -> list[asyncio.Task[bool]]:
     """So many verifications, each of which runs or waits."""
-    tasks = [asyncio.create_task(hasher.verify("x", "kept", source)) for _ in range(count)]
+    tasks = [asyncio.create_task(hasher.verify("x", "stored", source)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
 
 async def test_a_password_matches_only_its_own_hash() -> None:
     hasher = make_hasher()
-    kept = await hasher.hash("correct horse", HERE)
-    assert kept.startswith("$argon2id$")
-    assert await hasher.verify("correct horse", kept, HERE)
-    assert not await hasher.verify("Correct horse", kept, HERE)
-    assert kept != await hasher.hash("correct horse", HERE), "each hash has a salt of its own"
+    stored = await hasher.hash("correct horse", HERE)
+    assert stored.startswith("$argon2id$")
+    assert await hasher.verify("correct horse", stored, HERE)
+    assert not await hasher.verify("Correct horse", stored, HERE)
+    assert stored != await hasher.hash("correct horse", HERE), "each hash has a salt of its own"
 
 
 async def test_the_same_characters_match_however_a_keyboard_composes_them() -> None:
@@ -66,21 +66,21 @@ async def test_an_address_without_an_account_costs_the_same_and_never_matches(mo
     hasher = make_hasher()
     checked: list[str] = []
 
-    def check(kept: str, password: bytes) -> bool:
-        checked.append(kept)
+    def check(stored: str, password: bytes) -> bool:
+        checked.append(stored)
         return True
 
     monkeypatch.setattr(hasher, "_verify", check)
     assert not await hasher.verify("correct horse", None, HERE)
     assert await hasher.verify("correct horse", await hasher.hash("correct horse", HERE), HERE)
-    dummy, stored = (kept.split("$")[1:4] for kept in checked)
+    dummy, stored = (hash_.split("$")[1:4] for hash_ in checked)
     assert dummy == stored, "the same algorithm, version and parameters"
 
 
 async def test_a_hash_of_other_parameters_needs_rehash() -> None:
-    kept = await make_hasher().hash("correct horse", HERE)
-    assert not make_hasher().needs_rehash(kept)
-    assert make_hasher(time_cost=2).needs_rehash(kept)
+    stored = await make_hasher().hash("correct horse", HERE)
+    assert not make_hasher().needs_rehash(stored)
+    assert make_hasher(time_cost=2).needs_rehash(stored)
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -100,10 +100,10 @@ async def test_a_wait_for_a_hash_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     accepted = await start(hasher, 1)
     async with asyncio.timeout(5):
         with pytest.raises(Overloaded):
-            await hasher.verify("x", "kept", HERE)
+            await hasher.verify("x", "stored", HERE)
     work.may_end.set()
     await asyncio.gather(*accepted)
-    assert await hasher.verify("x", "kept", HERE), "the slot is free again"
+    assert await hasher.verify("x", "stored", HERE), "the slot is free again"
 
 
 async def test_a_full_queue_refuses_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ async def test_a_full_queue_refuses_immediately(monkeypatch: pytest.MonkeyPatch)
     accepted = await start(hasher, 5)
     async with asyncio.timeout(1):
         with pytest.raises(Overloaded):
-            await hasher.verify("x", "kept", HERE)
+            await hasher.verify("x", "stored", HERE)
     work.may_end.set()
     assert await asyncio.gather(*accepted) == [True] * 5
 
@@ -126,7 +126,7 @@ async def test_the_hashing_threads_have_a_low_priority(monkeypatch: pytest.Monke
         return True
 
     monkeypatch.setattr(hasher, "_verify", check)
-    await hasher.verify("x", "kept", HERE)
+    await hasher.verify("x", "stored", HERE)
     assert niceness == [NICENESS]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICENESS
 

@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RegisteredAccount:
-    """The account as it was registered, whatever was changed since."""
+    """The account as it was registered: later changes are not in it."""
 
     id: UUID
     email: str

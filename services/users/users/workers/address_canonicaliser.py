@@ -1,7 +1,7 @@
 """Brings the addresses that earlier releases stored into their canonical form, in the background.
 
 Only an address beyond ASCII, or one in Punycode, can have another form. SQL cannot compute it, so no migration does
-this. When two accounts turn out to have the same mailbox, both stay: the account with the canonical address keeps it,
+this. When two accounts have the same mailbox, both stay: the account with the canonical address keeps it,
 and the other one keeps its earlier form and signs in with that. Both receive their mails as before, and the log names
 them to the operator. During an upgrade a replica of an earlier release may add such addresses, so the loop reads all
 accounts again every day.
