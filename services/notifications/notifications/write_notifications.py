@@ -4,6 +4,7 @@ The recipients are updated first, so a notification in the same batch gets the a
 """
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -30,7 +31,7 @@ async def write_notifications(connection: Connection, events: Sequence[Envelope]
     """In the transaction of the inbox."""
     changes = await update_recipients.update_recipients(connection, events)
     drafted = [(event, draft) for event in events if (draft := draft_for(event)) is not None]
-    known = await recipients.read(connection, {draft.user_id for _, draft in drafted if draft.user_id})
+    known = await _read_recipients(connection, [draft for _, draft in drafted])
     written = [
         _notification(event, draft, known.get(draft.user_id) if draft.user_id else None, templates)
         for event, draft in drafted
@@ -38,6 +39,21 @@ async def write_notifications(connection: Connection, events: Sequence[Envelope]
     written += [_address_changed(change, templates) for change in changes]
     new_ids = await notifications.insert(connection, written)
     _log_suppressed([notification for notification in written if notification.id in new_ids])
+
+
+async def _read_recipients(connection: Connection, drafted: Sequence[NotificationDraft]) -> dict[UUID, Recipient]:
+    """The known recipients. Those of suppressed notifications are locked.
+
+    A claim drops the address of a pending notification to a deleted account. A suppressed one is never claimed, so only
+    the deletion itself can drop its address. The lock makes the deletion wait for the commit of the notification.
+    """
+    known = await recipients.read(connection, {draft.user_id for draft in drafted if draft.user_id})
+    suppressed = {
+        draft.user_id
+        for draft in drafted
+        if draft.user_id and suppression_code(draft.kind, known.get(draft.user_id)) is not None
+    }
+    return known | await recipients.lock(connection, suppressed) if suppressed else known
 
 
 def _notification(

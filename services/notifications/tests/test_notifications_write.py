@@ -160,3 +160,26 @@ async def test_what_was_sent_to_the_address_of_a_deleted_account_is_forgotten(
     await write(make_event("user.deleted", {"user_id": ada, "version": 2}))
     rows = await query("SELECT toaddr, subject FROM notifications WHERE kind = 'email_requested' ORDER BY toaddr")
     assert rows == [{"toaddr": "", "subject": ""}, {"toaddr": "eve@example.com", "subject": "Dear Ada"}]
+
+
+async def test_a_mail_that_is_suppressed_during_the_deletion_of_its_account_keeps_no_address(
+    database: Any, write: Write, make_event: Any, query: Any, until: Any
+) -> None:
+    ada = str(uuid7())
+    await write(make_event("user.registered", person(ada, order_emails=False)))
+    deletions: list[asyncio.Task[None]] = []
+
+    async def is_blocked_or_committed() -> bool:
+        return deletions[0].done() or bool(await query("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+    async def write_while_deleted(connection: Any) -> None:
+        shipment = make_event("order.shipped", shipped(ada))
+        await write_notifications(connection, [shipment], templates=Templates())
+        deletions.append(asyncio.create_task(write(make_event("user.deleted", {"user_id": ada, "version": 2}))))
+        await until(is_blocked_or_committed)
+
+    await database.run(write_while_deleted)
+    await deletions[0]
+    assert await query("SELECT toaddr, body, state FROM notifications WHERE kind = 'order_shipped'") == [
+        {"toaddr": "", "body": "", "state": "suppressed"}
+    ]
