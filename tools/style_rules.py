@@ -157,10 +157,14 @@ def check_python(path: str, source: str) -> Iterator[Violation]:
 def own_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """The lines of a function without those of the functions inside it, which are counted by themselves."""
     lines = (function.end_lineno or function.lineno) - function.lineno + 1
-    for node in ast.iter_child_nodes(function):
+    inside = list(ast.iter_child_nodes(function))
+    while inside:
+        node = inside.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             lines -= (node.end_lineno or node.lineno) - first + 1
+        else:
+            inside += ast.iter_child_nodes(node)
     return lines
 
 

@@ -40,6 +40,12 @@ def test_a_function_has_at_most_50_lines_and_those_inside_it_are_counted_by_them
     assert style_rules.own_lines(outer) == 2
 
 
+def test_the_methods_of_a_class_inside_a_function_are_counted_by_themselves() -> None:
+    outer = ast.parse("def outer():\n    class Inner:\n        def method(self):\n            return 1\n").body[0]
+    assert isinstance(outer, ast.FunctionDef)
+    assert style_rules.own_lines(outer) == 2
+
+
 def test_a_name_with_a_replaced_word_is_reported_with_its_term(tmp_path: Path, write: WriteFile) -> None:
     write("cli/names.py", "class LastWill:\n    def forward(self, wards): ...\n\ndef turn_round(): ...\n")
     broken = style_rules.check(tmp_path)
