@@ -1,4 +1,4 @@
-"""What catalog says when it will not do what was asked. The codes are part of the API and never change."""
+"""The refusals of catalog. Their codes are part of the API and never change."""
 
 from chassis.problems import Conflict, Invalid, NotFound
 
@@ -20,11 +20,11 @@ class CategoryExists(Conflict):
 
 
 class StockTooLow(Conflict):
-    code, title = "stock_too_low", "There is less in stock than is to be taken out."
+    code, title = "stock_too_low", "The stock is lower than the quantity to take out."
 
 
 class OutOfStock(Conflict):
-    code, title = "out_of_stock", "There is not enough in stock."
+    code, title = "out_of_stock", "The stock is too low."
 
 
 class PriceChanged(Conflict):
@@ -40,8 +40,8 @@ class MixedCurrencies(Invalid):
 
 
 class TotalTooLarge(Invalid):
-    code, title = "total_too_large", "The total is larger than can be handled."
+    code, title = "total_too_large", "The total exceeds the largest possible amount."
 
 
 class UnacceptableLines(Invalid):
-    code, title = "unacceptable_lines", "The lines cannot be reserved as they are."
+    code, title = "unacceptable_lines", "The lines cannot be reserved."

@@ -1,4 +1,4 @@
--- The first tables of catalog: what there is, how much of it is left, and who holds some.
+-- The first tables of catalog: products, their stock, and the reservations of orders.
 -- depends:
 
 -- migrate: apply
@@ -13,7 +13,7 @@ CREATE TABLE categories (
 );
 CREATE UNIQUE INDEX categories_name ON categories (lower(name));
 
--- Wide and seldom written. How much is left stands in `stock`, so that a purchase rewrites a few bytes and no index.
+-- Wide and seldom written. The available quantity is in `stock`, so that a purchase rewrites a few bytes and no index.
 CREATE TABLE products (
     id                  uuid        PRIMARY KEY,
     sku                 text        NOT NULL,
@@ -48,14 +48,14 @@ CREATE INDEX products_by_category ON products (category_id) WHERE deleted_at IS 
 CREATE INDEX products_search ON products USING gin (search);
 CREATE INDEX products_trigrams ON products USING gin (trigrams);
 
--- Narrow, and with room on its pages: a popular product's row is rewritten thousands of times a second, and stays where
--- it is (a HOT update) as long as there is room.
+-- Narrow, and with free space on its pages: the row of a popular product is rewritten thousands of times a second. With
+-- free space it stays on its page (a HOT update).
 CREATE TABLE stock (
     product_id uuid   PRIMARY KEY REFERENCES products (id),
     available  bigint NOT NULL CHECK (available >= 0)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
--- The ledger of what came in and went out other than by orders; the initial stock is its first line. Rows never change.
+-- The ledger of all changes of the stock but those by orders. The initial stock is its first entry. Rows never change.
 CREATE TABLE stock_adjustments (
     id                  uuid        PRIMARY KEY,
     product_id          uuid        NOT NULL REFERENCES products (id),
@@ -70,7 +70,8 @@ CREATE TABLE stock_adjustments (
 );
 CREATE INDEX stock_adjustments_of_product ON stock_adjustments (product_id, id);
 
--- What each order holds, has bought or gave back. `released` with no lines is a tombstone: its reserve comes too late.
+-- The stock that each order holds, has bought or has returned. `released` without lines is a tombstone, which refuses
+-- a late reservation.
 CREATE TABLE reservations (
     order_id    uuid        PRIMARY KEY,
     state       text        NOT NULL CHECK (state IN ('held', 'sold', 'released')),
@@ -85,7 +86,7 @@ CREATE TABLE reservations (
     CHECK (state = 'released' OR (lines <> '[]' AND currency IS NOT NULL AND total_minor IS NOT NULL))
 ) WITH (fillfactor = 70);
 
--- The promise about stock in one place: `difference` is zero for every product, always.
+-- The invariant of the stock: `difference` is zero for every product at all times.
 CREATE VIEW stock_balance AS
 WITH adjusted AS (
     SELECT product_id, sum(quantity) AS quantity

@@ -1,4 +1,4 @@
--- The numbers of the journal: they go on where they were when the database is restored from a dump (chassis.messaging.restore_detection).
+-- The transaction numbers of the journal continue after a restore from a dump (chassis.messaging.restore_detection).
 -- depends: 0002_words
 
 -- migrate: apply

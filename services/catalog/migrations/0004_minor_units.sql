@@ -1,9 +1,9 @@
--- Prices in currencies whose minor unit was taken for a hundredth, and is none: docs/decisions/0028.
+-- Converts prices in currencies whose minor unit is not a hundredth, as was assumed: docs/decisions/0028.
 -- depends: 0003_journal_numbers
 
 -- migrate: apply
 
--- A price keeps its amount: 5000.00 UGX becomes 5000 UGX, and a fraction that there is no coin for is rounded.
+-- A price keeps its amount: 5000.00 UGX becomes 5000 UGX. A fraction below the minor unit is rounded.
 UPDATE products
 SET price_minor = greatest(1, least(999999999999999, round(products.price_minor * unit.factor)))::bigint
 FROM (

@@ -1,4 +1,4 @@
--- Who did it: the actor of each event (chassis.actor).
+-- The actor of each event: chassis.actor.
 -- depends: 0004_minor_units
 
 -- migrate: apply

@@ -1,4 +1,4 @@
--- The cursor of the relays that sign what they publish (chassis.messaging.signed_broker): the last day of the journal is published again, and what was never published.
+-- The cursor of the relays that sign: they publish the last day again, and all unpublished events (signed_broker.py).
 -- depends: 0005_journal_actors
 
 -- migrate: apply

@@ -1,4 +1,4 @@
--- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.persistence.privileges)
+-- The views that `cartwright verify` may read, without secrets, addresses and contents (chassis.persistence.privileges).
 -- depends: 0006_signed_events
 
 -- migrate: apply

@@ -1,13 +1,12 @@
--- What a search for products looks at: words as before, and names in any script and spelling. docs/decisions/0027.
+-- Search documents of products: the words of the language, and names in any script and spelling. docs/decisions/0027.
 -- depends: 0007_verification
 
 -- migrate: apply
 
--- Each function leaves ASCII alone as soon as it can: most names are, and a migration of a large catalog is not to take
--- minutes. They are in plpgsql, since the bodies of SQL functions are pasted into each other, and worked out many times.
+-- Each function returns ASCII text early, since most names are ASCII, and the backfill of a large catalog has to be fast.
+-- They are in plpgsql: PostgreSQL inlines SQL functions, and would evaluate an argument many times.
 
--- A text in its NFKC-casefolded form, without characters that cannot be seen. Two texts that a reader holds for the same
--- are the same here, whatever form their client has sent.
+-- A text in NFKC, casefolded, without invisible characters. Texts that look the same have the same form.
 CREATE FUNCTION folded(written text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(written) = length(written) THEN
@@ -17,14 +16,14 @@ BEGIN
 END
 $$;
 
--- The text that words are taken from: a mark of trade is no part of the word before it.
+-- The text that is split into words. A trademark sign is not a part of the word before it.
 CREATE FUNCTION searchable(written text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN folded(translate(written, '™℠', '  '));
 END
 $$;
 
--- The letters that are typed where a keyboard lacks the right ones: without their marks, and `o` for `ø`.
+-- The text without diacritics, as typed on a keyboard without them: `o` for `ø`.
 CREATE FUNCTION plain_letters(folded text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(folded) = length(folded) THEN
@@ -36,7 +35,7 @@ BEGIN
 END
 $$;
 
--- The same, but for letters that are also written as two: `ae` for `ä`, `aa` for `å`.
+-- The same, with two letters for those that have such a spelling: `ae` for `ä`, `aa` for `å`.
 CREATE FUNCTION paired_letters(folded text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(folded) = length(folded) THEN
@@ -48,8 +47,8 @@ BEGIN
 END
 $$;
 
--- The words of a text, in their order; runs of scripts that are written without blanks, and each sign that is neither a
--- letter nor punctuation, are words of their own.
+-- The words of a text, in order. A run of a script without blanks is a word, and so is each sign that is neither a
+-- letter nor punctuation.
 CREATE FUNCTION pieces_of(letters text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(letters) = length(letters) THEN
@@ -67,8 +66,8 @@ BEGIN
 END
 $$;
 
--- What a query asks for to find a word. In scripts without blanks these are all pairs of neighbours, since nothing says
--- where a word begins.
+-- The lexemes of a word in a query. In a script without blanks, where no sign marks the begin of a word, these are all
+-- pairs of adjacent characters.
 CREATE FUNCTION lexemes_of(piece text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF octet_length(piece) = length(piece) OR length(piece) = 1 OR piece !~ '^[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u303c\u3041-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]' THEN
@@ -78,22 +77,22 @@ BEGIN
 END
 $$;
 
--- The whole of a name as one word, so that a name is found by itself whatever it consists of.
+-- A whole name as one lexeme, so that any name finds its product.
 CREATE FUNCTION lexeme_of_whole(written text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT '=' || md5(btrim(folded(written)))
 $$;
 
--- A SKU from its end, so that the beginning of that is a tail of the SKU.
+-- A SKU reversed, so that a search for a prefix of it finds the tail of the SKU.
 CREATE FUNCTION lexeme_of_tail(sku text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT '<' || reverse(regexp_replace(lower(sku), '[^a-z0-9]', '', 'g'))
 $$;
 
--- A lexeme as it stands in the text of a document or a query.
+-- A lexeme, quoted for the text of a document or a query.
 CREATE FUNCTION quoted_lexeme(lexeme text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT '''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || ''''
 $$;
 
--- What a product is found by besides the words of a language: its name and its SKU.
+-- The lexemes of the name and the SKU of a product.
 CREATE FUNCTION names_of(name text, sku text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     written  text := searchable(name);
@@ -116,14 +115,14 @@ BEGIN
 END
 $$;
 
--- What a search looks at. In a table of its own: a new column with a value would rewrite `products`, and block it.
+-- In a table of its own, since a new column with a value would rewrite `products` under a lock.
 CREATE TABLE search_documents (
     product_id uuid     PRIMARY KEY REFERENCES products (id),
     document   tsvector NOT NULL
 );
 CREATE INDEX search_documents_document ON search_documents USING gin (document);
 
--- In the order of the ids, so that no two transactions wait for each other.
+-- The order of the ids keeps concurrent transactions from deadlocks.
 CREATE FUNCTION keep_search_documents() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO search_documents (product_id, document)
@@ -134,15 +133,15 @@ BEGIN
     RETURN NULL;
 END
 $$;
--- Triggers, since replicas of the version before this one write products, too, for as long as an upgrade takes. The
--- products that are there already get their documents in batches (keep_search_documents.py): all at once takes a minute.
+-- Triggers, since replicas of the version before write products during an upgrade. Existing products get their documents
+-- page by page (workers/search_document_backfill.py): all at once takes a minute.
 CREATE TRIGGER keep_search_documents_of_new_products AFTER INSERT ON products
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_search_documents();
 CREATE TRIGGER keep_search_documents_of_changed_products AFTER UPDATE ON products
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION keep_search_documents();
 
--- Names of categories that a reader holds for the same are the same. Where there are two already, the older one has the
--- key, and the other one is known by its exact name alone.
+-- Two names of categories that look the same are the same. Of two existing ones, the older has the key, and the other is
+-- found by its exact name alone.
 ALTER TABLE categories ADD COLUMN key text;
 CREATE UNIQUE INDEX categories_key ON categories (key);
 UPDATE categories
