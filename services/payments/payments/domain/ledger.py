@@ -8,6 +8,7 @@ and creates no entries.
     refunds               what was refunded; kept apart from sales, so that both can be read
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -39,3 +40,8 @@ def entries_of_refund(refund_id: UUID, payment_id: UUID, amount_minor: int, curr
         Entry(refund_id, payment_id, REFUNDS, amount_minor, currency),
         Entry(refund_id, payment_id, PROVIDER_RECEIVABLE, -amount_minor, currency),
     )
+
+
+def check_balance(entries: Sequence[Entry]) -> None:
+    """Assert that debits and credits are equal, before entries are written."""
+    assert sum(entry.amount_minor for entry in entries) == 0, "every transaction sums to zero"

@@ -33,7 +33,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
     async def find(payment_id: UUID, caller: Caller) -> PaymentRead:
         # The payment of another user gets the same answer as one that does not exist.
         user_id = None if caller.is_administrator else caller.user_id
-        row = await database.read(lambda connection: store.payments.read_payment(connection, payment_id, user_id))
+        row = await database.read(lambda connection: store.payment_reads.read_payment(connection, payment_id, user_id))
         if row is None:
             raise PaymentNotFound
         return _payment(row)
@@ -45,7 +45,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         before = key_of(cursor, UUID)
         user_id = None if request.user.is_administrator else request.user.user_id
         rows = await database.read(
-            lambda connection: store.payments.read_payments(
+            lambda connection: store.payment_reads.read_payments(
                 connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
             )
         )

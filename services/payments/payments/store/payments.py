@@ -1,20 +1,21 @@
 """The table of payments.
 
-Every statement locks rows in the order of `order_id`, so that batches cannot deadlock.
+Every statement locks rows in the order of `order_id`, so that batches cannot deadlock. The classes of rows are not
+frozen: a frozen one takes more than twice as long to make, and each payment needs several.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from chassis.messaging import journal
-from chassis.messaging.journal import Event
+from chassis.messaging.journal import Event, JournaledChange
 from chassis.persistence.database import Connection, Row, note_change, rows_affected
-from payments.domain.ledger import Entry
+from chassis.persistence.statements import Statement
+from payments.domain.ledger import Entry, check_balance
 from payments.domain.payment import NO_CURRENCY, Change, Payment, PaymentState, PendingAction
 from payments.domain.payment_provider import Card
-from payments.store import ledger
 
 _COLUMNS = """
     payments.id, payments.order_id, payments.user_id, payments.amount_minor, payments.currency, payments.method_token,
@@ -28,163 +29,213 @@ ACTION_PENDING = "pending actions"
 """The change that is noted when a new pending action is due at once: the loop of payments is woken after the commit."""
 
 
+@dataclass(slots=True)
+class _IntentRow:
+    id: UUID
+    order_id: UUID
+    user_id: UUID | None
+    amount_minor: int
+    currency: str
+    method_token: str
+    method_brand: str
+    method_last4: str
+    correlation_id: str
+    traceparent: str | None
+    actor: str | None
+
+
+_ADD_INTENTS = Statement(
+    """
+    INSERT INTO payments (
+        id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
+        state, correlation_id, traceparent, actor
+    )
+    SELECT id, order_id, user_id, amount_minor, currency,
+           CASE WHEN EXISTS (SELECT FROM deleted_users WHERE deleted_users.user_id = intents.user_id)
+                THEN '' ELSE method_token END,
+           method_brand, method_last4, 'intended', correlation_id, traceparent, actor
+    FROM :intents
+    ORDER BY order_id
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING order_id
+    """,
+    intents=_IntentRow,
+)
+
+
 async def add_intents(connection: Connection, intents: Sequence[tuple[Payment, Card]]) -> set[UUID]:
     """Insert the intents of orders that have neither a payment nor a tombstone, and return the ids of these orders.
 
     The token of a deleted account is not written.
     """
-    rows = await connection.fetch(
-        """
-        INSERT INTO payments (
-            id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-            state, correlation_id, traceparent, actor
+    rows = [
+        _IntentRow(
+            id=payment.id,
+            order_id=payment.order_id,
+            user_id=payment.user_id,
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            method_token=payment.method_token,
+            method_brand=card.brand,
+            method_last4=card.last4,
+            correlation_id=payment.correlation_id,
+            traceparent=payment.traceparent,
+            actor=payment.actor,
         )
-        SELECT id, order_id, user_id, amount_minor, currency,
-               CASE WHEN EXISTS (SELECT FROM deleted_users WHERE deleted_users.user_id = intent.user_id)
-                    THEN '' ELSE method_token END,
-               method_brand, method_last4, 'intended', correlation_id, traceparent, actor
-        FROM unnest(
-            $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[],
-            $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]
-        ) AS intent (
-            id, order_id, user_id, amount_minor, currency,
-            method_token, method_brand, method_last4, correlation_id, traceparent, actor
-        )
-        ORDER BY order_id
-        ON CONFLICT (order_id) DO NOTHING
-        RETURNING order_id
-        """,
-        [payment.id for payment, _ in intents],
-        [payment.order_id for payment, _ in intents],
-        [payment.user_id for payment, _ in intents],
-        [payment.amount_minor for payment, _ in intents],
-        [payment.currency for payment, _ in intents],
-        [payment.method_token for payment, _ in intents],
-        [card.brand for _, card in intents],
-        [card.last4 for _, card in intents],
-        [payment.correlation_id for payment, _ in intents],
-        [payment.traceparent for payment, _ in intents],
-        [payment.actor for payment, _ in intents],
+        for payment, card in intents
+    ]
+    return {row["order_id"] for row in await _ADD_INTENTS.fetch(connection, intents=rows)}
+
+
+@dataclass(slots=True)
+class _TombstoneRow:
+    id: UUID
+    order_id: UUID
+    correlation_id: str
+
+
+_ADD_TOMBSTONES = Statement(
+    """
+    INSERT INTO payments (
+        id, order_id, amount_minor, currency, method_token, method_brand, method_last4,
+        state, correlation_id, voided_at
     )
-    return {row["order_id"] for row in rows}
+    SELECT id, order_id, 0, :currency, '', '', '', 'voided', correlation_id, now()
+    FROM :tombstones
+    ORDER BY order_id
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING order_id
+    """,
+    tombstones=_TombstoneRow,
+)
 
 
 async def add_tombstones(connection: Connection, correlation_ids: Mapping[UUID, str]) -> set[UUID]:
     """Insert a tombstone for each of these orders that has no payment, and return the ids of these orders."""
-    rows = await connection.fetch(
-        """
-        INSERT INTO payments (
-            id, order_id, amount_minor, currency, method_token, method_brand, method_last4,
-            state, correlation_id, voided_at
-        )
-        SELECT id, order_id, 0, $4, '', '', '', 'voided', correlation_id, now()
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS tombstone (id, order_id, correlation_id)
-        ORDER BY order_id
-        ON CONFLICT (order_id) DO NOTHING
-        RETURNING order_id
-        """,
-        [uuid7() for _ in correlation_ids],
-        list(correlation_ids),
-        list(correlation_ids.values()),
-        NO_CURRENCY,
-    )
+    tombstones = [_TombstoneRow(uuid7(), order_id, correlation_ids[order_id]) for order_id in correlation_ids]
+    rows = await _ADD_TOMBSTONES.fetch(connection, tombstones=tombstones, currency=NO_CURRENCY)
     return {row["order_id"] for row in rows}
+
+
+_FIND_BY_ORDERS = Statement(f"SELECT {_COLUMNS} FROM payments WHERE order_id = ANY (:order_ids)")  # noqa: S608
 
 
 async def find_by_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """The payments and tombstones of these orders, by order."""
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM payments WHERE order_id = ANY ($1::uuid[])",  # noqa: S608
-        order_ids,
-    )
+    rows = await _FIND_BY_ORDERS.fetch(connection, order_ids=order_ids)
     return {row["order_id"]: _payment(row) for row in rows}
+
+
+_LOCK_BY_ORDERS = Statement(
+    f"""
+    SELECT {_COLUMNS}
+    FROM payments
+    WHERE order_id = ANY (:order_ids)
+    ORDER BY order_id
+    FOR UPDATE
+    """  # noqa: S608
+)
 
 
 async def lock_by_orders(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """The payments and tombstones of these orders, by order, locked until the transaction ends."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM payments
-        WHERE order_id = ANY ($1::uuid[])
-        ORDER BY order_id
-        FOR UPDATE
-        """,  # noqa: S608
-        order_ids,
-    )
+    rows = await _LOCK_BY_ORDERS.fetch(connection, order_ids=order_ids)
     return {row["order_id"]: _payment(row) for row in rows}
+
+
+_LOCK_BY_IDS = Statement(
+    f"""
+    SELECT {_COLUMNS}
+    FROM payments
+    WHERE id = ANY (:payment_ids)
+    ORDER BY order_id
+    FOR UPDATE
+    """  # noqa: S608
+)
 
 
 async def lock_by_ids(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, Payment]:
     """These payments, by id, locked until the transaction ends."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM payments
-        WHERE id = ANY ($1::uuid[])
-        ORDER BY order_id
-        FOR UPDATE
-        """,  # noqa: S608
-        payment_ids,
-    )
+    rows = await _LOCK_BY_IDS.fetch(connection, payment_ids=payment_ids)
     return {row["id"]: _payment(row) for row in rows}
+
+
+_AGE_S = Statement("SELECT extract(epoch FROM now() - created_at)::float8 FROM payments WHERE id = :payment_id")
 
 
 async def age_s(connection: Connection, payment_id: UUID) -> float:
     """The time since the payment was first requested, by the database's clock."""
-    query = "SELECT extract(epoch FROM now() - created_at)::float8 FROM payments WHERE id = $1"
-    return float(await connection.fetchval(query, payment_id))
+    return float(await _AGE_S.fetchval(connection, payment_id=payment_id))
+
+
+@dataclass(slots=True)
+class _ChangeRow:
+    """A locked payment after a change. The statement checks the state and the pending action before it."""
+
+    id: UUID
+    state: PaymentState
+    wanted: PendingAction | None
+    code: str | None
+    refund_requested_minor: int
+    refunded_minor: int
+    correlation_id: str
+    traceparent: str | None
+    actor: str | None
+    state_before: PaymentState
+    wanted_before: PendingAction | None
+
+
+_UPDATE = Statement(
+    """
+    UPDATE payments
+    SET state                  = changes.state,
+        wanted                 = changes.wanted,
+        code                   = changes.code,
+        refund_requested_minor = changes.refund_requested_minor,
+        refunded_minor         = changes.refunded_minor,
+        correlation_id         = changes.correlation_id,
+        traceparent            = changes.traceparent,
+        actor                  = changes.actor,
+        attempts        = CASE WHEN payments.wanted IS NOT DISTINCT FROM changes.wanted
+                               THEN payments.attempts ELSE 0 END,
+        next_attempt_at = CASE WHEN payments.wanted IS NOT DISTINCT FROM changes.wanted
+                               THEN payments.next_attempt_at ELSE now() + make_interval(secs => :attempt_in_s) END,
+        authorized_at   = CASE WHEN changes.state = 'authorized'
+                               THEN coalesce(payments.authorized_at, now()) ELSE payments.authorized_at END,
+        captured_at     = CASE WHEN changes.state = 'captured'
+                               THEN coalesce(payments.captured_at, now()) ELSE payments.captured_at END,
+        voided_at       = CASE WHEN changes.state = 'voided'
+                               THEN coalesce(payments.voided_at, now()) ELSE payments.voided_at END
+    FROM :changes
+    WHERE payments.id = changes.id
+      AND payments.state = changes.state_before
+      AND payments.wanted IS NOT DISTINCT FROM changes.wanted_before
+    """,
+    changes=_ChangeRow,
+)
 
 
 async def update(connection: Connection, changes: Sequence[Change], *, attempt_in_s: float = 0.0) -> None:
     """Write changes of locked payments. A new pending action is due in `attempt_in_s`."""
     if not attempt_in_s and any(_has_new_action(change) for change in changes):
         note_change(ACTION_PENDING)
-    status = await connection.execute(
-        """
-        UPDATE payments
-        SET state                  = changed.state,
-            wanted                 = changed.wanted,
-            code                   = changed.code,
-            refund_requested_minor = changed.refund_requested_minor,
-            refunded_minor         = changed.refunded_minor,
-            correlation_id         = changed.correlation_id,
-            traceparent            = changed.traceparent,
-            actor                  = changed.actor,
-            attempts        = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
-                                   THEN payments.attempts ELSE 0 END,
-            next_attempt_at = CASE WHEN payments.wanted IS NOT DISTINCT FROM changed.wanted
-                                   THEN payments.next_attempt_at ELSE now() + make_interval(secs => $12) END,
-            authorized_at   = CASE WHEN changed.state = 'authorized'
-                                   THEN coalesce(payments.authorized_at, now()) ELSE payments.authorized_at END,
-            captured_at     = CASE WHEN changed.state = 'captured'
-                                   THEN coalesce(payments.captured_at, now()) ELSE payments.captured_at END,
-            voided_at       = CASE WHEN changed.state = 'voided'
-                                   THEN coalesce(payments.voided_at, now()) ELSE payments.voided_at END
-        FROM unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::text[]
-        ) AS changed (
-            id, state, wanted, code, refund_requested_minor, refunded_minor, correlation_id, traceparent, actor,
-            state_before, wanted_before
+    rows = [
+        _ChangeRow(
+            id=change.payment.id,
+            state=change.payment.state,
+            wanted=change.payment.pending_action,
+            code=change.payment.code,
+            refund_requested_minor=change.payment.refund_requested_minor,
+            refunded_minor=change.payment.refunded_minor,
+            correlation_id=change.payment.correlation_id,
+            traceparent=change.payment.traceparent,
+            actor=change.payment.actor,
+            state_before=change.before.state,
+            wanted_before=change.before.pending_action,
         )
-        WHERE payments.id = changed.id
-          AND payments.state = changed.state_before
-          AND payments.wanted IS NOT DISTINCT FROM changed.wanted_before
-        """,
-        [change.payment.id for change in changes],
-        [change.payment.state for change in changes],
-        [change.payment.pending_action for change in changes],
-        [change.payment.code for change in changes],
-        [change.payment.refund_requested_minor for change in changes],
-        [change.payment.refunded_minor for change in changes],
-        [change.payment.correlation_id for change in changes],
-        [change.payment.traceparent for change in changes],
-        [change.payment.actor for change in changes],
-        [change.before.state for change in changes],
-        [change.before.pending_action for change in changes],
-        attempt_in_s,
-    )
+        for change in changes
+    ]
+    status = await _UPDATE.execute(connection, changes=rows, attempt_in_s=attempt_in_s)
     assert rows_affected(status) == len(changes), "the payments are locked, so their states are those that were read"
 
 
@@ -192,31 +243,43 @@ def _has_new_action(change: Change) -> bool:
     return change.payment.pending_action not in {None, change.before.pending_action}
 
 
-_UPDATE_IF_UNCHANGED = """
+@dataclass(slots=True)
+class _TransitionRow:
+    id: UUID
+    state: PaymentState
+    wanted: PendingAction | None
+    code: str | None
+    state_before: PaymentState
+    wanted_before: PendingAction | None
+
+
+_APPLY_IF_UNCHANGED = JournaledChange(
+    """
     UPDATE payments
-    SET state         = changed.state,
-        wanted        = changed.wanted,
-        code          = changed.code,
-        authorized_at = CASE changed.state WHEN 'authorized' THEN now() ELSE payments.authorized_at END,
-        captured_at   = CASE changed.state WHEN 'captured' THEN now() ELSE payments.captured_at END,
-        voided_at     = CASE changed.state WHEN 'voided' THEN now() ELSE payments.voided_at END
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-         AS changed (id, state, wanted, code, state_before, wanted_before)
-    WHERE payments.id = changed.id
-      AND payments.state = changed.state_before
-      AND payments.wanted IS NOT DISTINCT FROM changed.wanted_before
+    SET state         = transitions.state,
+        wanted        = transitions.wanted,
+        code          = transitions.code,
+        authorized_at = CASE transitions.state WHEN 'authorized' THEN now() ELSE payments.authorized_at END,
+        captured_at   = CASE transitions.state WHEN 'captured' THEN now() ELSE payments.captured_at END,
+        voided_at     = CASE transitions.state WHEN 'voided' THEN now() ELSE payments.voided_at END
+    FROM :transitions
+    WHERE payments.id = transitions.id
+      AND payments.state = transitions.state_before
+      AND payments.wanted IS NOT DISTINCT FROM transitions.wanted_before
     RETURNING payments.id
-"""
-_ADD_ENTRIES = """
+    """,
+    subject="id",
+    also="""
     , added_entries AS (
-        INSERT INTO ledger_entries (transaction_id, account, payment_id, amount_minor, currency)
-        SELECT transaction_id, account, payment_id, amount_minor, currency
-        FROM unnest($7::uuid[], $8::text[], $9::uuid[], $10::bigint[], $11::text[])
-             AS entry (transaction_id, account, payment_id, amount_minor, currency)
-        JOIN changed ON changed.id = entry.payment_id
+        INSERT INTO ledger_entries (:entries.*)
+        SELECT entries.*
+        FROM :entries
+        JOIN changed ON changed.id = entries.payment_id
     )
-"""
-_APPLY_IF_UNCHANGED = journal.with_events(_UPDATE_IF_UNCHANGED, subject="id", parameters=11, also=_ADD_ENTRIES)
+    """,
+    transitions=_TransitionRow,
+    entries=Entry,
+)
 
 
 async def apply_if_unchanged(
@@ -226,19 +289,42 @@ async def apply_if_unchanged(
 
     Returns the ids of these payments. Their rows, entries and events are one statement, and so one transaction.
     """
-    changes = sorted(changes, key=lambda change: change.payment.order_id)  # The common order of locks.
-    rows = await connection.fetch(
-        _APPLY_IF_UNCHANGED,
-        [change.payment.id for change in changes],
-        [change.payment.state for change in changes],
-        [change.payment.pending_action for change in changes],
-        [change.payment.code for change in changes],
-        [change.before.state for change in changes],
-        [change.before.pending_action for change in changes],
-        *ledger.columns_of(entries),
-        *journal.columns_of(events),
-    )
+    check_balance(entries)
+    transitions = [
+        _TransitionRow(
+            id=change.payment.id,
+            state=change.payment.state,
+            wanted=change.payment.pending_action,
+            code=change.payment.code,
+            state_before=change.before.state,
+            wanted_before=change.before.pending_action,
+        )
+        for change in sorted(changes, key=lambda change: change.payment.order_id)  # The common order of locks.
+    ]
+    rows = await _APPLY_IF_UNCHANGED.fetch(connection, transitions=transitions, entries=entries, events=events)
     return {row["id"] for row in rows}
+
+
+_CLAIM_DUE = Statement(
+    f"""
+    WITH due AS (
+        SELECT id
+        FROM payments
+        WHERE wanted IS NOT NULL
+          AND next_attempt_at <= now()
+          AND (state = 'authorized' OR wanted = 'give_back')
+        ORDER BY next_attempt_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE payments
+    SET next_attempt_at = now() + make_interval(secs => :lease_s),
+        attempts        = payments.attempts + 1
+    FROM due
+    WHERE payments.id = due.id
+    RETURNING {_COLUMNS}
+    """  # noqa: S608
+)
 
 
 async def claim_due(connection: Connection, limit: int) -> list[Payment]:
@@ -246,82 +332,29 @@ async def claim_due(connection: Connection, limit: int) -> list[Payment]:
 
     A pending capture waits until the outcome of the authorization is known; a pending void does not.
     """
-    rows = await connection.fetch(
-        f"""
-        WITH due AS (
-            SELECT id
-            FROM payments
-            WHERE wanted IS NOT NULL
-              AND next_attempt_at <= now()
-              AND (state = 'authorized' OR wanted = 'give_back')
-            ORDER BY next_attempt_at
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
-        )
-        UPDATE payments
-        SET next_attempt_at = now() + make_interval(secs => $2),
-            attempts        = payments.attempts + 1
-        FROM due
-        WHERE payments.id = due.id
-        RETURNING {_COLUMNS}
-        """,  # noqa: S608
-        limit,
-        LEASE_S,
-    )
-    return [_payment(row) for row in rows]
+    return [_payment(row) for row in await _CLAIM_DUE.fetch(connection, limit=limit, lease_s=LEASE_S)]
+
+
+@dataclass(slots=True)
+class _DelayRow:
+    id: UUID
+    delay_s: float
+
+
+_SCHEDULE_RETRIES = Statement(
+    """
+    UPDATE payments
+    SET next_attempt_at = now() + make_interval(secs => delays.delay_s)
+    FROM :delays
+    WHERE payments.id = delays.id
+    """,
+    delays=_DelayRow,
+)
 
 
 async def schedule_retries(connection: Connection, delays_s: Mapping[UUID, float]) -> None:
     """Release the lease of payments whose outcome is not known. They are due again after the delay."""
-    await connection.execute(
-        """
-        UPDATE payments
-        SET next_attempt_at = now() + make_interval(secs => delay.seconds)
-        FROM unnest($1::uuid[], $2::float8[]) AS delay (id, seconds)
-        WHERE payments.id = delay.id
-        """,
-        list(delays_s),
-        list(delays_s.values()),
-    )
-
-
-async def read_payment(connection: Connection, payment_id: UUID, user_id: UUID | None) -> Row | None:
-    """One payment for display, and only of that user when `user_id` is given. Tombstones are never displayed."""
-    return await connection.fetchrow(
-        """
-        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
-        FROM payments
-        WHERE id = $1 AND user_id IS NOT NULL AND ($2::uuid IS NULL OR user_id = $2)
-        """,
-        payment_id,
-        user_id,
-    )
-
-
-async def read_payments(
-    connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
-) -> list[Row]:
-    """Payments for display, the newest first: of that user and of that order, where given."""
-    # Only the given conditions are in the statement: with `$1 IS NULL OR ...` its prepared plan could use no index.
-    given = [(part, value) for part, value in _parts(user_id, order_id, before) if value is not None]
-    conditions = " ".join(f"AND {part} ${number}" for number, (part, _) in enumerate(given, start=2))
-    return await connection.fetch(
-        f"""
-        SELECT id, order_id, user_id, amount_minor, currency, method_token, method_brand, method_last4,
-               state, code, refunded_minor, created_at, authorized_at, captured_at, voided_at
-        FROM payments
-        WHERE user_id IS NOT NULL {conditions}
-        ORDER BY id DESC
-        LIMIT $1
-        """,  # noqa: S608 - only constants are inserted.
-        limit,
-        *(value for _, value in given),
-    )
-
-
-def _parts(user_id: UUID | None, order_id: UUID | None, before: UUID | None) -> list[tuple[str, UUID | None]]:
-    return [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
+    await _SCHEDULE_RETRIES.execute(connection, delays=[_DelayRow(id_, delay_s) for id_, delay_s in delays_s.items()])
 
 
 def _payment(row: Row) -> Payment:
