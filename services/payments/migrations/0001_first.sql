@@ -3,7 +3,7 @@
 
 -- migrate: apply
 
--- What a buyer may name in place of a token. Removed ones stay, so that their Idempotency-Key still answers.
+-- Saved payment methods. Removed ones stay, so that a repeated request finds them by its Idempotency-Key.
 CREATE TABLE payment_methods (
     id              uuid        PRIMARY KEY,
     user_id         uuid        NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE payment_methods (
 CREATE UNIQUE INDEX payment_methods_one_default ON payment_methods (user_id) WHERE is_default;
 CREATE INDEX payment_methods_of_user ON payment_methods (user_id, id);
 
--- One row per order, so one live payment per order. Without a user it is a tombstone, left by a void that came first.
+-- One row for each order, so one payment for each order. A row without a user is a tombstone: its void came first.
 CREATE TABLE payments (
     id                     uuid        PRIMARY KEY,
     order_id               uuid        NOT NULL UNIQUE,
@@ -76,7 +76,7 @@ CREATE TABLE refunds (
 CREATE INDEX refunds_pending ON refunds (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX refunds_of_payment ON refunds (payment_id, id);
 
--- A transaction is the capture of a payment or a refund; the key books it once, whoever tries again.
+-- A transaction is the capture of a payment or a refund. The primary key books it once, however often it is tried.
 CREATE TABLE ledger_entries (
     position       bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,
     transaction_id uuid        NOT NULL,
@@ -89,8 +89,8 @@ CREATE TABLE ledger_entries (
 );
 CREATE INDEX ledger_entries_of_payment ON ledger_entries (payment_id, position);
 
--- What follows down to the journal is the sandbox provider's own record. Nothing refers to it, as nothing could refer
--- to a real provider's, and it is written in transactions of its own.
+-- The record of the sandbox provider, down to the journal. No other table refers to it, as none could refer to the
+-- record of a remote provider, and it is written in separate transactions.
 CREATE TABLE sandbox_payments (
     payment_id     uuid        PRIMARY KEY,
     token          text        NOT NULL,

@@ -1,4 +1,4 @@
--- A refund's Idempotency-Key belongs to the administrator who sent it
+-- The Idempotency-Key of a refund belongs to the administrator who sent it
 -- depends: 0002_journal_numbers
 
 -- migrate: apply

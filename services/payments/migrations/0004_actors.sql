@@ -1,4 +1,4 @@
--- Who did it: the actor of each event, and of the work that last wanted something of a payment or asked for a refund.
+-- The actor of each event, of the request or event that last set a payment's pending action, and of each refund
 -- depends: 0003_refund_keys
 
 -- migrate: apply

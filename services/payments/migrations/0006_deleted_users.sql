@@ -1,8 +1,8 @@
--- Of a deleted account no payment method stays, nor a token of a payment that has its end
+-- A deleted account keeps no payment method, and no token of a payment that has ended
 -- depends: 0005_signed_events
 
 -- migrate: apply
--- A tombstone for each deleted account. `erased_at` is null while a payment is open, which needs its token.
+-- A tombstone for each deleted account. `erased_at` is null while an open payment needs its token.
 CREATE TABLE deleted_users (
     user_id    uuid        PRIMARY KEY,
     deleted_at timestamptz NOT NULL DEFAULT now(),

@@ -1,4 +1,4 @@
--- What `cartwright verify` may read: these views and nothing else, without secrets, addresses and contents (chassis.persistence.privileges)
+-- The views that `cartwright verify` may read, without secrets, addresses and contents (chassis.persistence.privileges)
 -- depends: 0006_deleted_users
 
 -- migrate: apply
@@ -21,7 +21,7 @@ FROM dead_letters;
 CREATE VIEW verification.payments AS
 SELECT id, order_id, user_id, state, wanted, amount_minor, currency, refunded_minor, attempts, created_at, authorized_at
 FROM payments;
--- A refund that a person asked for has a fingerprint of the request; one that follows a cancellation has none.
+-- A refund that an administrator requested has the fingerprint of the request; a refund after a cancellation has none.
 CREATE VIEW verification.refunds AS
 SELECT id, payment_id, amount_minor, currency, state, attempts, created_at, idempotency_key, correlation_id,
        fingerprint IS NOT NULL AS is_requested

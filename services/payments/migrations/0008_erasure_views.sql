@@ -1,4 +1,4 @@
--- What `cartwright verify` reads to see that a deleted account is erased: that something is there, and not what
+-- The views by which `cartwright verify` sees that the data of a deleted account is erased: whether data exists, not its content
 -- depends: 0007_verification
 
 -- migrate: apply
