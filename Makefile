@@ -19,7 +19,7 @@ ifeq ($(wildcard .venv/bin/python),)
 $(shell rm -rf .venv)
 endif
 
-.PHONY: help setup up down test volume-test chaos crash-test bench lint docker-secrets docker-gateway docker-up docker-down docker-verify docker-test
+.PHONY: help setup up down test volume-test chaos crash-test bench lint new-service docker-secrets docker-gateway docker-up docker-down docker-verify docker-test
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -87,6 +87,9 @@ docker-verify: ## check every promise on the data of the system under Docker
 
 docker-test: setup ## build and start all under Docker, buy, kill each container, cut each network, upgrade; minutes
 	.venv/bin/pytest -n0 -m docker tests/docker $(ARGS)
+
+new-service: setup ## make a service from deploy/service-template: make new-service NAME=loyalty
+	@.venv/bin/python tools/new_service.py $(NAME)
 
 lint: setup ## check format, types, the direction of imports, the style rules and commit subjects
 	.venv/bin/ruff format --check

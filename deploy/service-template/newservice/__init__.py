@@ -1,0 +1,1 @@
+"""The newservice service: it stores the entries of users."""
