@@ -1,7 +1,8 @@
-"""Prints what some parts of the product need of requirements.lock: pins, markers and hashes, and nothing else.
+"""Prints the entries of requirements.lock that some parts of the product need: pins, markers and hashes.
 
-The lock says of each package who asked for it (`# via`). Followed back from a part, that gives all that the part needs,
-without a network and with nothing installed. It runs while an image is built, so it uses the standard library alone.
+The lock names for each package the packages that require it (`# via`). Following these names backwards from a part
+gives all its dependencies, without a network and without an installation. It runs during the build of an image, so it
+uses only the standard library.
 
     python select_requirements.py cartwright-chassis cartwright-orders < requirements.lock > requirements.txt
 """
@@ -17,7 +18,7 @@ PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==")
 
 @dataclass(frozen=True)
 class Entry:
-    """The lines of one pin with its hashes, and the names of those who asked for it."""
+    """The lines of one pin with its hashes, and the names of the packages that require it."""
 
     name: str
     pin: tuple[str, ...]
@@ -48,7 +49,7 @@ def read_entries(lock: str) -> list[Entry]:
 
 
 def select(entries: Iterable[Entry], parts: Iterable[str], without: Iterable[str] = ()) -> list[Entry]:
-    """The entries that `parts` need, in the order of the lock; not those in `without`, nor what they alone need."""
+    """The entries that `parts` need, in the order of the lock, except `without` and the dependencies of these alone."""
     asked_by: dict[str, list[str]] = {}
     entries = list(entries)
     for entry in entries:
