@@ -7,6 +7,7 @@ from uuid import UUID
 
 from audit.domain.chain import Entry, Head, IndexFields
 from chassis.persistence.database import Connection, Row
+from chassis.persistence.statements import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,32 +33,45 @@ async def move_head(connection: Connection, head: Head) -> None:
     await connection.execute("UPDATE chain_head SET position = $1, hash = $2", head.position, head.hash)
 
 
+@dataclass(frozen=True, slots=True)
+class _EntryRow:
+    position: int
+    event_id: UUID
+    type: str
+    source: str
+    subject: str
+    order_id: UUID | None
+    correlation_id: str
+    event_time: datetime
+    actor: str | None
+    envelope: str
+    previous_hash: bytes
+    hash: bytes
+
+
+_INSERT = Statement("INSERT INTO entries (:entries.*) SELECT entries.* FROM :entries", entries=_EntryRow)
+
+
 async def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Insert all of them in one statement."""
-    await connection.execute(
-        """
-        INSERT INTO entries (position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
-                             envelope, previous_hash, hash)
-        SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
-               envelope, previous_hash, hash
-        FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                    $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])
-             AS entry (position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
-                       envelope, previous_hash, hash)
-        """,
-        [entry.position for entry in entries],
-        [entry.index.event_id for entry in entries],
-        [entry.index.type for entry in entries],
-        [entry.index.source for entry in entries],
-        [entry.index.subject for entry in entries],
-        [entry.index.order_id for entry in entries],
-        [entry.index.correlation_id for entry in entries],
-        [entry.index.event_time for entry in entries],
-        [entry.index.actor for entry in entries],
-        [entry.envelope for entry in entries],
-        [entry.previous_hash for entry in entries],
-        [entry.hash for entry in entries],
-    )
+    rows = [
+        _EntryRow(
+            position=entry.position,
+            event_id=entry.index.event_id,
+            type=entry.index.type,
+            source=entry.index.source,
+            subject=entry.index.subject,
+            order_id=entry.index.order_id,
+            correlation_id=entry.index.correlation_id,
+            event_time=entry.index.event_time,
+            actor=entry.index.actor,
+            envelope=entry.envelope,
+            previous_hash=entry.previous_hash,
+            hash=entry.hash,
+        )
+        for entry in entries
+    ]
+    await _INSERT.execute(connection, entries=rows)
 
 
 async def read_head(connection: Connection) -> Head:

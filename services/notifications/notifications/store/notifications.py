@@ -3,52 +3,74 @@
 # ruff: noqa: S608 -- Only columns and conditions of this file are put into statements, never values.
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import msgspec
 
 from chassis.persistence.database import Connection, Row
+from chassis.persistence.statements import JsonText, Statement
 from notifications.domain.notification import Amounts, Kind, Notification, State
 
 _COLUMNS = """id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code, correlation_id, traceparent,
               attempts, created_at, sent_at, event_data"""
 
 
+@dataclass(frozen=True, slots=True)
+class _NotificationRow:
+    id: UUID
+    kind: Kind
+    subject_key: str
+    order_id: UUID | None
+    user_id: UUID | None
+    toaddr: str
+    subject: str
+    body: str
+    state: State
+    code: str | None
+    correlation_id: str
+    traceparent: str | None
+    event_data: JsonText | None
+    amounts: JsonText | None
+
+
+_INSERT = Statement(
+    """
+    INSERT INTO notifications (:rows.*)
+    SELECT rows.*
+    FROM :rows
+    ORDER BY kind, subject_key
+    ON CONFLICT DO NOTHING
+    RETURNING id
+    """,
+    rows=_NotificationRow,
+)
+
+
 async def insert(connection: Connection, notifications: Sequence[Notification]) -> set[UUID]:
     """Insert those whose kind and key are new. Returns their ids."""
     if not notifications:
         return set()
-    rows = await connection.fetch(
-        """
-        INSERT INTO notifications (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-                                   correlation_id, traceparent, event_data, amounts)
-        SELECT id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-               correlation_id, traceparent, event_data::json, amounts::json
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-                    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
-             AS notification (id, kind, subject_key, order_id, user_id, toaddr, subject, body, state, code,
-                        correlation_id, traceparent, event_data, amounts)
-        ORDER BY kind, subject_key
-        ON CONFLICT DO NOTHING
-        RETURNING id
-        """,
-        [notification.id for notification in notifications],
-        [notification.kind for notification in notifications],
-        [notification.subject_key for notification in notifications],
-        [notification.order_id for notification in notifications],
-        [notification.user_id for notification in notifications],
-        [notification.toaddr for notification in notifications],
-        [notification.subject for notification in notifications],
-        [notification.body for notification in notifications],
-        [notification.state for notification in notifications],
-        [notification.code for notification in notifications],
-        [notification.correlation_id for notification in notifications],
-        [notification.traceparent for notification in notifications],
-        [notification.event_data for notification in notifications],
-        [_json(notification.amounts) for notification in notifications],
-    )
-    return {row["id"] for row in rows}
+    rows = [
+        _NotificationRow(
+            id=notification.id,
+            kind=notification.kind,
+            subject_key=notification.subject_key,
+            order_id=notification.order_id,
+            user_id=notification.user_id,
+            toaddr=notification.toaddr,
+            subject=notification.subject,
+            body=notification.body,
+            state=notification.state,
+            code=notification.code,
+            correlation_id=notification.correlation_id,
+            traceparent=notification.traceparent,
+            event_data=notification.event_data,
+            amounts=_json(notification.amounts),
+        )
+        for notification in notifications
+    ]
+    return {row["id"] for row in await _INSERT.fetch(connection, rows=rows)}
 
 
 async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[Notification]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.persistence.database import Connection
+from chassis.persistence.statements import Statement
 from notifications.domain.recipient import Recipient
 
 
@@ -16,6 +17,25 @@ class Replaced:
     version: int
 
 
+_KEEP_NEWEST = Statement(
+    """
+    INSERT INTO recipients AS known (:recipients.*)
+    SELECT recipients.*
+    FROM :recipients
+    ON CONFLICT (user_id) DO UPDATE
+    SET email = excluded.email,
+        name = excluded.name,
+        order_emails = excluded.order_emails,
+        payment_emails = excluded.payment_emails,
+        version = excluded.version,
+        deleted = excluded.deleted
+    WHERE known.version < excluded.version
+    RETURNING known.user_id, old.email, old.version
+    """,
+    recipients=Recipient,
+)
+
+
 async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -> dict[UUID, Replaced | None]:
     """Store each of `recipients`, which have distinct user ids, unless a newer version is stored.
 
@@ -24,30 +44,7 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
     if not recipients:
         return {}
     ordered = sorted(recipients, key=lambda recipient: recipient.user_id)
-    rows = await connection.fetch(
-        """
-        INSERT INTO recipients AS known (user_id, email, name, order_emails, payment_emails, version, deleted)
-        SELECT user_id, email, name, order_emails, payment_emails, version, deleted
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::boolean[], $6::bigint[], $7::boolean[])
-             AS reported (user_id, email, name, order_emails, payment_emails, version, deleted)
-        ON CONFLICT (user_id) DO UPDATE
-        SET email = excluded.email,
-            name = excluded.name,
-            order_emails = excluded.order_emails,
-            payment_emails = excluded.payment_emails,
-            version = excluded.version,
-            deleted = excluded.deleted
-        WHERE known.version < excluded.version
-        RETURNING known.user_id, old.email, old.version
-        """,
-        [recipient.user_id for recipient in ordered],
-        [recipient.email for recipient in ordered],
-        [recipient.name for recipient in ordered],
-        [recipient.order_emails for recipient in ordered],
-        [recipient.payment_emails for recipient in ordered],
-        [recipient.version for recipient in ordered],
-        [recipient.deleted for recipient in ordered],
-    )
+    rows = await _KEEP_NEWEST.fetch(connection, recipients=ordered)
     return {row["user_id"]: None if row["version"] is None else Replaced(row["email"], row["version"]) for row in rows}
 
 
