@@ -53,7 +53,7 @@ BY_THE_CLOCK = "SignedHeads._sign: "
 """Audit signs its head once a minute: a run passes that place or does not."""
 
 WHERE_MOST_CAN_GO_WRONG = (
-    Place("orders", "OrderPlacer._insert: after commit"),  # Accepted, and no client has an answer.
+    Place("orders", "OrderBatcher._insert: after commit"),  # Accepted, and no client has an answer.
     Place("orders", "payments /payments: after call"),  # The money is held, and orders does not know.
     Place("orders", "order.confirmed: after publish"),  # Will be published again.
     Place("catalog", "reserve_stock: after commit"),

@@ -175,16 +175,20 @@ class TokenVerifier:
         """
         remembered = self._remembered.get(token)
         if remembered is not None and self._holds(remembered[1]):
-            await self._confirm(remembered[0])
+            await self.confirm(remembered[0])
             return remembered[0]
         caller, key_id = await self._checked(token)
-        await self._confirm(caller)
+        await self.confirm(caller)
         self._remembered[token] = (caller, key_id)
         while len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.popitem(last=False)
         return caller
 
-    async def _confirm(self, caller: Caller) -> None:
+    async def confirm(self, caller: Caller) -> None:
+        """Check that the caller's token is still valid, as a long response has to.
+
+        Raises `Unauthenticated` when it has expired or is revoked, or `Unavailable` as `verify` does.
+        """
         if time.time() >= caller.expires_at:
             raise Unauthenticated("The access token has expired.")
         if caller.user_id is not None:

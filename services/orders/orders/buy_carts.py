@@ -1,7 +1,7 @@
-"""Places orders for what is in carts: a cart is bought at most once, however often and wherever it is asked for.
+"""Places orders of carts. A cart is bought at most once, at any number of requests and replicas.
 
-The order, its lines out of the cart, and the version of the cart that it took are one commit. The next purchase finds
-the cart empty, and the order that has bought it.
+One commit stores the order, removes its lines from the cart, and records the version of the cart that it bought. The
+next purchase finds the cart empty, and the order that bought it.
 """
 
 import dataclasses
@@ -20,18 +20,18 @@ Purchase = tuple[NewOrder, Customer]
 async def buy_carts(
     connection: Connection, purchases: Sequence[Purchase], *, lease_s: float, deadline_s: float
 ) -> dict[UUID, Order | Refusal]:
-    """The order of each purchase by id, or why there is none. A purchase whose key has an order already is left out.
+    """The order of each purchase, or its refusal, by id. A purchase whose key has an order already is left out.
 
-    Needs a transaction. The same again, after an answer to the commit was lost, answers the same.
+    Needs a transaction. Idempotent, since a commit without an answer is repeated.
     """
     user_ids = [new.user_id for new, _ in purchases]
     await store.carts.lock(connection, user_ids)
     answers: dict[UUID, Order | Refusal] = dict(await _refused_before(connection, purchases))
     carts = await store.carts.contents(connection, user_ids)
-    for turn in _in_turn([purchase for purchase in purchases if purchase[0].id not in answers]):
+    for purchases_of_round in _rounds([purchase for purchase in purchases if purchase[0].id not in answers]):
         ready = [
             (dataclasses.replace(new, lines=carts[new.user_id]), customer)
-            for new, customer in turn
+            for new, customer in purchases_of_round
             if new.user_id in carts
         ]
         if not ready:
@@ -42,12 +42,12 @@ async def buy_carts(
             del carts[order.customer.id]
         answers |= placed
     for new, _ in purchases:
-        if new.id not in answers and (answer := await _why_not_placed(connection, new)) is not None:
+        if new.id not in answers and (answer := await _refuse(connection, new)) is not None:
             answers[new.id] = answer
     return answers
 
 
-def _in_turn(purchases: Sequence[Purchase]) -> Iterator[list[Purchase]]:
+def _rounds(purchases: Sequence[Purchase]) -> Iterator[list[Purchase]]:
     """The first purchase of each customer, then the second of each, and so on."""
     while purchases:
         first = {new.user_id: (new, customer) for new, customer in reversed(purchases)}
@@ -66,8 +66,8 @@ async def _refused_before(connection: Connection, purchases: Sequence[Purchase])
     return refused
 
 
-async def _why_not_placed(connection: Connection, new: NewOrder) -> Order | Refusal | None:
-    """None for a key that has an order. A refusal for the cart is kept, so that its key repeats it."""
+async def _refuse(connection: Connection, new: NewOrder) -> Order | Refusal | None:
+    """Why the purchase has no new order. None for a key that has one. A refusal is stored, for repeats of its key."""
     own = await store.orders.by_ids(connection, [new.id])
     if own:
         return own[new.id]

@@ -1,6 +1,6 @@
-"""The checkout, on one page: what a purchase does, step by step, and how each step is undone.
+"""The checkout: the steps of a purchase, and the compensation of each.
 
-Capture is no step: it follows the pivot, by the event order.confirmed, since a refund costs fees and a void does not.
+The capture is not a step. It follows the pivot, by the event order.confirmed: a void is free, but a refund costs a fee.
 """
 
 from collections.abc import Sequence
@@ -8,54 +8,58 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chassis.persistence.database import Database
+from chassis.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step
 from orders import store
 from orders.clients.catalog import Catalog
 from orders.clients.payments import Payments
-from orders.domain.order import ACCOUNT_DELETED, Order, Reason, Status
-from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step
+from orders.domain.order import ACCOUNT_DELETED, Order, OrderConfirmed, Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Whom the steps ask."""
+    """What the steps call."""
 
     catalog: Catalog
     payments: Payments
     database: Database
 
 
-async def reserve_stock(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    """Take the stock of all lines or of none; the answer brings names and prices."""
-    return await ask.catalog.reserve(orders)
+Outcomes: TypeAlias = Sequence[Outcome[Order, Reason]]
 
 
-async def release_stock(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    return await ask.catalog.release(orders)
+async def reserve_stock(participants: Participants, orders: Sequence[Order]) -> Outcomes:
+    """Reserve the stock of all lines or of none. The order then has names and prices."""
+    return await participants.catalog.reserve(orders)
 
 
-async def authorize_payment(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    """Have the total held on the buyer's payment method."""
-    return await ask.payments.authorize(orders)
+async def release_stock(participants: Participants, orders: Sequence[Order]) -> Outcomes:
+    return await participants.catalog.release(orders)
 
 
-async def void_payment(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    return await ask.payments.void(orders)
+async def authorize_payment(participants: Participants, orders: Sequence[Order]) -> Outcomes:
+    """Authorize the total on the customer's payment method."""
+    return await participants.payments.authorize(orders)
 
 
-async def confirm_order(ask: Participants, orders: Sequence[Order]) -> Sequence[Outcome[Reason]]:
-    """Confirm those that are still pending and whose account is not deleted, with their events, in one commit."""
-    times = await ask.database.run_statement(lambda connection: store.checkout.confirm(connection, orders))
-    for order in orders:
-        # Only now, after the commit, may anybody be told.
-        if order.id in times:
-            order.status, order.confirmed_at = Status.CONFIRMED, times[order.id]
-    return [Done() if order.id in times else Refused(ACCOUNT_DELETED) for order in orders]
+async def void_payment(participants: Participants, orders: Sequence[Order]) -> Outcomes:
+    return await participants.payments.void(orders)
+
+
+async def confirm_order(participants: Participants, orders: Sequence[Order]) -> Outcomes:
+    """Confirm the orders that are still pending and whose account exists, with their events, in one commit."""
+    transitions = [order.confirm() for order in orders]
+    candidates = [order for order, _ in transitions]
+    events: list[OrderConfirmed] = [event for _, events in transitions for event in events]
+    confirmed = await participants.database.run_statement(
+        lambda connection: store.checkout.confirm(connection, candidates, events)
+    )
+    return [Done(confirmed[order.id]) if order.id in confirmed else Refused(ACCOUNT_DELETED) for order in orders]
 
 
 CHECKOUT: Saga[Participants, Order, Reason] = Saga(
     Step("reserve stock", do=reserve_stock, undo=release_stock),
     Step("authorize payment", do=authorize_payment, undo=void_payment),
-    Pivot("confirm order", do=confirm_order),  # Nothing is undone beyond here.
+    Pivot("confirm order", do=confirm_order),  # Nothing is undone after it.
 )
 
 CheckoutRunner: TypeAlias = Runner[Participants, Order, Reason]

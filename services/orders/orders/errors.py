@@ -64,7 +64,7 @@ class CartFull(Invalid):
     code, title = "cart_full", "A cart holds at most 100 products."
 
 
-class OrderShipped(Conflict):
+class OrderAlreadyShipped(Conflict):
     code, title = "order_shipped", "The order has been shipped already."
 
 

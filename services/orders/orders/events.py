@@ -1,5 +1,6 @@
 """The events that orders emits. Their contracts are in contracts/events; consumers copy the shapes that they need."""
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from chassis import actor, context
 from chassis.messaging.journal import Event
 from chassis.values.money import Money, money
 from orders.amounts import total_of
-from orders.domain.order import Customer, Line, NewOrder, Order, Status
+from orders.domain import order as domain
+from orders.domain.order import Customer, Line, NewOrder, Order, OrderEvent, Reason, Status
 
 PLACED, CONFIRMED, CANCELLED, SHIPPED = "order.placed", "order.confirmed", "order.cancelled", "order.shipped"
 _CHECKOUT = actor.service("orders")
@@ -51,8 +53,8 @@ class ReasonOfEnd(msgspec.Struct, frozen=True):
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, kw_only=True):
-    """`refused`: a step before the pivot refused the order. `told`: the answer to the purchase reported the refusal,
-    so that the customer needs no mail."""
+    """`refused`: a step before the pivot refused the order. `told` is the contract's name for the opposite of
+    `notify_customer`: the answer to the purchase reports this end, so that the customer needs no mail."""
 
     order_id: UUID
     user_id: UUID
@@ -72,21 +74,41 @@ class OrderShipped(msgspec.Struct, frozen=True):
     email: str
 
 
-def order_placed(new: NewOrder, customer: Customer) -> Event:
-    data = OrderPlaced(
+def journal_events(domain_events: Sequence[OrderEvent]) -> list[Event]:
+    """The events as the journal stores them."""
+    return [_journal_event(event) for event in domain_events]
+
+
+def _journal_event(event: OrderEvent) -> Event:
+    match event:
+        case domain.OrderPlaced(order, customer):
+            return _event(order, PLACED, _placed(order, customer), actor.user(customer.id))
+        case domain.OrderConfirmed(order):
+            # The customer is the actor, whichever process runs the saga.
+            return _event(order, CONFIRMED, _confirmed(order), actor.user(order.customer.id))
+        case domain.OrderCancelled(order, was_confirmed, notify_customer):
+            assert order.reason is not None, "an order ends for a reason"
+            data = _cancelled(order, order.reason, was_confirmed=was_confirmed, notify_customer=notify_customer)
+            return _event(order, CANCELLED, data, order.reason.actor or _CHECKOUT)
+        case domain.OrderShipped(order):
+            shipped = OrderShipped(order.id, order.customer.id, order.customer.name, order.customer.email)
+            return _event(order, SHIPPED, shipped, context.actor())
+
+
+def _placed(new: NewOrder, customer: Customer) -> OrderPlaced:
+    return OrderPlaced(
         order_id=new.id,
         user_id=customer.id,
         name=customer.name,
         email=customer.email,
         items=[PlacedItem(line.product_id, line.quantity) for line in new.lines],
     )
-    return _event(new, PLACED, data, actor.user(customer.id))
 
 
-def order_confirmed(order: Order) -> Event:
+def _confirmed(order: Order) -> OrderConfirmed:
     total = total_of(order)
     assert total is not None, "a confirmed order has a total"
-    data = OrderConfirmed(
+    return OrderConfirmed(
         order_id=order.id,
         user_id=order.customer.id,
         name=order.customer.name,
@@ -94,8 +116,6 @@ def order_confirmed(order: Order) -> Event:
         items=[_confirmed_item(line, total.currency) for line in order.lines],
         total=total,
     )
-    # The customer is the actor, whichever process runs the saga.
-    return _event(order, CONFIRMED, data, actor.user(order.customer.id))
 
 
 def _confirmed_item(line: Line, currency: str) -> ConfirmedItem:
@@ -110,25 +130,18 @@ def _confirmed_item(line: Line, currency: str) -> ConfirmedItem:
     )
 
 
-def order_cancelled(order: Order, *, was_confirmed: bool = False, is_awaited: bool = False) -> Event:
-    assert order.reason is not None, "an order ends for a reason"
-    data = OrderCancelled(
+def _cancelled(order: Order, reason: Reason, *, was_confirmed: bool, notify_customer: bool) -> OrderCancelled:
+    return OrderCancelled(
         order_id=order.id,
         user_id=order.customer.id,
         name=order.customer.name,
         email=order.customer.email,
         status="refused" if order.status is Status.REFUSED else "cancelled",
         was_confirmed=was_confirmed,
-        told=is_awaited and order.status is Status.REFUSED,
-        reason=ReasonOfEnd(order.reason.code, order.reason.detail),
+        told=not notify_customer,
+        reason=ReasonOfEnd(reason.code, reason.detail),
         total=total_of(order),
     )
-    return _event(order, CANCELLED, data, order.reason.actor or _CHECKOUT)
-
-
-def order_shipped(order: Order) -> Event:
-    data = OrderShipped(order.id, order.customer.id, order.customer.name, order.customer.email)
-    return _event(order, SHIPPED, data, context.actor())
 
 
 def _event(order: Order | NewOrder, type_: str, data: msgspec.Struct, by: str | None) -> Event:

@@ -1,8 +1,7 @@
-"""An operator has an order that is on its way tried again at once, whatever it waits for."""
+"""Retries a pending or cancelling order at once, for an operator, whatever it waits for."""
 
 from uuid import UUID
 
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
 from chassis.web.operations import operator_acted, tell_once
@@ -11,8 +10,8 @@ from orders.domain.order import Order
 from orders.errors import OrderEnded, OrderNotFound
 
 
-async def retry_order(database: Database, relay: Relay, order_id: UUID, operator: Caller, why: str) -> Order:
-    """Make its next attempt due; a sweeper takes it up. Raises `OrderNotFound` or `OrderEnded`."""
+async def retry_order(database: Database, order_id: UUID, operator: Caller, why: str) -> Order:
+    """Make the next attempt of the order due; a sweeper starts it. Raises `OrderNotFound` or `OrderEnded`."""
 
     async def work(connection: Connection) -> Order:
         order = await store.orders.by_id(connection, order_id)
@@ -24,6 +23,4 @@ async def retry_order(database: Database, relay: Relay, order_id: UUID, operator
         await tell_once(connection, act)
         return order
 
-    order = await database.run(work)
-    relay.wake()
-    return order
+    return await database.run(work)

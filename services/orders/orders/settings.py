@@ -1,4 +1,4 @@
-"""What the orders service is told at start."""
+"""The settings of the orders service."""
 
 from chassis.settings import ServiceSettings
 
@@ -10,14 +10,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     catalog_url: str
     payments_url: str
     wait_s: float = 2.0
-    """How long the answer to a purchase may wait for its end before it is 202."""
+    """How long a purchase request waits for the end of its order before it gets 202."""
     lease_s: float = 5.0
-    """How long a replica has for an order before any other may take it up."""
+    """The time before another replica may take up an order."""
     deadline_s: float = 900.0
-    """How long an order may stay pending before its saga turns round."""
+    """How long an order may stay pending before its compensation begins."""
     sweep_s: float = 0.25
-    """How often orders whose lease has run out are looked for."""
+    """The pause between two polls for orders whose lease has run out."""
     streams_max: int = 500
-    """How many clients may follow orders at once."""
+    """The limit of open streams."""
     streams_per_user_max: int = 10
-    """How many of them may be of one user."""
+    """The limit of open streams of one user."""

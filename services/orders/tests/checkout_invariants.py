@@ -11,9 +11,9 @@ from orders.errors import (
     AccountDeleted,
     CartAlreadyBought,
     NothingToBuy,
+    OrderAlreadyShipped,
     OrderNotConfirmed,
     OrderRefused,
-    OrderShipped,
 )
 
 NEXT = {
@@ -91,12 +91,12 @@ def nothing_is_confirmed_for_a_deleted_account(world: World) -> None:
         return
     assert not world.in_cart(), "the cart of a deleted account is empty"
     for order in world.table.rows.values():
-        is_confirmed = Status.CONFIRMED in world.table.ways[order.id]
+        is_confirmed = Status.CONFIRMED in world.table.states[order.id]
         assert not is_confirmed or order.id in world.confirmed_before_deletion, "confirmed for a deleted account"
 
 
 def goes_a_legal_way(world: World, order: Order) -> None:
-    way = world.table.ways[order.id]
+    way = world.table.states[order.id]
     for before, after in pairwise(way):
         assert after in NEXT[before], f"an order went from {before} to {after}"
 
@@ -104,7 +104,7 @@ def goes_a_legal_way(world: World, order: Order) -> None:
 def has_its_events_once(world: World, order: Order) -> None:
     types = [said.type for said in world.table.journal if said.order_id == order.id]
     expected = ["order.placed"]
-    way = world.table.ways[order.id]
+    way = world.table.states[order.id]
     expected += ["order.confirmed"] if Status.CONFIRMED in way else []
     expected += ["order.shipped"] if order.status is Status.SHIPPED else []
     expected += ["order.cancelled"] if order.status in CAME_TO_NOTHING else []
@@ -118,7 +118,7 @@ def holds_what_it_should(world: World, order: Order) -> None:
         assert world.has_money(order), "a confirmed order is paid"
         assert order.total_minor is not None
         assert world.payments.amounts[id_] == f"{order.total_minor // 100}.{order.total_minor % 100:02}"
-    is_first_asking = order.attempts == 0 and order.id not in world.table.put_off
+    is_first_asking = order.attempts == 0 and order.id not in world.table.deferred
     by_event_alone = world.catalog.cancelled | world.payments.cancelled | world.captured_by_hand
     if (id_ in world.changed_minds and is_first_asking) or id_ in by_event_alone:
         # Only the event order.cancelled undoes what a peer does after it had said no, and what was taken by hand; and
@@ -143,7 +143,7 @@ def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
         return  # It is about the cart or the account of that moment, and not about an order.
     assert world.is_placed(client), f"told {told.refusal!r}, and has no order"
     order = world.order_of(client)
-    way = world.table.ways[order.id]
+    way = world.table.states[order.id]
     match told.act:
         case _ if told.order is not None:
             assert told.order.status in way, f"an order was told {told.order.status}, and never was"
@@ -157,7 +157,7 @@ def what_was_told_is_true(world: World, client: Client, told: Told) -> None:
             assert order.status in CAME_TO_NOTHING
             assert Status.CONFIRMED not in way
         case "cancel":
-            expected = {OrderShipped: Status.SHIPPED, OrderRefused: Status.REFUSED}
+            expected = {OrderAlreadyShipped: Status.SHIPPED, OrderRefused: Status.REFUSED}
             assert order.status is expected[type(told.refusal)]  # type: ignore[index]
         case "ship":
             assert isinstance(told.refusal, OrderNotConfirmed)

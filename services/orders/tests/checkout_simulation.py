@@ -9,7 +9,7 @@ orders is `simulated_store`, held to the real one as well. Every await that woul
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
 from types import SimpleNamespace
@@ -25,18 +25,16 @@ from services.orders.tests.simulated_time import SimulatedLoop
 
 from chassis.persistence.database import DatabaseUnavailable
 from chassis.problems import OutcomeUnknown, Unavailable
-from orders import buy_carts, cancel_order, checkout, place_order, saga_store, ship_order
-from orders.cancel_order import OrderCanceller
+from chassis.saga import Runner
+from orders import buy_carts, cancel_order, checkout, order_batcher, place_order, saga_store, ship_order
 from orders.checkout import CHECKOUT, Participants
 from orders.clients.catalog import Catalog
 from orders.clients.payments import Payments
 from orders.consumed_events import UserDeleted
-from orders.domain.order import Customer, Line, Order, Status
-from orders.http.schemas import PlaceOrder
-from orders.place_order import OrderPlacer
-from orders.saga import Runner
-from orders.saga_store import OrderRecord
-from orders.waiters import Waiting
+from orders.domain.order import Customer, Line, NewOrder, Order, OrderEvent, Status
+from orders.order_batcher import OrderBatcher
+from orders.saga_store import OrderSagaStore
+from orders.waiters import Waiters
 from orders.workers import consumer, sweeper
 from orders.workers.sweeper import Sweeper
 
@@ -84,8 +82,7 @@ class Told:
 class Client:
     """The purchase of one order, and all that was asked and told about it."""
 
-    request: PlaceOrder
-    key: str
+    new: NewOrder
     told: list[Told] = field(default_factory=list)
     purchases: int = 0
     """How often it was asked for, with the same key."""
@@ -125,17 +122,39 @@ class World:
         self.replicas = [Replica(self), Replica(self)]
 
     def _patch(self) -> None:
-        for module in (checkout, saga_store, sweeper, place_order, buy_carts, cancel_order, ship_order, consumer):
+        for module in (
+            *(checkout, saga_store, sweeper, order_batcher, place_order),
+            *(buy_carts, cancel_order, ship_order, consumer),
+        ):
             self._patches.setattr(module, "store", SIMULATED_STORE)
         for module in (saga_store, place_order):
             self._patches.setattr(module, "datetime", self.loop)
-        self._patches.setattr(place_order, "uuid7", self._next_id)
+        for module in (saga_store, cancel_order, ship_order):
+            self._patches.setattr(module, "journal", SimpleNamespace(append=_append))
+            self._patches.setattr(module, "events", SimpleNamespace(journal_events=list))
 
     def close(self) -> None:
         self.loop.close()
         self._patches.undo()
 
-    def _next_id(self) -> UUID:
+    def new_order(self, key: str, *lines: Line, payment_method: str | None = None) -> NewOrder:
+        """A purchase of `lines`, or of the cart."""
+        return NewOrder(
+            id=self.next_id(),
+            user_id=BUYER.id,
+            lines=lines,
+            payment_method=payment_method,
+            expected_total_minor=None,
+            expected_currency=None,
+            from_cart=not lines,
+            answer_later=False,
+            idempotency_key=key,
+            fingerprint=key.encode(),
+            correlation_id="c",
+            traceparent=None,
+        )
+
+    def next_id(self) -> UUID:
         self.ids += 1
         return UUID(int=self.ids)
 
@@ -213,15 +232,32 @@ class World:
 
     def buy(self, which: int, client: Client) -> None:
         client.purchases += 1
-        placing = self.replicas[which].placer.place(BUYER.id, client.request, client.key, answer_later=False)
+        replica = self.replicas[which]
+        new = replace(client.new, id=self.next_id())
+        placing = place_order.place_order(
+            replica.database,  # type: ignore[arg-type]
+            replica.batcher,
+            replica.runner,
+            replica.purchases,
+            new,
+        )
         self._serve(client, "buy", placing)
 
     def cancel(self, which: int, client: Client) -> None:
         client.asked_to_cancel = True
-        self._serve(client, "cancel", self.replicas[which].canceller.cancel(BUYER.id, self.order_of(client).id))
+        replica = self.replicas[which]
+        cancelling = cancel_order.cancel_order(
+            replica.database,  # type: ignore[arg-type]
+            replica.runner,
+            replica.cancellations,
+            BUYER.id,
+            self.order_of(client).id,
+            lease_s=LEASE_S,
+        )
+        self._serve(client, "cancel", cancelling)
 
     def ship(self, which: int, client: Client) -> None:
-        shipping = ship_order.ship_order(self.replicas[which].database, RELAY, self.order_of(client).id)  # type: ignore[arg-type]
+        shipping = ship_order.ship_order(self.replicas[which].database, self.order_of(client).id)  # type: ignore[arg-type]
         self._serve(client, "ship", shipping)
 
     def capture_by_hand(self, client: Client) -> None:
@@ -238,13 +274,13 @@ class World:
         self.fillings += 1
         self.was_emptied_since = False
         _at_once(simulated_carts.begin_change(self.table, [BUYER.id]))
-        assert _at_once(simulated_carts.put(self.table, BUYER.id, Line(self.product, self.fillings), most=1))
+        assert _at_once(simulated_carts.put(self.table, BUYER.id, Line(self.product, self.fillings), lines_max=1))
 
     def empty_cart(self) -> None:
         self.dropped |= self.in_cart()
         self.was_emptied_since = True
         _at_once(simulated_carts.begin_change(self.table, [BUYER.id]))
-        _at_once(simulated_carts.drop(self.table, [BUYER.id]))
+        _at_once(simulated_carts.remove(self.table, [BUYER.id]))
 
     def in_cart(self) -> set[int]:
         """The quantities of the fillings that are in the cart: none, or one."""
@@ -254,20 +290,20 @@ class World:
         """The event comes, once."""
         if self.confirmed_before_deletion is not None:
             return
-        self.confirmed_before_deletion = {id_ for id_, way in self.table.ways.items() if Status.CONFIRMED in way}
+        self.confirmed_before_deletion = {id_ for id_, way in self.table.states.items() if Status.CONFIRMED in way}
         _at_once(consumer.follow_deletion(self.table, [UserDeleted(BUYER.id, 2)]))  # type: ignore[arg-type]
 
     def order_of(self, client: Client) -> Order:
         """The row of the client's order as it stands."""
-        return self.table.rows[self.table.keys[BUYER.id, client.key][0]]
+        return self.table.rows[self.table.keys[BUYER.id, client.new.idempotency_key][0]]
 
     def is_placed(self, client: Client) -> bool:
-        return (BUYER.id, client.key) in self.table.keys
+        return (BUYER.id, client.new.idempotency_key) in self.table.keys
 
     def sweep(self, which: int) -> None:
         async def sweep() -> None:
             with contextlib.suppress(Unavailable):  # As the loop around it does.
-                await self.replicas[which].sweeper._turn()
+                await self.replicas[which].sweeper.run_once()
 
         self.run(sweep())
 
@@ -319,26 +355,17 @@ class Replica:
         self.database = database = SimulatedDatabase(world, self)
         catalog = Catalog(SimulatedClient(world, self))  # type: ignore[arg-type]
         payments = Payments(SimulatedClient(world, self))  # type: ignore[arg-type]
-        purchases, cancellations = Waiting(WAIT_S), Waiting(WAIT_S)
+        self.purchases, self.cancellations = Waiters(WAIT_S), Waiters(WAIT_S)
 
-        def ended(order: Order) -> None:
-            purchases.ended(order)
-            cancellations.ended(order)
+        def notify_waiters(order: Order) -> None:
+            self.purchases.notify(order)
+            self.cancellations.notify(order)
 
-        order_record = OrderRecord(database, lease_s=LEASE_S, is_awaited=purchases.is_awaited)  # type: ignore[arg-type]
-        runner = Runner(CHECKOUT, Participants(catalog, payments, database), order_record, ended)  # type: ignore[arg-type]
-        self.sweeper = Sweeper(database, runner, lease_s=LEASE_S, sweep_s=0.25)  # type: ignore[arg-type]
-        self.placer = OrderPlacer(
-            database,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
-            runner,
-            purchases,
-            RELAY,  # type: ignore[arg-type]
-            lease_s=LEASE_S,
-            deadline_s=DEADLINE_S,
-            wait_s=WAIT_S,
-        )
-        self.canceller = OrderCanceller(database, runner, cancellations, RELAY, lease_s=LEASE_S)  # type: ignore[arg-type]
+        saga_store = OrderSagaStore(database, self.purchases, lease_s=LEASE_S)  # type: ignore[arg-type]
+        participants = Participants(catalog, payments, database)  # type: ignore[arg-type]
+        self.runner = Runner(CHECKOUT, participants, saga_store, notify_waiters)
+        self.sweeper = Sweeper(database, self.runner, lease_s=LEASE_S, sweep_s=0.25)  # type: ignore[arg-type]
+        self.batcher = OrderBatcher(database, None, lease_s=LEASE_S, deadline_s=DEADLINE_S)  # type: ignore[arg-type]
 
 
 class SimulatedDatabase:
@@ -376,9 +403,6 @@ class SimulatedClient:
         return msgspec.convert(answer, result)
 
 
-RELAY = SimpleNamespace(wake=lambda: None)
-
-
 async def _customers(table: Table, user_ids: list[UUID]) -> dict[UUID, Customer | None]:
     return {user_id: None if user_id in table.deleted else BUYER for user_id in user_ids}
 
@@ -393,6 +417,10 @@ SIMULATED_STORE = SimpleNamespace(
     carts=simulated_carts,
     customers=SimpleNamespace(customers=_customers, forget=_forget),
 )
+
+
+async def _append(table: Table, domain_events: Sequence[OrderEvent]) -> None:
+    table.append(domain_events)
 
 
 def _at_once(transaction: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -23,15 +23,15 @@ async def begin_change(table: "Table", user_ids: Sequence[UUID]) -> None:
         table.cart_versions[user_id] = table.cart_versions.get(user_id, 0) + 1
 
 
-async def put(table: "Table", user_id: UUID, line: Line, *, most: int) -> bool:
+async def put(table: "Table", user_id: UUID, line: Line, *, lines_max: int) -> bool:
     items = table.cart_items.setdefault(user_id, {})
-    if len(items.keys() - {line.product_id}) >= most:
+    if len(items.keys() - {line.product_id}) >= lines_max:
         return False
     items[line.product_id] = line.quantity
     return True
 
 
-async def drop(table: "Table", user_ids: Sequence[UUID], product_id: UUID | None = None) -> None:
+async def remove(table: "Table", user_ids: Sequence[UUID], product_id: UUID | None = None) -> None:
     for user_id in user_ids:
         items = table.cart_items.get(user_id, {})
         for dropped in list(items) if product_id is None else [product_id]:
@@ -56,9 +56,9 @@ async def bought_by(table: "Table", user_id: UUID) -> UUID | None:
     return table.cart_purchases.get((user_id, table.cart_versions.get(user_id, 0)))
 
 
-async def give_back(table: "Table", orders: Sequence[Order]) -> None:
+async def restore_items(table: "Table", orders: Sequence[Order]) -> None:
     for order in orders:
-        if await bought_by(table, order.customer.id) == order.id:
+        if order.from_cart and await bought_by(table, order.customer.id) == order.id:
             table.cart_versions[order.customer.id] += 1
             items = table.cart_items.setdefault(order.customer.id, {})
             for line in order.lines:

@@ -5,20 +5,28 @@ A transaction happens at one moment. `test_simulated_store.py` holds it to what 
 """
 
 from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from services.orders.tests import simulated_carts
+from orders import events
+from orders.domain.order import (
+    Customer,
+    NewOrder,
+    Order,
+    OrderConfirmed,
+    OrderEvent,
+    OrderPlaced,
+    Reason,
+    Status,
+)
 
-from orders.domain.order import Customer, NewOrder, Order, Reason, Status
-
-PRESENT = {Status.PENDING, Status.CANCELLING}
+UNFINISHED = {Status.PENDING, Status.CANCELLING}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Emitted:
     """An event in the journal."""
 
     type: str
@@ -35,11 +43,11 @@ class Table:
     rows: dict[UUID, Order] = field(default_factory=dict)
     due_at: dict[UUID, datetime] = field(default_factory=dict)
     keys: dict[tuple[UUID, str], tuple[UUID, bytes]] = field(default_factory=dict)
-    journal: list[Said] = field(default_factory=list)
-    ways: dict[UUID, list[Status]] = field(default_factory=dict)
+    journal: list[Emitted] = field(default_factory=list)
+    states: dict[UUID, list[Status]] = field(default_factory=dict)
     """The states that each order went through."""
-    put_off: set[UUID] = field(default_factory=set)
-    """Orders that were put off at least once."""
+    deferred: set[UUID] = field(default_factory=set)
+    """Orders that were deferred at least once."""
 
     deleted: set[UUID] = field(default_factory=set)
     """Customers whose account is deleted."""
@@ -48,12 +56,18 @@ class Table:
     cart_purchases: dict[tuple[UUID, int], UUID] = field(default_factory=dict)
     cart_refusals: dict[tuple[UUID, str], tuple[bytes, UUID]] = field(default_factory=dict)
 
-    def move(self, order_id: UUID, status: Status, *, ended: bool = False) -> None:
-        row = self.rows[order_id]
-        row.status = status
-        self.ways[order_id].append(status)
-        if ended:
-            row.ended_at = self.now()
+    def change(self, order_id: UUID, *, status: Status, **columns: Any) -> None:
+        self.rows[order_id] = replace(self.rows[order_id], status=status, **columns)
+        self.states[order_id].append(status)
+
+    def append(self, domain_events: Sequence[OrderEvent]) -> None:
+        """Append to the journal the events that the service emits for these."""
+        for event in events.journal_events(domain_events):
+            told, was_confirmed = getattr(event.data, "told", False), getattr(event.data, "was_confirmed", False)
+            self.journal.append(Emitted(event.type, UUID(event.subject), was_confirmed, told))
+
+    def is_in_transaction(self) -> bool:
+        return True
 
     def with_status(self, order_id: UUID, *statuses: Status) -> bool:
         return order_id in self.rows and self.rows[order_id].status in statuses
@@ -87,14 +101,14 @@ async def insert(
             answer_later=new.answer_later,
         )
         table.due_at[new.id] = table.in_seconds(lease_s)
-        table.ways[new.id] = [Status.PENDING]
-        table.journal.append(Said("order.placed", new.id))
-        placed[new.id] = copy(table.rows[new.id])
+        table.states[new.id] = [Status.PENDING]
+        table.append([OrderPlaced(new, customer)])
+        placed[new.id] = table.rows[new.id]
     return placed
 
 
 async def by_ids(table: Table, order_ids: Sequence[UUID]) -> dict[UUID, Order]:
-    return {order_id: copy(table.rows[order_id]) for order_id in order_ids if order_id in table.rows}
+    return {order_id: table.rows[order_id] for order_id in order_ids if order_id in table.rows}
 
 
 async def by_id(table: Table, order_id: UUID) -> Order | None:
@@ -105,95 +119,91 @@ async def by_key(table: Table, user_id: UUID, key: str) -> tuple[Order, bytes] |
     if (user_id, key) not in table.keys:
         return None
     order_id, fingerprint = table.keys[user_id, key]
-    return copy(table.rows[order_id]), fingerprint
+    return table.rows[order_id], fingerprint
 
 
-async def confirm(table: Table, orders: Sequence[Order]) -> dict[UUID, datetime]:
-    times = {}
-    for order in orders:
+async def lock(table: Table, order_ids: Sequence[UUID]) -> dict[UUID, Order]:
+    return await by_ids(table, order_ids)
+
+
+async def confirm(table: Table, orders: Sequence[Order], domain_events: Sequence[OrderConfirmed]) -> dict[UUID, Order]:
+    confirmed = {}
+    for order, event in zip(orders, domain_events, strict=True):
         if table.with_status(order.id, Status.PENDING) and order.customer.id not in table.deleted:
-            row = table.rows[order.id]
-            row.lines, row.currency, row.total_minor = order.lines, order.currency, order.total_minor
-            row.confirmed_at = times[order.id] = table.now()
-            table.move(order.id, Status.CONFIRMED)
-            table.journal.append(Said("order.confirmed", order.id))
-    return times
+            table.change(
+                order.id,
+                status=Status.CONFIRMED,
+                lines=order.lines,
+                currency=order.currency,
+                total_minor=order.total_minor,
+                confirmed_at=table.now(),
+            )
+            table.append([event])
+            confirmed[order.id] = replace(order, confirmed_at=table.now())
+    return confirmed
 
 
-async def turn_round(table: Table, turns: Sequence[tuple[Order, Reason]], *, lease_s: float) -> list[Order]:
-    for order, reason in turns:
-        if table.with_status(order.id, Status.PENDING):
-            table.rows[order.id].reason = reason
-            table.due_at[order.id] = table.in_seconds(lease_s)
-            table.move(order.id, Status.CANCELLING)
-    return await reread(table, [order for order, _ in turns])
+async def begin_compensation(table: Table, orders: Sequence[Order], *, lease_s: float) -> None:
+    for order in orders:
+        assert table.with_status(order.id, Status.PENDING), "the row is locked"
+        table.due_at[order.id] = table.in_seconds(lease_s)
+        table.change(order.id, status=Status.CANCELLING, reason=order.reason)
 
 
-async def turn_round_of(table: Table, user_ids: Sequence[UUID], reason: Reason) -> None:
-    for order_id, row in table.rows.items():
+async def begin_compensation_of_users(table: Table, user_ids: Sequence[UUID], reason: Reason) -> None:
+    for row in list(table.rows.values()):
         if row.customer.id in user_ids and row.status is Status.PENDING:
-            row.reason = reason
-            table.due_at[order_id] = table.now()
-            table.move(order_id, Status.CANCELLING)
+            table.due_at[row.id] = table.now()
+            table.change(row.id, status=Status.CANCELLING, reason=reason)
 
 
-async def end_undone(
-    table: Table, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
-) -> list[Order]:
-    for order, reason in ends:
+async def end(table: Table, orders: Sequence[Order]) -> dict[UUID, Order]:
+    for order in orders:
         row = table.rows[order.id]
-        if row.status is Status.CANCELLING if reason is None else row.status is Status.PENDING and not row.attempts:
-            row.reason = row.reason if reason is None else reason
-            assert row.reason is not None
-            table.move(order.id, row.reason.ends_as, ended=True)
-            told = is_awaited(order.id) and row.status is Status.REFUSED
-            table.journal.append(Said("order.cancelled", order.id, told=told))
-            await simulated_carts.give_back(table, [row])
-    return await reread(table, [order for order, _ in ends])
+        is_first_attempt = row.status is Status.PENDING and not row.attempts
+        assert row.status is Status.CANCELLING or is_first_attempt, "the row is locked"
+        table.change(order.id, status=order.status, reason=order.reason, ended_at=table.now())
+    return {order.id: replace(order, ended_at=table.now()) for order in orders}
 
 
 async def reread(table: Table, orders: Sequence[Order]) -> list[Order]:
-    return [copy(table.rows[order.id]) for order in orders]
+    return [table.rows[order.id] for order in orders]
 
 
 async def as_settled(table: Table, order: Order) -> Order:
-    return copy(table.rows[order.id])
+    return table.rows[order.id]
 
 
-async def put_off(table: Table, delays: Sequence[tuple[UUID, float, str]]) -> None:
-    for order_id, delay_s, _ in delays:
-        if table.with_status(order_id, *PRESENT):
+async def defer(table: Table, deferrals: Sequence[tuple[UUID, float, str]]) -> None:
+    for order_id, delay_s, _ in deferrals:
+        if table.with_status(order_id, *UNFINISHED):
             table.due_at[order_id] = table.in_seconds(delay_s)
-            table.put_off.add(order_id)
+            table.deferred.add(order_id)
 
 
 async def lease_due(table: Table, limit: int, *, lease_s: float) -> list[Order]:
     due = sorted(
         (due_at, order_id)
         for order_id, due_at in table.due_at.items()
-        if table.with_status(order_id, *PRESENT) and due_at <= table.now()
+        if table.with_status(order_id, *UNFINISHED) and due_at <= table.now()
     )
     for _, order_id in due[:limit]:
         table.due_at[order_id] = table.in_seconds(lease_s)
-        table.rows[order_id].attempts += 1
-    return [copy(table.rows[order_id]) for _, order_id in due[:limit]]
+        table.rows[order_id] = replace(table.rows[order_id], attempts=table.rows[order_id].attempts + 1)
+    return [table.rows[order_id] for _, order_id in due[:limit]]
 
 
 async def backlog(table: Table) -> tuple[int, float]:
-    ages = [(table.now() - row.created_at).total_seconds() for row in table.rows.values() if row.status in PRESENT]
+    ages = [(table.now() - row.created_at).total_seconds() for row in table.rows.values() if row.status in UNFINISHED]
     return len(ages), max(ages, default=0.0)
 
 
-async def cancel_confirmed(table: Table, order: Order, reason: Reason) -> Order:
-    if table.with_status(order.id, Status.CONFIRMED):
-        table.rows[order.id].reason = reason
-        table.move(order.id, Status.CANCELLED, ended=True)
-        table.journal.append(Said("order.cancelled", order.id, was_confirmed=True))
-    return (await reread(table, [order]))[0]
+async def cancel(table: Table, order: Order) -> Order:
+    assert table.with_status(order.id, Status.CONFIRMED), "the row is locked"
+    table.change(order.id, status=Status.CANCELLED, reason=order.reason, ended_at=table.now())
+    return replace(order, ended_at=table.now())
 
 
-async def ship(table: Table, order: Order) -> Order:
-    if table.with_status(order.id, Status.CONFIRMED):
-        table.move(order.id, Status.SHIPPED)
-        table.journal.append(Said("order.shipped", order.id))
-    return (await reread(table, [order]))[0]
+async def ship(table: Table, order: Order) -> None:
+    assert table.with_status(order.id, Status.CONFIRMED), "the row is locked"
+    table.change(order.id, status=Status.SHIPPED)

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from services.orders.tests.checkout_invariants import check_always, check_when_quiet
 from services.orders.tests.checkout_simulation import DEADLINE_S, LEASE_S, Client, Fate, Question, World
 
-from orders.http.schemas import OrderedItem, PlaceOrder
+from orders.domain.order import Line
 
 ThingT = TypeVar("ThingT")
 FATES = [*[Fate.ANSWERED] * 6, *list(Fate)[1:]]
@@ -52,8 +52,8 @@ class Checkout(RuleBasedStateMachine):
             self.buy(*purchases[first : first + 3])
 
     def buy(self, replica: int, more: int, method: int) -> None:
-        items = [OrderedItem(self.world.product, 1 + more)]
-        client = Client(PlaceOrder(items=items, payment_method=METHODS[method]), key=f"key {len(self.world.clients)}")
+        line, key = Line(self.world.product, 1 + more), f"key {len(self.world.clients)}"
+        client = Client(self.world.new_order(key, line, payment_method=METHODS[method]))
         self.world.clients.append(client)
         self.world.buy(replica, client)
 
@@ -106,7 +106,7 @@ class Checkout(RuleBasedStateMachine):
     def buy_cart(self, replica: int) -> None:
         """With a key of its own."""
         if len(self.world.clients) < CLIENTS_MAX:
-            client = Client(PlaceOrder(from_cart=True), key=f"key {len(self.world.clients)}")
+            client = Client(self.world.new_order(f"key {len(self.world.clients)}"))
             self.world.clients.append(client)
             self.world.buy(replica, client)
 

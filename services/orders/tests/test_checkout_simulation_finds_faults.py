@@ -5,6 +5,7 @@ time only, since every step is idempotent and the sweeper comes again.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,20 +13,20 @@ from hypothesis import Phase, seed, settings
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import run_state_machine_as_test
 from services.orders.tests import simulated_carts, simulated_store
-from services.orders.tests.checkout_simulation import LEASE_S
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments
-from services.orders.tests.simulated_store import Said, Table
+from services.orders.tests.simulated_store import Emitted, Table
 from services.orders.tests.test_checkout_simulation import Checkout, runs
 
+from chassis.persistence.database import DatabaseUnavailable
 from chassis.problems import OutcomeUnknown
+from chassis.saga import Done, Pivot, Refused, Runner
 from orders.checkout import CHECKOUT
 from orders.clients import payments
 from orders.clients.catalog import Catalog
 from orders.clients.compensations import undone
 from orders.clients.payments import Payments
-from orders.domain.order import Order, Reason, Status
-from orders.saga import Done, Pivot, Refused, Runner
-from orders.saga_store import OrderRecord
+from orders.domain.order import DEADLINE_PASSED, Order, Reason, Status
+from orders.saga_store import OrderSagaStore
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -62,38 +63,39 @@ def _or_hope(undo: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await undo(self, orders)
         except OutcomeUnknown:
-            return [Done()] * len(orders)
+            return [Done(order) for order in orders]
 
     return undo_or_hope
 
 
-def end_without_turning_round(plant: pytest.MonkeyPatch) -> None:
-    """Undo first, and write only then that the order can no longer be confirmed."""
+def undo_before_the_compensation_is_stored(plant: pytest.MonkeyPatch) -> None:
+    """Undo first, and store only then that the order can no longer be confirmed."""
 
-    async def turn_in_memory(_self: OrderRecord, turns: Sequence[tuple[Order, Reason]]) -> Sequence[Order]:
-        for order, reason in turns:
-            order.reason = reason
-        return [order for order, _ in turns]
+    async def begin_in_memory(_self: OrderSagaStore, requests: Sequence[tuple[Order, Reason]]) -> Sequence[Order]:
+        return [replace(order, reason=reason) for order, reason in requests]
 
-    end = simulated_store.end_undone
+    finish = OrderSagaStore._finish
 
-    async def end_undone(table: Table, ends: Any, is_awaited: Any) -> list[Order]:
-        turns = [(order, order.reason) for order, _ in ends if order.reason is not None]
-        await simulated_store.turn_round(table, turns, lease_s=LEASE_S)
-        return await end(table, ends, is_awaited)
+    async def finish_whatever_is_stored(self: OrderSagaStore, connection: Any, requests: Any) -> list[Order]:
+        # The runner has undone all steps; the row may still be pending, or have become confirmed.
+        table: Table = connection
+        for order, reason in requests:
+            if reason is None and table.with_status(order.id, Status.PENDING):
+                table.change(order.id, status=Status.CANCELLING, reason=order.reason or DEADLINE_PASSED)
+        return await finish(self, connection, requests)
 
-    plant.setattr(OrderRecord, "turn_round", turn_in_memory)
-    plant.setattr(simulated_store, "end_undone", end_undone)
+    plant.setattr(OrderSagaStore, "begin_compensation", begin_in_memory)
+    plant.setattr(OrderSagaStore, "_finish", finish_whatever_is_stored)
 
 
 def confirm_whatever_has_happened(plant: pytest.MonkeyPatch) -> None:
     confirm = simulated_store.confirm
 
-    async def confirm_all(table: Table, orders: Sequence[Order]) -> Any:
+    async def confirm_all(table: Table, orders: Sequence[Order], events: Any) -> Any:
         for order in orders:
             if table.with_status(order.id, Status.CANCELLING):
-                table.rows[order.id].status = Status.PENDING
-        return await confirm(table, orders)
+                table.rows[order.id] = replace(table.rows[order.id], status=Status.PENDING)
+        return await confirm(table, orders, events)
 
     plant.setattr(simulated_store, "confirm", confirm_all)
 
@@ -102,43 +104,42 @@ def undo_when_the_pivot_is_lost(plant: pytest.MonkeyPatch) -> None:
     async def undo(self: Any, subject: Order, _reason: Reason) -> Order:
         return await self._undo(subject, self._saga.steps)  # type: ignore[no-any-return]
 
-    plant.setattr(Runner, "_after_lost_pivot", undo)
+    plant.setattr(Runner, "_handle_refused_pivot", undo)
 
 
-def tell_before_the_commit(plant: pytest.MonkeyPatch) -> None:
+def answer_before_the_commit(plant: pytest.MonkeyPatch) -> None:
     confirm = CHECKOUT.pivot.do
 
-    async def confirm_in_memory_first(ask: Any, orders: Sequence[Order]) -> Any:
-        for order in orders:
-            order.status = Status.CONFIRMED
-        return await confirm(ask, orders)
+    async def confirm_without_an_answer(participants: Any, orders: Sequence[Order]) -> Any:
+        try:
+            return await confirm(participants, orders)
+        except DatabaseUnavailable:
+            return [Done(replace(order, status=Status.CONFIRMED)) for order in orders]
 
-    plant.setattr(CHECKOUT, "pivot", Pivot("confirm order", do=confirm_in_memory_first))
+    plant.setattr(CHECKOUT, "pivot", Pivot("confirm order", do=confirm_without_an_answer))
 
 
 def cancel_after_the_confirmation_without_an_event(plant: pytest.MonkeyPatch) -> None:
-    async def cancel(table: Table, order: Order, reason: Reason) -> Order:
-        if table.with_status(order.id, Status.CONFIRMED):
-            table.move(order.id, Status.CANCELLED, ended=True)
-        return (await simulated_store.reread(table, [order]))[0]
+    cancel = Order.cancel
 
-    plant.setattr(simulated_store, "cancel_confirmed", cancel)
+    def cancel_without_event(self: Order, reason: Reason) -> Any:
+        return cancel(self, reason)[0], ()
+
+    plant.setattr(Order, "cancel", cancel_without_event)
 
 
-def say_that_it_was_cancelled_twice(plant: pytest.MonkeyPatch) -> None:
-    end = simulated_store.end_undone
+def emit_the_end_twice(plant: pytest.MonkeyPatch) -> None:
+    end = simulated_store.end
 
-    async def end_undone(table: Table, ends: Any, is_awaited: Any) -> list[Order]:
-        now = await end(table, ends, is_awaited)
-        said = {said.order_id for said in table.journal if said.type == "order.cancelled"}
-        table.journal += [Said("order.cancelled", order.id) for order in now if order.id in said]
-        return now
+    async def end_and_emit(table: Table, orders: Sequence[Order]) -> Any:
+        table.journal += [Emitted("order.cancelled", order.id) for order in orders]
+        return await end(table, orders)
 
-    plant.setattr(simulated_store, "end_undone", end_undone)
+    plant.setattr(simulated_store, "end", end_and_emit)
 
 
 def forget_the_deadline(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(OrderRecord, "reason_to_turn", lambda _self, _order: None)
+    plant.setattr(OrderSagaStore, "reason_to_compensate", lambda _self, _order: None)
 
 
 def never_sweep(plant: pytest.MonkeyPatch) -> None:
@@ -171,7 +172,7 @@ def authorize_though_voided(plant: pytest.MonkeyPatch) -> None:
 
 
 def ask_for_ever_to_void_what_was_taken(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(payments, "_voided", lambda answer: undone(answer, "voided"))
+    plant.setattr(payments, "_voided", lambda order, answer: undone(order, answer, "voided"))
 
 
 def leave_the_lines_in_the_cart(plant: pytest.MonkeyPatch) -> None:
@@ -183,34 +184,34 @@ def leave_the_lines_in_the_cart(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(simulated_carts, "take", take_nothing)
 
 
-def give_back_into_a_cart_that_has_changed(plant: pytest.MonkeyPatch) -> None:
-    async def give_back(table: Table, orders: Sequence[Order]) -> None:
+def restore_into_a_cart_that_has_changed(plant: pytest.MonkeyPatch) -> None:
+    async def restore(table: Table, orders: Sequence[Order]) -> None:
         for order in orders:
             if order.from_cart:
                 table.cart_items[order.customer.id] |= {line.product_id: line.quantity for line in order.lines}
 
-    plant.setattr(simulated_carts, "give_back", give_back)
+    plant.setattr(simulated_carts, "restore_items", restore)
 
 
-def give_nothing_back(plant: pytest.MonkeyPatch) -> None:
-    async def give_back(_table: Table, _orders: Sequence[Order]) -> None:
+def restore_no_cart(plant: pytest.MonkeyPatch) -> None:
+    async def restore(_table: Table, _orders: Sequence[Order]) -> None:
         return None
 
-    plant.setattr(simulated_carts, "give_back", give_back)
+    plant.setattr(simulated_carts, "restore_items", restore)
 
 
-def give_back_what_was_confirmed(plant: pytest.MonkeyPatch) -> None:
-    cancel = simulated_store.cancel_confirmed
+def restore_the_cart_of_a_confirmed_order(plant: pytest.MonkeyPatch) -> None:
+    cancel = simulated_store.cancel
 
-    async def cancel_and_give_back(table: Table, order: Order, reason: Reason) -> Order:
-        now = await cancel(table, order, reason)
-        await simulated_carts.give_back(table, [now])
-        return now
+    async def cancel_and_restore(table: Table, order: Order) -> Order:
+        cancelled = await cancel(table, order)
+        await simulated_carts.restore_items(table, [cancelled])
+        return cancelled
 
-    plant.setattr(simulated_store, "cancel_confirmed", cancel_and_give_back)
+    plant.setattr(simulated_store, "cancel", cancel_and_restore)
 
 
-def forget_who_came_too_late(plant: pytest.MonkeyPatch) -> None:
+def forget_refused_keys(plant: pytest.MonkeyPatch) -> None:
     async def keep_nothing(*_: Any) -> None:
         return None
 
@@ -221,32 +222,32 @@ def confirm_though_the_account_is_deleted(plant: pytest.MonkeyPatch) -> None:
     """What was placed while it was deleted, and what the deletion did not see."""
     confirm = simulated_store.confirm
 
-    async def confirm_all(table: Table, orders: Sequence[Order]) -> Any:
+    async def confirm_all(table: Table, orders: Sequence[Order], events: Any) -> Any:
         deleted, table.deleted = table.deleted, set()
-        times = await confirm(table, orders)
+        confirmed = await confirm(table, orders, events)
         table.deleted = deleted
-        return times
+        return confirmed
 
     plant.setattr(simulated_store, "confirm", confirm_all)
 
 
 FAULTS: dict[Plant, str] = {
     leave_the_lines_in_the_cart: "a cart was bought 2 times",
-    give_back_into_a_cart_that_has_changed: "a cart was bought 2 times|took it out|neither there nor bought",
-    give_nothing_back: "neither there nor bought",
-    give_back_what_was_confirmed: "a cart was bought 2 times",
-    forget_who_came_too_late: "has bought the cart, and has an order",
+    restore_into_a_cart_that_has_changed: "a cart was bought 2 times|took it out|neither there nor bought",
+    restore_no_cart: "neither there nor bought",
+    restore_the_cart_of_a_confirmed_order: "a cart was bought 2 times",
+    forget_refused_keys: "has bought the cart, and has an order",
     confirm_though_the_account_is_deleted: "confirmed for a deleted account",
     undo_in_the_order_of_doing: "nobody pays for what was given away",
     skip_the_last_undo: "holds stock",
     take_a_lost_answer_for_a_refusal: "holds stock",
     take_a_lost_undo_for_done: "holds (stock|money)",
-    end_without_turning_round: "a confirmed order has its stock|a confirmed order is paid",
+    undo_before_the_compensation_is_stored: "a confirmed order has its stock|a confirmed order is paid",
     confirm_whatever_has_happened: "went from cancelling to confirmed",
     undo_when_the_pivot_is_lost: "a confirmed order has its stock|a confirmed order is paid",
-    tell_before_the_commit: "told confirmed, and never was",
+    answer_before_the_commit: "told confirmed, and never was",
     cancel_after_the_confirmation_without_an_event: "each change is said once",
-    say_that_it_was_cancelled_twice: "each change is said once",
+    emit_the_end_twice: "each change is said once",
     forget_the_deadline: "every order ends",
     never_sweep: "every order ends",
     ask_for_ever_to_void_what_was_taken: "every order ends",

@@ -290,7 +290,7 @@ async def bought(database: Database, *news: NewOrder) -> dict[UUID, Any]:
 async def put_line(database: Database, line: Line) -> None:
     async def put(connection: Any) -> None:
         await store.carts.begin_change(connection, [ADA.id])
-        assert await store.carts.put(connection, ADA.id, line, most=100)
+        assert await store.carts.put(connection, ADA.id, line, lines_max=100)
 
     await database.run(put)
 

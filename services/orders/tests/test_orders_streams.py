@@ -11,7 +11,7 @@ import pytest
 from services.orders.tests.orders_buyer import Buyer
 from services.orders.tests.orders_fakes import FakeCatalog, FakePayments, FakeUsers, refuse_work
 
-from orders import follow_order
+from orders import order_streams
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +83,7 @@ async def test_two_changes_between_two_polls_are_two_events(
     order_id = await pending(buyer, catalog, payments)
     sent = []
     async with stream(buyer, order_id) as answer:
-        monkeypatch.setattr(follow_order, "POLL_S", 3.0)
+        monkeypatch.setattr(order_streams, "POLL_S", 3.0)
         async for _, order in messages(answer):
             sent.append(order["status"])
             if order["status"] == "pending":

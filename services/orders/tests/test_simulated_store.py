@@ -1,8 +1,9 @@
 """The table in memory that the simulation runs on does what the real statements do on PostgreSQL: the same calls, by
 chance, on both. Whoever changes a statement changes `simulated_store` with it, or this fails."""
 
-import dataclasses
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +13,27 @@ import pytest
 from services.orders.tests import simulated_carts, simulated_store
 from services.orders.tests.simulated_store import Table
 
+from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from orders import store
-from orders.domain.order import CANCELLED_BY_CUSTOMER, DEADLINE_PASSED, Customer, Line, NewOrder, Order, Reason
+from orders import events, store
+from orders.domain.order import (
+    CANCELLED_BY_CUSTOMER,
+    DEADLINE_PASSED,
+    Customer,
+    Line,
+    NewOrder,
+    Order,
+    OrderEvent,
+    Reason,
+    Status,
+)
 
 SIMULATED = SimpleNamespace(orders=simulated_store, checkout=simulated_store, carts=simulated_carts)
 BUYER = Customer(UUID(int=1), "Ada", "ada@example.com")
 DECLINED = Reason("payment_declined", "The card was declined.", extras={"decline_code": "card_declined"})
 REASONS = [DECLINED, DEADLINE_PASSED, CANCELLED_BY_CUSTOMER]
 NAMES = [
-    *["insert", "confirm", "turn_round", "end_undone", "put_off", "lease_due", "cancel_confirmed", "ship"],
+    *["insert", "confirm", "begin_compensation", "end", "defer", "lease_due", "cancel", "ship"],
     *["as_settled", "by_id", "by_key", "confirm", "ship", "ship"],
     *["fill_cart", "fill_cart", "empty_cart", "buy_cart", "buy_cart", "bought_by"],
 ]
@@ -32,7 +44,7 @@ async def test_the_table_in_memory_does_what_the_statements_do(database: Databas
     chance = random.Random(seed)
     now = await database.read(lambda connection: connection.fetchval("SELECT now()"))
     table = Table(lambda: now)
-    for name in [*chance.choices(NAMES, k=600), "turn_round_of"]:
+    for name in [*chance.choices(NAMES, k=600), "begin_compensation_of_users"]:
         number, chosen = chance.randrange(20), chance.sample(range(20), 3)
 
         async def real(connection: Connection) -> Any:
@@ -52,50 +64,61 @@ async def _call(where: Any, connection: Any, name: str, number: int, chosen: lis
     """What a call answers, without what differs from one clock to the other."""
     there = await where.orders.by_ids(connection, [_id(one) for one in chosen])
     orders = [there[_id(one)] for one in chosen if _id(one) in there]
-    for order in orders:
-        lines = tuple(Line(line.product_id, line.quantity, "Pen", 100 + number) for line in order.lines)
-        order.take_prices(lines, "USD", sum(line.total_minor for line in lines))
     match name:
         case "insert":
             news = [(_new(one), BUYER) for one in chosen]
             return _seen((await where.orders.insert(connection, news, lease_s=-1.0, deadline_s=60.0)).values())
         case "confirm":
-            return sorted(await where.checkout.confirm(connection, orders))
-        case "turn_round":
-            turns = [(order, REASONS[number % 3]) for order in orders]
-            return _seen(await where.checkout.turn_round(connection, turns, lease_s=[-1.0, 60.0][number % 2]))
-        case "end_undone":
-            ends = [(order, DECLINED if one % 2 else None) for one, order in enumerate(orders, number)]
-            return _seen(await where.checkout.end_undone(connection, ends, lambda order_id: order_id.int % 2 == 0))
-        case "put_off":
-            delays = [(order.id, [-1.0, 60.0][number % 2], "trouble") for order in orders]
-            return await where.checkout.put_off(connection, delays)
+            # Others have changed some of them since, which the statement has to see.
+            transitions = [_priced(replace(order, status=Status.PENDING), number).confirm() for order in orders]
+            confirmed = [order for order, _ in transitions]
+            domain_events = [event for _, of_order in transitions for event in of_order]
+            return sorted(_seen((await where.checkout.confirm(connection, confirmed, domain_events)).values()))
+        case "begin_compensation":
+            begun = [
+                order.begin_compensation(REASONS[number % 3])[0] for order in orders if order.status is Status.PENDING
+            ]
+            return await where.checkout.begin_compensation(connection, begun, lease_s=[-1.0, 60.0][number % 2])
+        case "end":
+            ended = [_ended(order) for order in orders]
+            domain_events = [event for _, of_order in ended for event in of_order]
+            rows = await where.checkout.end(connection, [order for order, of_order in ended if of_order])
+            await _append(connection, domain_events)
+            await where.carts.restore_items(connection, list(rows.values()))
+            return sorted(_seen(rows.values()))
+        case "defer":
+            deferrals = [(order.id, [-1.0, 60.0][number % 2], "trouble") for order in orders]
+            return await where.checkout.defer(connection, deferrals)
         case "lease_due":
             return sorted(_seen(await where.checkout.lease_due(connection, 100, lease_s=[-1.0, 60.0][number % 2])))
-        case "cancel_confirmed":
-            return [
-                _seen([await where.orders.cancel_confirmed(connection, order, DEADLINE_PASSED)]) for order in orders
-            ]
+        case "cancel":
+            for order in [order for order in orders if order.status is Status.CONFIRMED]:
+                cancelled, domain_events = order.cancel(DEADLINE_PASSED)
+                await _append(connection, domain_events)
+                return _seen([await where.orders.cancel(connection, cancelled)])
         case "ship":
-            return [_seen([await where.orders.ship(connection, order)]) for order in orders[:1]]
+            for order in [order for order in orders if order.status is Status.CONFIRMED][:1]:
+                shipped, domain_events = order.ship()
+                await _append(connection, domain_events)
+                await where.orders.ship(connection, shipped)
         case "as_settled":
             return [_seen([await where.orders.as_settled(connection, order)]) for order in orders]
-        case "turn_round_of":
-            await where.checkout.turn_round_of(connection, [BUYER.id], CANCELLED_BY_CUSTOMER)
+        case "begin_compensation_of_users":
+            await where.checkout.begin_compensation_of_users(connection, [BUYER.id], CANCELLED_BY_CUSTOMER)
             there = await where.orders.by_ids(connection, [_id(one) for one in range(20)])
             return _seen(there[_id(one)] for one in range(20) if _id(one) in there)
         case "fill_cart":
             await where.carts.begin_change(connection, [BUYER.id])
-            return await where.carts.put(connection, BUYER.id, Line(UUID(int=number % 3), 1 + number), most=2)
+            return await where.carts.put(connection, BUYER.id, Line(UUID(int=number % 3), 1 + number), lines_max=2)
         case "empty_cart":
             await where.carts.begin_change(connection, [BUYER.id])
-            return await where.carts.drop(connection, [BUYER.id], UUID(int=number) if number < 3 else None)
+            return await where.carts.remove(connection, [BUYER.id], UUID(int=number) if number < 3 else None)
         case "buy_cart":
             await where.carts.lock(connection, [BUYER.id])
             in_cart = (await where.carts.contents(connection, [BUYER.id])).get(BUYER.id)
             if in_cart is None or await where.orders.by_id(connection, _id(number)) is not None:
                 return None
-            new = dataclasses.replace(_new(number), lines=in_cart, from_cart=True, idempotency_key=None)
+            new = replace(_new(number), lines=in_cart, from_cart=True, idempotency_key=None)
             placed = await where.orders.insert(connection, [(new, BUYER)], lease_s=-1.0, deadline_s=60.0)
             await where.carts.take(connection, list(placed.values()))
             return _seen(placed.values())
@@ -107,6 +130,28 @@ async def _call(where: Any, connection: Any, name: str, number: int, chosen: lis
         case "by_key":
             found = await where.orders.by_key(connection, BUYER.id, f"key {number % 15}")
             return found and (_seen([found[0]]), found[1])
+    return None
+
+
+def _priced(order: Order, number: int) -> Order:
+    lines = tuple(Line(line.product_id, line.quantity, "Pen", 100 + number) for line in order.lines)
+    return order.price(lines, "USD", sum(line.total_minor for line in lines))
+
+
+def _ended(order: Order) -> tuple[Order, Sequence[OrderEvent]]:
+    notify = order.id.int % 2 == 0
+    if order.status is Status.CANCELLING:
+        return order.finish_compensation(notify_customer=notify)
+    if order.status is Status.PENDING and not order.attempts:
+        return order.refuse(DECLINED, notify_customer=notify)
+    return order, ()
+
+
+async def _append(connection: Any, domain_events: Sequence[OrderEvent]) -> None:
+    if isinstance(connection, Table):
+        connection.append(domain_events)
+    else:
+        await journal.append(connection, events.journal_events(domain_events))
 
 
 def _id(number: int) -> UUID:

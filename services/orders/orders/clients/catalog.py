@@ -1,4 +1,4 @@
-"""Catalog, as orders calls it: reserve and release stock, look up products."""
+"""The client of catalog: reserve and release stock, look up products."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,13 +6,14 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.saga import Done, Outcome, Refused
 from chassis.values.money import Money
 from chassis.web.client import ServiceClient
 from orders.amounts import expected_total_of
 from orders.clients.compensations import UndoAnswers, undone, undos
+from orders.domain.cart import Product
 from orders.domain.order import Line, Order, Reason
 from orders.errors import AnotherCurrency
-from orders.saga import Done, Outcome, Refused
 
 
 class ReservationLine(msgspec.Struct, frozen=True):
@@ -69,13 +70,13 @@ class KnownProducts(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """Every call takes many orders and answers item by item, in the same order."""
+    """Each call takes many orders and returns one outcome each, in the same order."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    async def reserve(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
-        """Reserve all lines of each order or none, and write names and prices into those that were reserved."""
+    async def reserve(self, orders: Sequence[Order]) -> list[Outcome[Order, Reason]]:
+        """Reserve all lines of each order, or none. An order that is reserved has names and prices."""
         answers = await self._client.call(
             "POST",
             "/reservations",
@@ -85,15 +86,15 @@ class Catalog:
         )
         return [_outcome(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
 
-    async def release(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
-        """Give back what each order holds; a reservation that comes later will be refused."""
+    async def release(self, orders: Sequence[Order]) -> list[Outcome[Order, Reason]]:
+        """Release the stock of each order. A reservation that arrives later is refused."""
         answers = await self._client.call(
             "POST", "/reservations/release", UndoAnswers, body=undos(orders), idempotent=True
         )
-        return [undone(answer, "released") for answer in answers.items]
+        return [undone(order, answer, "released") for order, answer in zip(orders, answers.items, strict=True)]
 
-    async def products(self, product_ids: Sequence[UUID]) -> dict[UUID, KnownProduct]:
-        """Products as they are now, by id; unknown ones are left out. Raises `Unavailable` or `OutcomeUnknown`."""
+    async def products(self, product_ids: Sequence[UUID]) -> dict[UUID, Product]:
+        """The current products, by id; unknown ones are left out. Raises `Unavailable` or `OutcomeUnknown`."""
         if not product_ids:
             return {}
         answer = await self._client.call(
@@ -104,7 +105,10 @@ class Catalog:
             idempotent=True,
             timeout_s=1.0,
         )
-        return {product.id: product for product in answer.items}
+        return {
+            product.id: Product(product.id, product.name, product.price.minor(), product.price.currency, product.stock)
+            for product in answer.items
+        }
 
 
 def _reservation(order: Order) -> ReservationItem:
@@ -117,17 +121,13 @@ def _reservation(order: Order) -> ReservationItem:
     )
 
 
-def _outcome(order: Order, answer: ReservationAnswer) -> Outcome[Reason]:
-    assert answer.order_id == order.id, "catalog answers in the order of the question"
+def _outcome(order: Order, answer: ReservationAnswer) -> Outcome[Order, Reason]:
+    assert answer.order_id == order.id, "catalog answers in the order of the request"
     if answer.outcome == "refused":
         return Refused(_reason(order, answer))
     assert answer.total is not None, "a reservation has a total"
-    order.take_prices(
-        tuple(Line(line.product_id, line.quantity, line.name, line.unit_price.minor()) for line in answer.lines),
-        answer.total.currency,
-        answer.total.minor(),
-    )
-    return Done()
+    lines = tuple(Line(line.product_id, line.quantity, line.name, line.unit_price.minor()) for line in answer.lines)
+    return Done(order.price(lines, answer.total.currency, answer.total.minor()))
 
 
 def _reason(order: Order, answer: ReservationAnswer) -> Reason:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.saga import Done, Outcome, Unknown
 from orders.domain.order import Order, Reason
-from orders.saga import Done, Outcome, Unknown
 
 
 class UndoItem(msgspec.Struct, frozen=True):
@@ -32,6 +32,8 @@ def undos(orders: Sequence[Order]) -> Undos:
     return Undos([UndoItem(order.id, order.correlation_id, order.traceparent) for order in orders])
 
 
-def undone(answer: UndoAnswer, expected: str) -> Outcome[Reason]:
+def undone(order: Order, answer: UndoAnswer, expected: str) -> Outcome[Order, Reason]:
     """`Done` for the expected outcome. Every other one is `Unknown`: a compensation cannot be refused."""
-    return Done() if answer.outcome == expected else Unknown(f"the undo was answered with {answer.outcome}")
+    if answer.outcome == expected:
+        return Done(order)
+    return Unknown(f"the undo was answered with {answer.outcome}")

@@ -1,4 +1,4 @@
-"""Payments, as orders calls it: authorize and void."""
+"""The client of payments: authorize and void."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,13 +6,13 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.saga import Done, Outcome, Refused, Unknown
 from chassis.values.money import Money
 from chassis.web.client import ServiceClient
 from orders.amounts import total_of
 from orders.clients.compensations import UndoAnswer, UndoAnswers, undone, undos
 from orders.domain.order import Order, Reason
 from orders.errors import PaymentDeclined
-from orders.saga import Done, Outcome, Refused, Unknown
 
 
 class PaymentItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +41,13 @@ class PaymentAnswers(msgspec.Struct, frozen=True):
 
 
 class Payments:
-    """Every call takes many orders and answers item by item, in the same order."""
+    """Each call takes many orders and returns one outcome each, in the same order."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    async def authorize(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
-        """Have each order's total held. A lost answer is `Unknown`, never a refusal."""
+    async def authorize(self, orders: Sequence[Order]) -> list[Outcome[Order, Reason]]:
+        """Authorize the total of each order. A lost answer is `Unknown`, never a refusal."""
         answers = await self._client.call(
             "POST",
             "/payments",
@@ -57,21 +57,21 @@ class Payments:
         )
         return [_outcome(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
 
-    async def void(self, orders: Sequence[Order]) -> list[Outcome[Reason]]:
-        """Let go of what is held for each order; an authorization that comes later will be refused."""
+    async def void(self, orders: Sequence[Order]) -> list[Outcome[Order, Reason]]:
+        """Void the authorization of each order. An authorization that arrives later is refused."""
         answers = await self._client.call("POST", "/payments/void", UndoAnswers, body=undos(orders), idempotent=True)
-        return [_voided(answer) for answer in answers.items]
+        return [_voided(order, answer) for order, answer in zip(orders, answers.items, strict=True)]
 
 
-def _voided(answer: UndoAnswer) -> Outcome[Reason]:
-    # Taken, then, and by hand, since this order was not confirmed. There is nothing to let go of any more, and once
-    # payments hears that the order is cancelled it gives the money back.
-    return Done() if answer.outcome == "captured" else undone(answer, "voided")
+def _voided(order: Order, answer: UndoAnswer) -> Outcome[Order, Reason]:
+    # The order was not confirmed, so an operator has captured the payment. There is nothing left to void: payments
+    # refunds it when it consumes order.cancelled.
+    return Done(order) if answer.outcome == "captured" else undone(order, answer, "voided")
 
 
 def _payment(order: Order) -> PaymentItem:
     total = total_of(order)
-    assert total is not None, "stock is reserved, and so priced, before anything is paid"
+    assert total is not None, "the reservation, and with it the price, comes before the payment"
     return PaymentItem(
         order_id=order.id,
         user_id=order.customer.id,
@@ -82,11 +82,11 @@ def _payment(order: Order) -> PaymentItem:
     )
 
 
-def _outcome(order: Order, answer: PaymentAnswer) -> Outcome[Reason]:
-    assert answer.order_id == order.id, "payments answers in the order of the question"
+def _outcome(order: Order, answer: PaymentAnswer) -> Outcome[Order, Reason]:
+    assert answer.order_id == order.id, "payments answers in the order of the request"
     match answer.outcome:
         case "authorized":
-            return Done()
+            return Done(order)
         case "unknown":
             return Unknown("the payment provider's answer is not known")
         case "declined":

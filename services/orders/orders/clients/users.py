@@ -1,4 +1,4 @@
-"""Users, as orders calls it: who somebody is when no event has told yet."""
+"""The client of users: name and address of a user before the first event about that user."""
 
 from collections.abc import Sequence
 from uuid import UUID

@@ -1,48 +1,38 @@
-"""The cart over HTTP."""
+"""The routes of the cart."""
 
 from uuid import UUID
 
 from litestar import delete, get, put
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from chassis.persistence.database import Database
 from chassis.security import access
+from orders.change_cart import put_cart_item, remove_cart_items
 from orders.clients.catalog import Catalog
-from orders.fill_cart import drop_from_cart, put_in_cart, read_cart
 from orders.http.orders import CallerRequest, user_id_of
-from orders.http.schemas import CartView, PutCartItem
+from orders.http.schemas import CartView, PutCartItem, cart_view_of
+from orders.read_cart import read_cart
 
 
-@get("/cart", guards=[access.signed_in])
-async def show_cart(
-    request: CallerRequest, database: NamedDependency[Database], catalog: NamedDependency[Catalog]
-) -> CartView:
-    """The cart, with the prices of now."""
-    return await read_cart(database, catalog, user_id_of(request))
+def routes(database: Database, catalog: Catalog) -> list[HTTPRouteHandler]:
+    @get("/cart", guards=[access.signed_in])
+    async def show_cart(request: CallerRequest) -> CartView:
+        """The cart, with the prices of now."""
+        return cart_view_of(await read_cart(database, catalog, user_id_of(request)))
 
+    @put("/cart/items/{product_id:uuid}", guards=[access.signed_in])
+    async def put_item(request: CallerRequest, product_id: FromPath[UUID], data: JSONBody[PutCartItem]) -> CartView:
+        """Put a product into the cart, or change its quantity. Answers the cart."""
+        await put_cart_item(database, catalog, user_id_of(request), product_id, data.quantity)
+        return cart_view_of(await read_cart(database, catalog, user_id_of(request)))
 
-@put("/cart/items/{product_id:uuid}", guards=[access.signed_in])
-async def put_item(
-    request: CallerRequest,
-    product_id: FromPath[UUID],
-    data: JSONBody[PutCartItem],
-    database: NamedDependency[Database],
-    catalog: NamedDependency[Catalog],
-) -> CartView:
-    """Put a product into the cart, or change its quantity. Answers the cart."""
-    await put_in_cart(database, catalog, user_id_of(request), product_id, data.quantity)
-    return await read_cart(database, catalog, user_id_of(request))
+    @delete("/cart/items/{product_id:uuid}", guards=[access.signed_in])
+    async def drop_item(request: CallerRequest, product_id: FromPath[UUID]) -> None:
+        await remove_cart_items(database, user_id_of(request), product_id)
 
+    @delete("/cart", guards=[access.signed_in])
+    async def empty_cart(request: CallerRequest) -> None:
+        await remove_cart_items(database, user_id_of(request))
 
-@delete("/cart/items/{product_id:uuid}", guards=[access.signed_in])
-async def drop_item(request: CallerRequest, product_id: FromPath[UUID], database: NamedDependency[Database]) -> None:
-    await drop_from_cart(database, user_id_of(request), product_id)
-
-
-@delete("/cart", guards=[access.signed_in])
-async def empty_cart(request: CallerRequest, database: NamedDependency[Database]) -> None:
-    await drop_from_cart(database, user_id_of(request), None)
-
-
-ROUTES = [show_cart, put_item, drop_item, empty_cart]
+    return [show_cart, put_item, drop_item, empty_cart]

@@ -1,4 +1,4 @@
-"""Orders over HTTP: decode, use case, encode."""
+"""The routes of orders, for customers and administrators."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -7,14 +7,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from chassis.actor import without_operator_id
 from chassis.messaging import journal
-from chassis.messaging.relay import Relay
 from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.security.tokens import Caller
@@ -22,13 +21,16 @@ from chassis.web import pages
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page
 from orders import store
-from orders.cancel_order import OrderCanceller
+from orders.cancel_order import cancel_order
+from orders.checkout import CheckoutRunner
 from orders.domain.order import Order, Status
 from orders.errors import OrderNotFound
-from orders.follow_order import Changes, OrderFollower
-from orders.http.schemas import OrderView, PlaceOrder, Timeline, TimelineEntry, view_of
-from orders.place_order import OrderPlacer
+from orders.http.schemas import OrderView, PlaceOrder, Timeline, TimelineEntry, new_order, view_of
+from orders.order_batcher import OrderBatcher
+from orders.order_streams import Changes, OrderStreams
+from orders.place_order import place_order
 from orders.ship_order import ship_order
+from orders.waiters import Waiters
 
 CallerRequest = Request[Caller, Any, Any]
 ShownStatus = Literal["pending", "cancelling", "confirmed", "shipped", "cancelled", "refused"]
@@ -44,113 +46,113 @@ LastEventId = Annotated[
 ]
 
 
-@post("/orders", guards=[access.signed_in])
-async def place_order(
-    request: CallerRequest,
-    data: JSONBody[PlaceOrder],
-    order_placer: NamedDependency[OrderPlacer],
-    idempotency_key: IdempotencyKey = None,
-    prefer: Prefer = None,
-) -> Response[OrderView]:
-    """Buy. 201 when confirmed; 202 with its Location while it is still pending; else the reason why not."""
-    answer_later = "respond-async" in [part.strip().lower() for part in (prefer or "").split(",")]
-    order = await order_placer.place(
-        user_id_of(request), data, accepted_key(idempotency_key), answer_later=answer_later
+def routes(
+    database: Database,
+    batcher: OrderBatcher,
+    runner: CheckoutRunner,
+    purchases: Waiters,
+    cancellations: Waiters,
+    streams: OrderStreams,
+    *,
+    lease_s: float,
+) -> list[HTTPRouteHandler]:
+    @post("/orders", guards=[access.signed_in], summary="Place an order")
+    async def place(
+        request: CallerRequest,
+        data: JSONBody[PlaceOrder],
+        idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
+    ) -> Response[OrderView]:
+        """Buy. 201 when confirmed; 202 with its Location while it is still pending; else the reason why not."""
+        answer_later = "respond-async" in [part.strip().lower() for part in (prefer or "").split(",")]
+        new = new_order(data, user_id_of(request), accepted_key(idempotency_key), answer_later=answer_later)
+        order = await place_order(database, batcher, runner, purchases, new)
+        headers = {"location": f"/api/orders/{order.id}"}
+        if order.answer_later or order.confirmed_at is None:
+            return Response(view_of(order), status_code=202, headers=headers)
+        return Response(view_of(order, Status.CONFIRMED), status_code=201, headers=headers)
+
+    @post("/orders/{order_id:uuid}/cancel", guards=[access.signed_in], status_code=200, summary="Cancel an order")
+    async def cancel(request: CallerRequest, order_id: FromPath[UUID]) -> Response[OrderView]:
+        """Cancel. 202 while what was taken is still being given back."""
+        order = await cancel_order(database, runner, cancellations, user_id_of(request), order_id, lease_s=lease_s)
+        return Response(view_of(order), status_code=202 if order.status is Status.CANCELLING else 200)
+
+    @post(
+        "/orders/{order_id:uuid}/ship",
+        guards=[access.administrator],
+        status_code=200,
+        summary="Mark an order as shipped",
     )
-    headers = {"location": f"/api/orders/{order.id}"}
-    if order.answer_later or order.confirmed_at is None:
-        return Response(view_of(order), status_code=202, headers=headers)
-    return Response(view_of(order, Status.CONFIRMED), status_code=201, headers=headers)
+    async def ship(order_id: FromPath[UUID]) -> OrderView:
+        """Mark as shipped."""
+        return view_of(await ship_order(database, order_id))
+
+    @get("/orders/{order_id:uuid}/stream", guards=[access.signed_in], summary="Stream an order")
+    async def stream(
+        request: CallerRequest, order_id: FromPath[UUID], last_event_id: LastEventId = None
+    ) -> ServerSentEvent | Response[None]:
+        """The order as server-sent events: as it stands, and after each of its events. The id is the event's.
+
+        With a `Last-Event-ID` all that followed it; 204 when nothing followed the last event of all, so that a browser
+        does not come back.
+        """
+        await _visible_order(request, order_id, database)
+        changes = await streams.open(order_id, request.user, last_event_id)
+        if changes is None:
+            return Response(None, status_code=204)
+        return ServerSentEvent(_messages(changes))
+
+    return [place, cancel, ship, stream, *_read_routes(database)]
 
 
-@get("/orders", guards=[access.signed_in])
-async def list_orders(
-    request: CallerRequest,
-    database: NamedDependency[Database],
-    limit: Limit = 20,
-    cursor: Cursor = None,
-    status: FromQuery[ShownStatus | None] = None,
-) -> Page[OrderView]:
-    """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
-    before = pages.key_of(cursor, UUID)
-    orders = await database.read(
-        lambda connection: store.orders.history(connection, user_id_of(request), before, status, limit + 1)
-    )
-    more = len(orders) > limit
-    shown = orders[:limit]
-    refunded = await database.read(
-        lambda connection: store.payment_events.refunded(connection, [order.id for order in shown])
-    )
-    views = [view_of(order, refunded=refunded.get(order.id)) for order in shown]
-    return Page(views, pages.cursor_of(shown[-1].id) if more else None)
-
-
-@get("/orders/{order_id:uuid}", guards=[access.signed_in])
-async def read_order(
-    request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
-) -> OrderView:
-    """One order, with what was refunded."""
-    order = await _visible_order(request, order_id, database)
-    refunded = await database.read(lambda connection: store.payment_events.refunded(connection, [order_id]))
-    return view_of(order, refunded=refunded.get(order_id))
-
-
-@get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
-async def read_timeline(
-    request: CallerRequest, order_id: FromPath[UUID], database: NamedDependency[Database]
-) -> Timeline:
-    """What happened to the order and to its payment, oldest first."""
-    await _visible_order(request, order_id, database)
-    of_order = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
-    of_payment = await database.read(lambda connection: store.payment_events.history(connection, order_id))
-    told: list[journal.Entry | store.payment_events.Entry] = [*of_order, *of_payment]
-    entries = [
-        TimelineEntry(
-            entry.time,
-            entry.type,
-            entry.actor if request.user.is_administrator else without_operator_id(entry.actor),
-            msgspec.json.decode(entry.data, type=dict[str, Any]),
+def _read_routes(database: Database) -> list[HTTPRouteHandler]:
+    @get("/orders", guards=[access.signed_in])
+    async def list_orders(
+        request: CallerRequest,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+        status: FromQuery[ShownStatus | None] = None,
+    ) -> Page[OrderView]:
+        """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
+        before = pages.key_of(cursor, UUID)
+        orders = await database.read(
+            lambda connection: store.orders.history(connection, user_id_of(request), before, status, limit + 1)
         )
-        for entry in told
-    ]
-    return Timeline(sorted(entries, key=lambda entry: entry.at))
+        more = len(orders) > limit
+        shown = orders[:limit]
+        refunded = await database.read(
+            lambda connection: store.payment_events.refunded(connection, [order.id for order in shown])
+        )
+        views = [view_of(order, refunded=refunded.get(order.id)) for order in shown]
+        return Page(views, pages.cursor_of(shown[-1].id) if more else None)
 
+    @get("/orders/{order_id:uuid}", guards=[access.signed_in])
+    async def read_order(request: CallerRequest, order_id: FromPath[UUID]) -> OrderView:
+        """One order, with what was refunded."""
+        order = await _visible_order(request, order_id, database)
+        refunded = await database.read(lambda connection: store.payment_events.refunded(connection, [order_id]))
+        return view_of(order, refunded=refunded.get(order_id))
 
-@post("/orders/{order_id:uuid}/cancel", guards=[access.signed_in], status_code=200)
-async def cancel_order(
-    request: CallerRequest, order_id: FromPath[UUID], order_canceller: NamedDependency[OrderCanceller]
-) -> Response[OrderView]:
-    """Cancel. 202 while what was taken is still being given back."""
-    order = await order_canceller.cancel(user_id_of(request), order_id)
-    return Response(view_of(order), status_code=202 if order.status is Status.CANCELLING else 200)
+    @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
+    async def read_timeline(request: CallerRequest, order_id: FromPath[UUID]) -> Timeline:
+        """What happened to the order and to its payment, oldest first."""
+        await _visible_order(request, order_id, database)
+        of_order = await database.read(lambda connection: journal.history_of(connection, str(order_id)))
+        of_payment = await database.read(lambda connection: store.payment_events.history(connection, order_id))
+        events: list[journal.Entry | store.payment_events.Entry] = [*of_order, *of_payment]
+        entries = [
+            TimelineEntry(
+                event.time,
+                event.type,
+                event.actor if request.user.is_administrator else without_operator_id(event.actor),
+                msgspec.json.decode(event.data, type=dict[str, Any]),
+            )
+            for event in events
+        ]
+        return Timeline(sorted(entries, key=lambda entry: entry.at))
 
-
-@post("/orders/{order_id:uuid}/ship", guards=[access.administrator], status_code=200)
-async def ship(
-    order_id: FromPath[UUID], database: NamedDependency[Database], relay: NamedDependency[Relay]
-) -> OrderView:
-    """Mark as shipped."""
-    return view_of(await ship_order(database, relay, order_id))
-
-
-@get("/orders/{order_id:uuid}/stream", guards=[access.signed_in])
-async def stream_order(
-    request: CallerRequest,
-    order_id: FromPath[UUID],
-    database: NamedDependency[Database],
-    order_follower: NamedDependency[OrderFollower],
-    last_event_id: LastEventId = None,
-) -> ServerSentEvent | Response[None]:
-    """The order as server-sent events: as it stands, and after each of its events. The id is the event's.
-
-    With a `Last-Event-ID` all that followed it; 204 when nothing followed the last event of all, so that a browser
-    does not come back.
-    """
-    await _visible_order(request, order_id, database)
-    changes = await order_follower.follow(order_id, request.user, last_event_id)
-    if changes is None:
-        return Response(None, status_code=204)
-    return ServerSentEvent(_messages(changes))
+    return [list_orders, read_order, read_timeline]
 
 
 async def _messages(changes: Changes) -> AsyncIterator[ServerSentEventMessage]:
@@ -164,7 +166,7 @@ async def _messages(changes: Changes) -> AsyncIterator[ServerSentEventMessage]:
 
 
 async def _visible_order(request: CallerRequest, order_id: UUID, database: Database) -> Order:
-    """The order, if it is the caller's or the caller is an administrator; else it never was."""
+    """The order, if the caller bought it or is an administrator. Any other order is not found."""
     order = await database.read(lambda connection: store.orders.by_id(connection, order_id))
     if order is None or (order.customer.id != request.user.user_id and not request.user.is_administrator):
         raise OrderNotFound
@@ -172,8 +174,5 @@ async def _visible_order(request: CallerRequest, order_id: UUID, database: Datab
 
 
 def user_id_of(request: CallerRequest) -> UUID:
-    assert request.user.user_id is not None, "the guard lets only people in"
+    assert request.user.user_id is not None, "the guard admits only users"
     return request.user.user_id
-
-
-ROUTES = [place_order, list_orders, read_order, read_timeline, cancel_order, ship, stream_order]

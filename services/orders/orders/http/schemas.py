@@ -6,10 +6,14 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from uuid_utils.compat import uuid7
 
-from chassis.values.money import Money, money
+from chassis import context
+from chassis.values.money import MINOR_MAX, Money, money
+from chassis.web import idempotency
 from orders.amounts import total_of
-from orders.domain.order import LINES_MAX, QUANTITY_MAX, Line, Order, Status
+from orders.domain.cart import Cart, CartItem
+from orders.domain.order import LINES_MAX, QUANTITY_MAX, Line, NewOrder, Order, Status
 
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 
@@ -39,7 +43,7 @@ class UserView(msgspec.Struct, frozen=True):
 
 
 class ItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """`name`, `unit_price` and `line_total` are there once the stock is reserved."""
+    """`name`, `unit_price` and `line_total` are known when the stock is reserved."""
 
     product_id: UUID
     name: str | UnsetType = UNSET
@@ -54,10 +58,10 @@ class ReasonView(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as its buyer sees it. `reason` is there when it was refused or cancelled.
+    """An order as its customer sees it. It has a `reason` when it was refused or cancelled.
 
-    `refunded` is there once something was refunded: the sum. It follows payments by moments, and is read with the
-    order; the answer to a purchase never has it.
+    `refunded` is the sum of the refunds, if there are any. It is a copy from payments, which may lag by moments. The
+    answer to a purchase never has it.
     """
 
     id: UUID
@@ -71,7 +75,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineEntry(msgspec.Struct, frozen=True):
-    """`actor` is who did it: `user:<id>`, `operator` (administrators also see `:<id>`) or `service:<name>`."""
+    """`actor` is one of `user:<id>`, `operator` (administrators also see `:<id>`) or `service:<name>`."""
 
     at: datetime
     event: str
@@ -84,8 +88,8 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class CartItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """Name, price and stock are as they are now; they are left out while catalog cannot be asked, and so is a
-    `line_total` that is more than can be handled."""
+    """Name, price and stock are the current ones. They are left out while catalog is not available, as is a
+    `line_total` above the largest amount."""
 
     product_id: UUID
     quantity: int
@@ -96,16 +100,59 @@ class CartItemView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CartView(msgspec.Struct, frozen=True):
-    """`total` is null for an empty cart, for one of several currencies, for one that is more than can be handled, and
-    while prices are not to be had."""
+    """`total` is null for an empty cart, for several currencies, above the largest amount, and without prices."""
 
     items: list[CartItemView]
     total: Money | None
     prices: Literal["current", "unavailable"]
 
 
+def new_order(request: PlaceOrder, user_id: UUID, idempotency_key: str | None, *, answer_later: bool) -> NewOrder:
+    """The request as an order. One that buys the cart gets its lines when it is stored."""
+    items = [] if request.items is UNSET else request.items
+    expected = None if request.expected_total is UNSET else request.expected_total
+    return NewOrder(
+        id=uuid7(),
+        user_id=user_id,
+        lines=tuple(Line(item.product_id, item.quantity) for item in items),
+        payment_method=None if request.payment_method is UNSET else request.payment_method,
+        expected_total_minor=None if expected is None else expected.minor(),
+        expected_currency=None if expected is None else expected.currency,
+        from_cart=request.from_cart,
+        answer_later=answer_later,
+        idempotency_key=idempotency_key,
+        fingerprint=idempotency.fingerprint(request),
+        correlation_id=context.correlation_id(),
+        traceparent=context.traceparent(),
+    )
+
+
+def cart_view_of(cart: Cart) -> CartView:
+    total = cart.total_minor(MINOR_MAX)
+    return CartView(
+        [_cart_item_view(item, has_prices=cart.has_prices) for item in cart.items],
+        None if total is None else money(*total),
+        "current" if cart.has_prices else "unavailable",
+    )
+
+
+def _cart_item_view(item: CartItem, *, has_prices: bool) -> CartItemView:
+    product, total_minor = item.product, item.total_minor
+    if product is None or total_minor is None:
+        stock = 0 if has_prices else UNSET
+        return CartItemView(product_id=item.product_id, quantity=item.quantity, stock=stock)
+    return CartItemView(
+        product_id=item.product_id,
+        quantity=item.quantity,
+        name=product.name,
+        unit_price=money(product.price_minor, product.currency),
+        line_total=money(total_minor, product.currency) if total_minor <= MINOR_MAX else UNSET,
+        stock=product.stock,
+    )
+
+
 def view_of(order: Order, status: Status | None = None, refunded: Money | None = None) -> OrderView:
-    """The order as JSON shows it; `status` shows it as it was answered before."""
+    """The order as JSON. `status` replaces its status, to repeat an earlier answer."""
     shown = status or order.status
     return OrderView(
         id=order.id,

@@ -1,8 +1,9 @@
-"""Every SQL statement about carts: their items, their versions, and which order has bought which version.
+"""The statements about carts: their items, their versions, and which order bought which version.
 
 A version counts the customer's changes. An order takes the items of a cart in the transaction that places it, and is
 recorded with the version that it took; a unique constraint admits one order for a version. A transaction that changes
-or buys a cart holds its row in `carts` until the commit. A trigger counts what an older replica puts in.
+or buys a cart locks its row in `carts` until the commit. A trigger counts the changes by a replica of an earlier
+version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from uuid import UUID
 from chassis.persistence.database import Connection
 from orders.domain.order import Line, Order
 
-# In the order of the ids, so that two replicas do not wait for each other.
+# In the order of the ids, so that two replicas cannot deadlock.
 _LOCKED = """
     INSERT INTO carts (user_id, version)
     SELECT DISTINCT user_id, 1
@@ -23,12 +24,12 @@ _CHANGE = _LOCKED + "carts.version + 1"
 
 
 async def cart(connection: Connection, user_id: UUID) -> tuple[Line, ...]:
-    """What is in the cart, in the order in which it was put in."""
+    """The lines of the cart, in the order of their insertion."""
     return (await contents(connection, [user_id])).get(user_id, ())
 
 
 async def contents(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUID, tuple[Line, ...]]:
-    """What is in the carts, by user. An empty cart is left out."""
+    """The lines of the carts, by user. An empty cart is left out."""
     rows = await connection.fetch(
         """
         SELECT user_id, product_id, quantity
@@ -48,18 +49,18 @@ async def contents(connection: Connection, user_ids: Sequence[UUID]) -> dict[UUI
 
 
 async def begin_change(connection: Connection, user_ids: Sequence[UUID]) -> None:
-    """Lock the carts, each with a new version: what was bought before is not given back into them any more."""
+    """Lock the carts and increment their versions. Items of earlier purchases are not restored from then on."""
     await connection.execute(_CHANGE, user_ids)
 
 
-async def put(connection: Connection, user_id: UUID, line: Line, *, most: int) -> bool:
-    """Set the quantity of a product; False when the cart holds `most` other products already."""
+async def put(connection: Connection, user_id: UUID, line: Line, *, lines_max: int) -> bool:
+    """Set the quantity of a product; False when the cart holds `lines_max` other products already."""
     others = await connection.fetchval(
         "SELECT count(*) FROM cart_items WHERE user_id = $1 AND product_id <> $2", user_id, line.product_id
     )
-    if others >= most:
+    if others >= lines_max:
         return False
-    # The time of the statement: that of the transaction may lie before a purchase that it has waited for.
+    # The time of the statement: that of the transaction may be before a purchase that it waited for.
     await connection.execute(
         """
         INSERT INTO cart_items (user_id, product_id, quantity, added_at) VALUES ($1, $2, $3, clock_timestamp())
@@ -72,8 +73,8 @@ async def put(connection: Connection, user_id: UUID, line: Line, *, most: int) -
     return True
 
 
-async def drop(connection: Connection, user_ids: Sequence[UUID], product_id: UUID | None = None) -> None:
-    """Take out one product, or everything."""
+async def remove(connection: Connection, user_ids: Sequence[UUID], product_id: UUID | None = None) -> None:
+    """Remove one product, or all."""
     await connection.execute(
         "DELETE FROM cart_items WHERE user_id = ANY($1::uuid[]) AND ($2::uuid IS NULL OR product_id = $2)",
         user_ids,
@@ -112,9 +113,9 @@ async def take(connection: Connection, orders: Sequence[Order]) -> None:
 
 
 async def bought_by(connection: Connection, user_id: UUID) -> UUID | None:
-    """The order that has bought the cart as it is now; None when the cart has changed since, or was never bought.
+    """The order that bought the current version of the cart, if any.
 
-    An order that came to nothing has bought nothing: a replica of an earlier version ends it without giving back.
+    An order that ended without goods does not count: a replica of an earlier version does not restore its items.
     """
     order_id: UUID | None = await connection.fetchval(
         """
@@ -130,10 +131,10 @@ async def bought_by(connection: Connection, user_id: UUID) -> UUID | None:
     return order_id
 
 
-async def give_back(connection: Connection, orders: Sequence[Order]) -> None:
-    """Put what the orders have taken back into those carts that have not changed since; they can be bought again."""
-    taken_by = [order.id for order in orders if order.from_cart]
-    if not taken_by:
+async def restore_items(connection: Connection, orders: Sequence[Order]) -> None:
+    """Put the lines of ended orders back into those carts that have not changed since."""
+    order_ids = [order.id for order in orders if order.from_cart]
+    if not order_ids:
         return
     await lock(connection, [order.customer.id for order in orders if order.from_cart])
     await connection.execute(
@@ -155,11 +156,11 @@ async def give_back(connection: Connection, orders: Sequence[Order]) -> None:
         CROSS JOIN LATERAL jsonb_array_elements(orders.lines) WITH ORDINALITY AS item (line, place)
         ON CONFLICT (user_id, product_id) DO NOTHING
         """,
-        taken_by,
+        order_ids,
     )
 
 
-# --- Keys of purchases that came too late
+# --- Keys of purchases whose cart another order bought
 
 
 async def keep_refusal(connection: Connection, user_id: UUID, key: str, fingerprint: bytes, order_id: UUID) -> None:
@@ -178,7 +179,7 @@ async def keep_refusal(connection: Connection, user_id: UUID, key: str, fingerpr
 async def refusals(
     connection: Connection, keys: Sequence[tuple[UUID, str]]
 ) -> Mapping[tuple[UUID, str], tuple[bytes, UUID]]:
-    """By user and key: the fingerprint of the refused request, and the order that had bought its cart."""
+    """By user and key: the fingerprint of the refused request, and the order that bought its cart."""
     if not keys:
         return {}
     rows = await connection.fetch(

@@ -1,15 +1,14 @@
 """The statements of the checkout: confirm, compensate, defer, and lease what is due."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from chassis.messaging import journal
-from chassis.persistence.database import Connection
+from chassis.persistence.database import Connection, rows_affected
 from orders import events
-from orders.domain.order import Order, Reason
-from orders.store import carts
-from orders.store.orders import COLUMNS, encode_lines, encode_reason, order_of, reread
+from orders.domain.order import Order, OrderConfirmed, Reason
+from orders.store.orders import COLUMNS, encode_lines, encode_reason, order_of
 
 _CONFIRM = """
     UPDATE orders
@@ -21,8 +20,8 @@ _CONFIRM = """
       AND NOT coalesce((SELECT deleted FROM customers WHERE customers.user_id = orders.user_id), false)
     RETURNING orders.id, orders.confirmed_at
 """
-# An older replica leaves the lines of its orders in the cart. Where such an order is taken up and confirmed here, they
-# leave it now, but for what was put in or changed since.
+# A replica of an earlier version leaves the lines of its orders in the cart. When such an order is confirmed here, its
+# lines are deleted, except those that the customer put in or changed since.
 _EMPTY_CARTS = """
     , emptied AS (
         DELETE FROM cart_items
@@ -40,11 +39,13 @@ _CONFIRM_WITH_EVENTS = journal.with_events(_CONFIRM, subject="id", parameters=4)
 _CONFIRM_AND_EMPTY_CARTS = journal.with_events(_CONFIRM, subject="id", parameters=9, also=_EMPTY_CARTS)
 
 
-async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID, datetime]:
-    """Confirm those that are still pending and whose account is not deleted; answer when, by id.
+async def confirm(
+    connection: Connection, orders: Sequence[Order], domain_events: Sequence[OrderConfirmed]
+) -> dict[UUID, Order]:
+    """Store the confirmation of those orders that are still pending and whose account exists; return these by id.
 
-    The pivot: state and event in one statement. An order that was placed just as its account was deleted, and so
-    escaped `turn_round_of`, is refused here.
+    The pivot: state and events in one statement. An order that was placed while its account was deleted, and so was
+    missed by `begin_compensation_of_users`, is left out here.
     """
     values = (
         [order.id for order in orders],
@@ -52,8 +53,8 @@ async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID,
         [order.currency for order in orders],
         [order.total_minor for order in orders],
     )
-    columns = journal.columns_of([events.order_confirmed(order) for order in orders])
-    # What was placed by another replica comes here by the sweeper, which counts that as an attempt.
+    columns = journal.columns_of(events.journal_events(domain_events))
+    # An order that another replica placed comes from the sweeper, which counts an attempt.
     maybe_left = [(order, line) for order in orders if order.from_cart and order.attempts for line in order.lines]
     if not maybe_left:
         rows = await connection.fetch(_CONFIRM_WITH_EVENTS, *values, *columns)
@@ -68,10 +69,11 @@ async def confirm(connection: Connection, orders: Sequence[Order]) -> dict[UUID,
             [order.created_at for order, _ in maybe_left],
             *columns,
         )
-    return {row["id"]: row["confirmed_at"] for row in rows}
+    times = {row["id"]: row["confirmed_at"] for row in rows}
+    return {order.id: replace(order, confirmed_at=times[order.id]) for order in orders if order.id in times}
 
 
-_TURN_ROUND = """
+_BEGIN_COMPENSATION = """
     UPDATE orders
     SET status = 'cancelling', reason = new.reason::jsonb, next_attempt_at = now() + make_interval(secs => $3)
     FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
@@ -79,19 +81,18 @@ _TURN_ROUND = """
 """
 
 
-async def turn_round(connection: Connection, turns: Sequence[tuple[Order, Reason]], *, lease_s: float) -> list[Order]:
-    """Have pending orders cancelled from here on; answer all as they now stand."""
-    await connection.execute(
-        _TURN_ROUND,
-        [order.id for order, _ in turns],
-        [encode_reason(reason) for _, reason in turns],
-        lease_s,
+async def begin_compensation(connection: Connection, orders: Sequence[Order], *, lease_s: float) -> None:
+    """Store the beginning of the compensation of orders whose rows are locked, with a lease of `lease_s`."""
+    if not orders:
+        return
+    status = await connection.execute(
+        _BEGIN_COMPENSATION, [order.id for order in orders], [_reason_of(order) for order in orders], lease_s
     )
-    return await reread(connection, [order for order, _ in turns])
+    assert rows_affected(status) == len(orders), "the rows are locked"
 
 
-async def turn_round_of(connection: Connection, user_ids: Sequence[UUID], reason: Reason) -> None:
-    """Have all pending orders of these customers cancelled from here on. A sweeper takes them up at once."""
+async def begin_compensation_of_users(connection: Connection, user_ids: Sequence[UUID], reason: Reason) -> None:
+    """Begin the compensation of all pending orders of these users. A sweeper continues it at once."""
     await connection.execute(
         """
         UPDATE orders
@@ -103,48 +104,37 @@ async def turn_round_of(connection: Connection, user_ids: Sequence[UUID], reason
     )
 
 
-_END_AT_ONCE = """
+_END = """
     UPDATE orders
-    SET status = new.reason::jsonb ->> 'ends_as', reason = new.reason::jsonb, ended_at = now()
-    FROM unnest($1::uuid[], $2::text[]) AS new (id, reason)
-    WHERE orders.id = new.id AND orders.status = 'pending' AND orders.attempts = 0
-    RETURNING orders.id
-"""
-_END_UNDONE = """
-    UPDATE orders
-    SET status = reason ->> 'ends_as', ended_at = now()
-    WHERE id = ANY($1::uuid[]) AND status = 'cancelling'
-    RETURNING id
+    SET status = new.status, reason = new.reason::jsonb, ended_at = now()
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (id, status, reason)
+    WHERE orders.id = new.id
+      AND (orders.status = 'cancelling' OR orders.status = 'pending' AND orders.attempts = 0)
+    RETURNING orders.id, orders.ended_at
 """
 
 
-async def end_undone(
-    connection: Connection, ends: Sequence[tuple[Order, Reason | None]], is_awaited: Callable[[UUID], bool]
-) -> list[Order]:
-    """End orders of which nothing is left, with their events: those with a reason from pending, the others from
-    cancelling. One that somebody else has taken up since is not ended at once. A cart that was taken is given back
-    unless its customer has changed it. Answers all as they now stand.
-
-    `is_awaited` is asked while the rows are locked: a purchase that has ceased to wait by then gets a mail, and one
-    that ceases later waits in `as_settled` for this commit, and is answered the end.
-    """
-    at_once = [(order, reason) for order, reason in ends if reason is not None]
-    undone = [order for order, reason in ends if reason is None]
-    ended: set[UUID] = set()
-    if at_once:
-        ids, reasons = [order.id for order, _ in at_once], [encode_reason(reason) for _, reason in at_once]
-        ended |= {row["id"] for row in await connection.fetch(_END_AT_ONCE, ids, reasons)}
-    if undone:
-        ended |= {row["id"] for row in await connection.fetch(_END_UNDONE, [order.id for order in undone])}
-    now = await reread(connection, [order for order, _ in ends])
-    cancelled = [events.order_cancelled(order, is_awaited=is_awaited(order.id)) for order in now if order.id in ended]
-    await journal.append(connection, cancelled)
-    await carts.give_back(connection, [order for order in now if order.id in ended])
-    return now
+async def end(connection: Connection, orders: Sequence[Order]) -> dict[UUID, Order]:
+    """Store the end of orders before their confirmation, whose rows are locked. Returns them by id."""
+    if not orders:
+        return {}
+    rows = await connection.fetch(
+        _END,
+        [order.id for order in orders],
+        [order.status.value for order in orders],
+        [_reason_of(order) for order in orders],
+    )
+    times = {row["id"]: row["ended_at"] for row in rows}
+    return {order.id: replace(order, ended_at=times[order.id]) for order in orders}
 
 
-async def put_off(connection: Connection, delays: Sequence[tuple[UUID, float, str]]) -> None:
-    """Have orders tried again after so many seconds, with what the trouble is for those who look."""
+def _reason_of(order: Order) -> str:
+    assert order.reason is not None, "an order is compensated for a reason"
+    return encode_reason(order.reason)
+
+
+async def defer(connection: Connection, deferrals: Sequence[tuple[UUID, float, str]]) -> None:
+    """Retry orders after so many seconds. Operators see the text, the cause of the last failure."""
     await connection.execute(
         """
         UPDATE orders
@@ -152,9 +142,9 @@ async def put_off(connection: Connection, delays: Sequence[tuple[UUID, float, st
         FROM unnest($1::uuid[], $2::float8[], $3::text[]) AS new (id, delay_s, trouble)
         WHERE orders.id = new.id AND orders.status IN ('pending', 'cancelling')
         """,
-        [order_id for order_id, _, _ in delays],
-        [delay_s for _, delay_s, _ in delays],
-        [trouble[:1_000] for _, _, trouble in delays],
+        [order_id for order_id, _, _ in deferrals],
+        [delay_s for _, delay_s, _ in deferrals],
+        [trouble[:1_000] for _, _, trouble in deferrals],
     )
 
 
@@ -174,12 +164,12 @@ _LEASE_DUE = f"""
 
 
 async def lease_due(connection: Connection, limit: int, *, lease_s: float) -> list[Order]:
-    """Take up to `limit` orders whose lease has run out, for `lease_s`. Replicas pass over each other's."""
+    """Lease up to `limit` orders whose lease has run out, for `lease_s`. Rows locked by another replica are skipped."""
     return [order_of(row) for row in await connection.fetch(_LEASE_DUE, limit, lease_s)]
 
 
 async def backlog(connection: Connection) -> tuple[int, float]:
-    """How many orders are on their way, and the age of the oldest in seconds."""
+    """The number of orders that have not ended, and the age of the oldest in seconds."""
     row = await connection.fetchrow(
         """
         SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
@@ -187,5 +177,5 @@ async def backlog(connection: Connection) -> tuple[int, float]:
         WHERE status IN ('pending', 'cancelling')
         """
     )
-    assert row is not None, "an aggregate answers a row"
+    assert row is not None, "an aggregate returns a row"
     return row["waiting"], row["oldest_s"]

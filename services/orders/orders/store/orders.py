@@ -1,15 +1,16 @@
 """The statements about single orders: place, read, cancel after the confirmation, ship."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from chassis.messaging import journal
-from chassis.persistence.database import Connection, Row
+from chassis.persistence.database import Connection, Row, rows_affected
 from orders import events
-from orders.domain.order import Customer, Line, NewOrder, Order, Reason, Status
+from orders.domain.order import Customer, Line, NewOrder, Order, OrderPlaced, Reason, Status
 
 COLUMNS = """
     id, user_id, customer_name, customer_email, lines, payment_method, expected_total_minor, expected_currency,
@@ -126,7 +127,7 @@ async def insert(
         [new.traceparent for new, _ in orders],
         lease_s,
         deadline_s,
-        *journal.columns_of([events.order_placed(new, customer) for new, customer in orders]),
+        *journal.columns_of(events.journal_events([OrderPlaced(new, customer) for new, customer in orders])),
     )
     times = {row["id"]: (row["created_at"], row["deadline_at"]) for row in rows}
     return {new.id: _as_placed(new, customer, *times[new.id]) for new, customer in orders if new.id in times}
@@ -155,6 +156,28 @@ async def by_ids(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID
     return {row["id"]: order_of(row) for row in rows}
 
 
+# In the order of the ids, so that two replicas do not wait for each other.
+_LOCK = f"SELECT {COLUMNS} FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"  # noqa: S608
+
+
+async def lock(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, Order]:
+    """The orders by id, with their rows locked until the end of the transaction. Unknown ones are left out."""
+    return {row["id"]: order_of(row) for row in await connection.fetch(_LOCK, order_ids)}
+
+
+async def reread(connection: Connection, orders: Sequence[Order]) -> list[Order]:
+    """The current state of the orders, in the same order."""
+    current = await by_ids(connection, [order.id for order in orders])
+    return [current[order.id] for order in orders]
+
+
+async def as_settled(connection: Connection, order: Order) -> Order:
+    """The state of the order after the commit of a transaction that changes it now."""
+    await connection.execute("SELECT FROM orders WHERE id = $1 FOR SHARE", order.id)
+    (current,) = await reread(connection, [order])
+    return current
+
+
 async def by_key(connection: Connection, user_id: UUID, key: str) -> tuple[Order, bytes] | None:
     """The order that was placed with that key, and the fingerprint of its request."""
     row = await connection.fetchrow(
@@ -165,49 +188,31 @@ async def by_key(connection: Connection, user_id: UUID, key: str) -> tuple[Order
     return None if row is None else (order_of(row), row["fingerprint"])
 
 
-async def reread(connection: Connection, orders: Sequence[Order]) -> list[Order]:
-    """The orders as they now stand, in the same order."""
-    now = await by_ids(connection, [order.id for order in orders])
-    return [now[order.id] for order in orders]
-
-
-async def as_settled(connection: Connection, order: Order) -> Order:
-    """The order as it stands once what is being committed about it is committed."""
-    await connection.execute("SELECT FROM orders WHERE id = $1 FOR SHARE", order.id)
-    (now,) = await reread(connection, [order])
-    return now
-
-
 # --- After the pivot
 
 
-async def cancel_confirmed(connection: Connection, order: Order, reason: Reason) -> Order:
-    """Cancel an order after its confirmation: stock and money come back by the event. Answers it as it now stands."""
-    status = await connection.fetchval(
+async def cancel(connection: Connection, order: Order) -> Order:
+    """Store the cancellation of a confirmed order, whose row is locked."""
+    ended_at = await connection.fetchval(
         """
         UPDATE orders
         SET status = 'cancelled', reason = $2::jsonb, ended_at = now()
         WHERE id = $1 AND status = 'confirmed'
-        RETURNING status
+        RETURNING ended_at
         """,
         order.id,
-        encode_reason(reason),
+        None if order.reason is None else encode_reason(order.reason),
     )
-    (now,) = await reread(connection, [order])
-    if status is not None:
-        await journal.append(connection, [events.order_cancelled(now, was_confirmed=True)])
-    return now
+    assert ended_at is not None, "the row is locked"
+    return replace(order, ended_at=ended_at)
 
 
-async def ship(connection: Connection, order: Order) -> Order:
-    """Mark a confirmed order as shipped, with its event. Answers it as it now stands."""
-    status = await connection.fetchval(
-        "UPDATE orders SET status = 'shipped' WHERE id = $1 AND status = 'confirmed' RETURNING status", order.id
+async def ship(connection: Connection, order: Order) -> None:
+    """Store the shipment of a confirmed order, whose row is locked."""
+    status = await connection.execute(
+        "UPDATE orders SET status = 'shipped' WHERE id = $1 AND status = 'confirmed'", order.id
     )
-    (now,) = await reread(connection, [order])
-    if status is not None:
-        await journal.append(connection, [events.order_shipped(now)])
-    return now
+    assert rows_affected(status) == 1, "the row is locked"
 
 
 # --- Reading

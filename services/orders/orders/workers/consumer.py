@@ -1,5 +1,4 @@
-"""What orders does about events of users and payments: keeps copies of names, addresses and refunds, and follows a
-deletion."""
+"""Consumes events of users and payments: copies names, addresses and refunds, and follows the deletion of accounts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,7 +12,7 @@ from orders.domain.order import ACCOUNT_DELETED
 
 USERS = ("user.registered", "user.updated", "user.deleted")
 PAYMENTS = (store.payment_events.VOIDED, store.payment_events.REFUNDED)
-"""No captures: every purchase would pay for them, and an order that was confirmed reads as it was answered."""
+"""No captures: each purchase has one, and a confirmed order does not show it."""
 TYPES = (*USERS, *PAYMENTS)
 
 
@@ -25,7 +24,7 @@ async def handle_events(connection: Connection, events: Sequence[Envelope]) -> N
 
 
 async def remember_users(connection: Connection, events: Sequence[Envelope]) -> None:
-    """Keep the newest of each user; they may come in any order."""
+    """Store the newest version of each user. Events may arrive in any order."""
     changed: dict[UUID, UserChanged] = {}
     deleted: dict[UUID, UserDeleted] = {}
     for event in events:
@@ -43,13 +42,13 @@ async def remember_users(connection: Connection, events: Sequence[Envelope]) -> 
 
 
 async def follow_deletion(connection: Connection, users: Sequence[UserDeleted]) -> None:
-    """Cancel what is pending, and erase name, address and cart. What is confirmed goes on.
+    """Cancel pending orders, and erase name, address and cart. Confirmed orders go on.
 
-    An order that is placed at the same moment finds the tombstone at its confirmation, and is cancelled then.
+    An order that is placed concurrently meets the tombstone at its confirmation, and is cancelled then.
     """
     user_ids = [user.user_id for user in users]
-    await store.checkout.turn_round_of(connection, user_ids, ACCOUNT_DELETED)
+    await store.checkout.begin_compensation_of_users(connection, user_ids, ACCOUNT_DELETED)
     await store.customers.forget(connection, users)
-    # The new version keeps the lines of the cancelled orders out of the cart.
+    # The new version keeps the lines of the cancelled orders from being restored.
     await store.carts.begin_change(connection, user_ids)
-    await store.carts.drop(connection, user_ids)
+    await store.carts.remove(connection, user_ids)

@@ -1,7 +1,7 @@
-"""Follows an order: sends each of its events in the order of the journal, until it can change no more.
+"""Streams an order: each event of its journal, in order, until it can change no more.
 
-The journal is read by position and the order's state is never compared, so that two changes between two polls are two
-events. An event's id is its position: a client that comes back names the last one, and gets what followed.
+The journal is read by position, and states are not compared, so that two changes between two polls are two events. The
+id of an event is its position: a client that reconnects sends the last one, and gets the events after it.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from chassis.messaging import journal
 from chassis.messaging.journal import Entry
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Overloaded, Unauthenticated, Unavailable
-from chassis.security.tokens import Caller, Rights
+from chassis.security.tokens import Caller, TokenVerifier
 from orders import store
 from orders.domain.order import Order, Status
 from orders.errors import TooManyStreams, UnknownEventId
 
 POLL_S = 0.5
-FOLLOW_S_MAX = 600.0
-POLLS_PER_SIGN_OF_LIFE = 30
+STREAM_S_MAX = 600.0
+POLLS_PER_KEEP_ALIVE = 30
 _LAST = frozenset({"order.shipped", "order.cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event of the order's journal, and the order with the status that it had then."""
+    """An event of the order's journal, with the order and its status after that event."""
 
     position: int
     order: Order
@@ -37,25 +37,27 @@ class Change:
 
 
 Changes = AsyncGenerator[Change | None, None]
-"""None says that nothing has changed for a while."""
+"""None: a keep-alive, after some time without a change."""
 
 
-class OrderFollower:
-    """Bounds how many follow at once, in all and of each user: each costs a small query twice a second."""
+class OrderStreams:
+    """Limits the open streams, in total and per user: each one polls with a small query twice a second."""
 
-    def __init__(self, database: Database, rights: Rights, *, streams_max: int, streams_per_user_max: int) -> None:
+    def __init__(
+        self, database: Database, verifier: TokenVerifier, *, streams_max: int, streams_per_user_max: int
+    ) -> None:
         self._database = database
-        self._rights = rights
+        self._verifier = verifier
         self._streams_max = streams_max
         self._streams_per_user_max = streams_per_user_max
         self._streams: Counter[UUID | None] = Counter()
 
-    async def follow(self, order_id: UUID, caller: Caller, last_event_id: str | None) -> Changes | None:
-        """The last event of the order, or all after `last_event_id`, and each further one as it happens. None when
-        there was nothing after it and will be nothing.
+    async def open(self, order_id: UUID, caller: Caller, last_event_id: str | None) -> Changes | None:
+        """The last event of the order, or all after `last_event_id`, and then each new one. None when `last_event_id`
+        is the last event possible.
 
-        Ends after the last event, after ten minutes, or once the caller's token has expired or is revoked. Raises
-        `UnknownEventId`, `TooManyStreams`, or `Overloaded` when too many follow already.
+        Ends after the last event, after ten minutes, or when the caller's token has expired or is revoked. Raises
+        `UnknownEventId`, `TooManyStreams`, or `Overloaded` beyond the limit.
         """
         entries = await self._database.read(lambda connection: journal.history_of(connection, str(order_id)))
         if last_event_id:
@@ -67,31 +69,31 @@ class OrderFollower:
         else:
             seen = entries[-2].position if len(entries) > 1 else 0
         changes = self._changes(order_id, caller, seen)
-        await anext(changes)  # From here on it has its place, and gives it back whatever becomes of the request.
+        await anext(changes)  # It is counted from here on, until the generator is closed.
         return changes
 
     async def _changes(self, order_id: UUID, caller: Caller, seen: int) -> Changes:
-        with self._place(caller.user_id):
+        with self._counted(caller.user_id):
             yield None
-            deadline = time.monotonic() + FOLLOW_S_MAX
+            deadline = time.monotonic() + STREAM_S_MAX
             silent_polls = 0
-            while time.monotonic() < deadline and await self._may_go_on(caller):
+            while time.monotonic() < deadline and await self._is_still_allowed(caller):
                 try:
                     changes = await self._database.read(lambda connection: _changes_after(connection, order_id, seen))  # noqa: B023
                 except Unavailable:
-                    return  # The client comes back, and goes on after the last event that it has got.
+                    return  # The client reconnects, and continues after its last event.
                 for change, is_last in changes:
                     yield change
                     if is_last:
                         return
                     seen = change.position
                 silent_polls = 0 if changes else silent_polls + 1
-                if silent_polls and silent_polls % POLLS_PER_SIGN_OF_LIFE == 0:
+                if silent_polls and silent_polls % POLLS_PER_KEEP_ALIVE == 0:
                     yield None
                 await asyncio.sleep(POLL_S)
 
     @contextmanager
-    def _place(self, user_id: UUID | None) -> Iterator[None]:
+    def _counted(self, user_id: UUID | None) -> Iterator[None]:
         if self._streams.total() >= self._streams_max:
             raise Overloaded("Too many clients follow orders already.")
         if self._streams[user_id] >= self._streams_per_user_max:
@@ -104,18 +106,16 @@ class OrderFollower:
             if not self._streams[user_id]:
                 del self._streams[user_id]
 
-    async def _may_go_on(self, caller: Caller) -> bool:
-        if time.time() >= caller.expires_at:
-            return False
+    async def _is_still_allowed(self, caller: Caller) -> bool:
         try:
-            await self._rights.confirm(caller)
+            await self._verifier.confirm(caller)
         except (Unauthenticated, Unavailable):
             return False
         return True
 
 
 async def _changes_after(connection: Connection, order_id: UUID, seen: int) -> list[tuple[Change, bool]]:
-    """What has happened since, each with whether it is the last that can."""
+    """The changes after `seen`, each with whether it is the last one possible."""
     entries = await journal.history_of(connection, str(order_id), after=seen)
     if not entries:
         return []
@@ -131,4 +131,4 @@ def _change(entry: Entry, order: Order) -> Change:
         case "order.confirmed":
             return Change(entry.position, order, Status.CONFIRMED)
         case _:
-            return Change(entry.position, order, order.status)  # Nothing follows it, so the order is still as it was.
+            return Change(entry.position, order, order.status)  # The last event: the order has not changed since.

@@ -1,4 +1,4 @@
-"""The saga runner without any I/O: every step broken in every way. All of it together: test_checkout_simulation.py."""
+"""The saga runner without any I/O: each step fails in each way. The simulation of the checkout tests it in full."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,8 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from orders.checkout import CHECKOUT
-from orders.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step, Unknown
+from chassis.saga import Done, Outcome, Pivot, Refused, Runner, Saga, Step, Unknown
 
 STEPS = ("reserve", "authorize")
 
@@ -22,11 +21,11 @@ class Thing:
     traceparent: str | None = None
     attempts: int = 0
     status: str = "pending"
-    put_off: bool = False
+    deferred: bool = False
 
 
 class World:
-    """Peers that keep what was done, and tombstones of what was undone; and the record. Faults are scripted by name:
+    """Peers that keep what was done, and tombstones of what was undone; and the store. Faults are scripted by name:
     `lost before` the work, `lost after` it, or `refused`."""
 
     def __init__(self, script: dict[str, list[str]] | None = None, *, past_deadline: bool = False) -> None:
@@ -38,81 +37,81 @@ class World:
         self.ended: list[Thing] = []
         self.batches: list[int] = []
 
-    def _act(self, name: str, effect: Callable[[Thing], Outcome[str]]) -> Callable[..., object]:
-        async def act(_world: object, things: Sequence[Thing]) -> Sequence[Outcome[str]]:
+    def _act(self, name: str, effect: Callable[[Thing], Outcome[Thing, str]]) -> Callable[..., object]:
+        async def act(_world: object, things: Sequence[Thing]) -> Sequence[Outcome[Thing, str]]:
             self.batches.append(len(things))
             return [self._one(name, thing, effect) for thing in things]
 
         return act
 
-    def _one(self, name: str, thing: Thing, effect: Callable[[Thing], Outcome[str]]) -> Outcome[str]:
+    def _one(self, name: str, thing: Thing, effect: Callable[[Thing], Outcome[Thing, str]]) -> Outcome[Thing, str]:
         faults = self.script.get(name, [])
         fault = faults.pop(0) if faults else "none"
         self.log.append(f"{name} ({fault})")
         if fault == "lost before":
-            return Unknown("the question was lost")
+            return Unknown("the request was lost")
         if fault == "refused":
             return Refused(f"{name} refused")
         outcome = effect(thing)
         return Unknown("the answer was lost") if fault == "lost after" else outcome
 
     def saga(self) -> "Saga[World, Thing, str]":
-        def do(step: str) -> Callable[[Thing], Outcome[str]]:
-            def effect(thing: Thing) -> Outcome[str]:
+        def do(step: str) -> Callable[[Thing], Outcome[Thing, str]]:
+            def effect(thing: Thing) -> Outcome[Thing, str]:
                 if thing.id in self.tombstones[step]:
                     return Refused("undone before")
                 self.held[step].add(thing.id)
-                return Done()
+                return Done(thing)
 
             return effect
 
-        def undo(step: str) -> Callable[[Thing], Outcome[str]]:
-            def effect(thing: Thing) -> Outcome[str]:
+        def undo(step: str) -> Callable[[Thing], Outcome[Thing, str]]:
+            def effect(thing: Thing) -> Outcome[Thing, str]:
                 self.held[step].discard(thing.id)
                 self.tombstones[step].add(thing.id)
-                return Done()
+                return Done(thing)
 
             return effect
 
-        def confirm(thing: Thing) -> Outcome[str]:
+        def confirm(thing: Thing) -> Outcome[Thing, str]:
             if thing.status != "pending":
                 return Refused("overtaken")
             thing.status = "confirmed"
-            return Done()
+            return Done(thing)
 
         steps = [Step(s, do=self._act(f"do {s}", do(s)), undo=self._act(f"undo {s}", undo(s))) for s in STEPS]  # type: ignore[arg-type]
         return Saga(*steps, Pivot("confirm", do=self._act("do confirm", confirm)))  # type: ignore[arg-type]
 
-    # The record
+    # The store
 
-    async def turn_round(self, turns: Sequence[tuple[Thing, str]]) -> Sequence[Thing]:
-        for thing, _ in turns:
+    async def begin_compensation(self, requests: Sequence[tuple[Thing, str]]) -> Sequence[Thing]:
+        for thing, _ in requests:
             if thing.status == "pending":
-                self.log.append("turned round")
+                self.log.append("compensation begun")
                 thing.status = "cancelling"
-        return [thing for thing, _ in turns]
+        return [thing for thing, _ in requests]
 
-    async def end_undone(self, ends: Sequence[tuple[Thing, str | None]]) -> Sequence[Thing]:
-        for thing, reason in ends:
+    async def finish_compensation(self, requests: Sequence[tuple[Thing, str | None]]) -> Sequence[Thing]:
+        for thing, reason in requests:
             if thing.status == "cancelling" if reason is None else thing.status == "pending" and not thing.attempts:
                 thing.status = "ended"
-        return [thing for thing, _ in ends]
+        return [thing for thing, _ in requests]
 
-    async def put_off(self, delays: Sequence[tuple[Thing, float, str]]) -> None:
-        for thing, delay_s, _ in delays:
+    async def defer(self, requests: Sequence[tuple[Thing, float, str]]) -> None:
+        for thing, delay_s, _ in requests:
             assert 0 < delay_s <= 6
-            thing.put_off = True
+            thing.deferred = True
 
     async def reread(self, subjects: Sequence[Thing]) -> Sequence[Thing]:
         return subjects
 
-    def has_turned(self, subject: Thing) -> bool:
+    def is_compensating(self, subject: Thing) -> bool:
         return subject.status == "cancelling"
 
     def has_ended(self, subject: Thing) -> bool:
         return subject.status in {"confirmed", "ended"}
 
-    def reason_to_turn(self, subject: Thing) -> str | None:
+    def reason_to_compensate(self, subject: Thing) -> str | None:
         return "late" if self.past_deadline else None
 
     def runner(self) -> "Runner[World, Thing, str]":
@@ -148,12 +147,12 @@ async def test_a_subject_goes_through_all_steps_to_the_pivot() -> None:
     assert world.ended == [thing]
 
 
-async def test_a_refusal_is_undone_in_reverse_after_turning_round() -> None:
+async def test_a_refusal_is_undone_in_reverse_after_the_compensation_is_stored() -> None:
     world, thing = World({"do authorize": ["refused"]}), Thing()
 
     await carry(world, thing)
 
-    assert world.log == ["do reserve (none)", "do authorize (refused)", "turned round", "undo reserve (none)"]
+    assert world.log == ["do reserve (none)", "do authorize (refused)", "compensation begun", "undo reserve (none)"]
     assert thing.status == "ended"
 
 
@@ -171,18 +170,18 @@ async def test_a_deadline_undoes_all_steps_since_any_may_have_happened() -> None
 
     await carry(world, thing)
 
-    assert world.log == ["turned round", "undo authorize (none)", "undo reserve (none)"]
+    assert world.log == ["compensation begun", "undo authorize (none)", "undo reserve (none)"]
     assert thing.status == "ended"
 
 
 @pytest.mark.parametrize("fault", ["lost before", "lost after"])
 @pytest.mark.parametrize("name", ["do reserve", "do authorize", "do confirm"])
-async def test_an_unknown_outcome_is_put_off_and_never_undone(name: str, fault: str) -> None:
+async def test_an_unknown_outcome_is_deferred_and_never_undone(name: str, fault: str) -> None:
     world, thing = World({name: [fault]}), Thing()
 
     await carry(world, thing, times=2)
 
-    assert thing.put_off
+    assert thing.deferred
     assert thing.status == "confirmed"
     assert not any("undo" in entry for entry in world.log)
     world.assert_sound(thing)
@@ -199,25 +198,25 @@ async def test_an_undo_is_repeated_until_it_is_known(name: str, fault: str) -> N
     world.assert_sound(thing)
 
 
-async def test_what_fails_for_days_is_still_put_off() -> None:
+async def test_what_fails_for_days_is_still_deferred() -> None:
     world, thing = World({"do reserve": ["lost before"]}), Thing(attempts=100_000)
 
     await carry(world, thing)
 
-    assert thing.put_off
+    assert thing.deferred
 
 
-async def test_what_was_cancelled_meanwhile_is_undone_and_not_confirmed() -> None:
+async def test_a_subject_that_is_cancelled_meanwhile_is_undone_and_not_confirmed() -> None:
     world, thing = World(), Thing()
     saga = world.saga()
     authorize = saga.steps[1]
 
-    async def authorize_while_somebody_cancels(_world: World, things: Sequence[Thing]) -> Sequence[Outcome[str]]:
+    async def authorize_during_a_cancellation(_world: World, things: Sequence[Thing]) -> Sequence[Outcome[Thing, str]]:
         outcomes = await authorize.do(world, things)
-        await world.turn_round([(thing, "cancelled")])
+        await world.begin_compensation([(thing, "cancelled")])
         return outcomes
 
-    slow = Saga(saga.steps[0], Step("authorize", do=authorize_while_somebody_cancels, undo=authorize.undo), saga.pivot)
+    slow = Saga(saga.steps[0], Step("authorize", do=authorize_during_a_cancellation, undo=authorize.undo), saga.pivot)
     runner = Runner(slow, world, world, world.ended.append)
     runner.start(thing)
     while runner.running:
@@ -228,8 +227,10 @@ async def test_what_was_cancelled_meanwhile_is_undone_and_not_confirmed() -> Non
 
 
 @pytest.mark.parametrize("refused", ["do reserve", "do authorize"])
-async def test_what_another_has_taken_up_since_is_not_ended_with_only_its_own_steps_undone(refused: str) -> None:
-    """The first was frozen behind its refusal. To the other, who asked later, everything was granted."""
+async def test_a_subject_that_another_attempt_took_up_has_all_steps_undone(
+    refused: str,
+) -> None:
+    """The first attempt froze after its refusal. The second one, which came later, had all steps done."""
     world, thing = World({refused: ["refused"]}), Thing()
 
     def take_up_before(write: Callable[..., Awaitable[Sequence[Thing]]]) -> Callable[..., Awaitable[Sequence[Thing]]]:
@@ -242,23 +243,23 @@ async def test_what_another_has_taken_up_since_is_not_ended_with_only_its_own_st
 
         return take_up_and_write
 
-    world.turn_round = take_up_before(world.turn_round)  # type: ignore[method-assign]
-    world.end_undone = take_up_before(world.end_undone)  # type: ignore[method-assign]
+    world.begin_compensation = take_up_before(world.begin_compensation)  # type: ignore[method-assign]
+    world.finish_compensation = take_up_before(world.finish_compensation)  # type: ignore[method-assign]
 
     await carry(world, thing)
 
     assert thing.status == ("pending" if refused == "do reserve" else "ended")
-    assert thing.put_off == (refused == "do reserve"), "it is soon tried again, in case it was taken up here"
+    assert thing.deferred == (refused == "do reserve"), "a retry follows soon, in case this process took it up"
     world.assert_sound(thing)
 
 
-async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_poison_goes_alone_in_the_end() -> None:
+async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_a_poison_subject_ends_up_alone() -> None:
     world = World()
     poison = Thing()
     things = [Thing() for _ in range(9)] + [poison]
     saga = world.saga()
 
-    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[str]]:
+    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[Thing, str]]:
         world.batches.append(len(batch))
         if poison in batch:
             raise RuntimeError("a bug in one of them")
@@ -274,22 +275,22 @@ async def test_a_step_that_raises_is_unknown_for_its_whole_batch_and_poison_goes
 
 
 async def run_once(runner: Runner[World, Thing, str], world: World, things: Sequence[Thing]) -> None:
-    """Every one of `things` that has not ended takes one more attempt, all at the same time."""
+    """One more attempt for each of `things` that has not ended, all at the same time."""
     for thing in things:
         if not world.has_ended(thing):
-            thing.attempts += thing.put_off
+            thing.attempts += thing.deferred
             runner.start(thing)
     while runner.running:
         await asyncio.sleep(0)
 
 
-async def test_an_outage_is_not_prolonged_by_those_that_it_has_left_behind() -> None:
+async def test_the_backlog_of_an_outage_does_not_prolong_it() -> None:
     world = World()
     things = [Thing() for _ in range(500)]
     saga = world.saga()
     is_away = True
 
-    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[str]]:
+    async def reserve(_world: World, batch: Sequence[Thing]) -> Sequence[Outcome[Thing, str]]:
         if is_away:
             world.batches.append(len(batch))
             raise TimeoutError
@@ -304,13 +305,13 @@ async def test_an_outage_is_not_prolonged_by_those_that_it_has_left_behind() -> 
     for _ in range(12):
         world.batches.clear()
         await run_once(runner, world, things)
-        assert len(world.batches) <= 4, "while it lasts, nobody asks in hundreds of calls"
+        assert len(world.batches) <= 4, "during the outage there are few calls"
 
     is_away = False
     world.batches.clear()
     await run_once(runner, world, things)
     assert all(thing.status == "confirmed" for thing in things)
-    assert len(world.batches) <= 40, "and then it is soon over"
+    assert len(world.batches) <= 40, "after the outage the backlog is soon done"
 
 
 async def test_subjects_that_wait_for_the_same_step_go_together() -> None:
@@ -335,9 +336,3 @@ async def test_starting_a_subject_twice_runs_it_once() -> None:
 
     assert world.log.count("do reserve (none)") == 1
     assert world.ended == [thing]
-
-
-@pytest.mark.parametrize("step", CHECKOUT.steps, ids=lambda step: step.name)
-def test_every_step_of_the_checkout_can_be_undone(step: Step[object, object, object]) -> None:
-    assert step.do is not step.undo
-    assert callable(step.undo)
