@@ -168,5 +168,5 @@ def who_gets_no_mail_was_told(world: World, client: Client) -> None:
     if world.is_placed(client) and any(
         said.told for said in world.table.journal if said.order_id == world.order_of(client).id
     ):
-        was_put_off = [told.act == "buy" and told.order is not None for told in client.told]
-        assert sum(was_put_off) < client.purchases, "the buyer was told to wait, and will hear no more"
+        was_deferred = [told.act == "buy" and told.order is not None for told in client.told]
+        assert sum(was_deferred) < client.purchases, "the customer got a 202, and gets no notification of the end"

@@ -1,5 +1,5 @@
-"""A world for the real checkout in which nothing happens by itself: replicas of orders ask, and whoever holds the world
-decides which question is answered next, and how. Time is simulated, and nothing leaves the process.
+"""A world for the real checkout in which nothing happens by itself: replicas of orders make calls, and the test
+decides which call is answered next, and how. Time is simulated, and nothing leaves the process.
 
 Real are the saga, its runner and steps, the record, the sweeper, and the use cases that place, cancel and ship. Catalog
 and payments are the fakes of the other tests, which contract tests hold to what the real ones promise; the table of
@@ -102,7 +102,7 @@ class World:
         self.never_answered: list[Question] = []
         """Those of processes that have died. Kept, since what waits for them would be collected as garbage."""
         self.strays: list[Callable[[], Any]] = []
-        """Calls that are under way though nobody waits for them any more: they arrive late, and again."""
+        """Calls that are under way though no request waits for them any more: they arrive late, and again."""
         self.refused: set[tuple[str, str]] = set()
         self.changed_minds: set[str] = set()
         """Orders to which a peer said no, and to a later or repeated question yes, since the shop had changed."""

@@ -10,7 +10,7 @@ import aiohttp
 
 @dataclass
 class Buyer:
-    """Somebody who is signed in, with what they say to the service."""
+    """A signed-in user, with their requests to the service."""
 
     id: UUID
     base_url: str

@@ -153,7 +153,7 @@ class FakeCatalog(Fake):
         }
 
     def hear(self, type_: str, order_id: str) -> None:
-        """An event of orders, as catalog heeds it."""
+        """An event of orders, as catalog handles it."""
         if type_ == "order.cancelled":
             self.cancelled.add(order_id)
             self.sold.discard(order_id)
@@ -225,7 +225,7 @@ class FakePayments(Fake):
         ]
 
     def hear(self, type_: str, order_id: str) -> None:
-        """An event of orders, as payments heeds it; it settles at once."""
+        """An event of orders, as payments handles it; it settles at once."""
         authorized = self.payments.get(order_id, {}).get("outcome") == "authorized"
         if type_ == "order.cancelled":
             self.cancelled.add(order_id)

@@ -183,7 +183,7 @@ class Checkout(RuleBasedStateMachine):
         return [question for question in self.world.questions if question.replica not in frozen]
 
     def run_to_quiet(self) -> None:
-        """Nothing fails any more, both replicas sweep. What was sent arrives in the end, also what nobody waits for."""
+        """No faults, and both replicas sweep. All calls arrive in the end, also those without a waiting request."""
         world = self.world
         for turn in range(int((DEADLINE_S + QUIET_S_MAX) / 3.0)):
             while world.questions:

@@ -118,7 +118,7 @@ async def test_another_method_is_told(buyer: Buyer, method: str, path: str) -> N
     assert headers["Allow"]
 
 
-async def test_an_order_needs_somebody_who_is_signed_in(buyer: Buyer, service_token: Any) -> None:
+async def test_an_order_needs_a_signed_in_user(buyer: Buyer, service_token: Any) -> None:
     for token in ["", "x", "x.y.z", buyer.token[:-4] + "AAAA"]:
         buyer.token = token
         status, problem, headers = await buyer.call("POST", "/orders", raw=order_with().encode())

@@ -222,7 +222,7 @@ CHANGES: dict[str, tuple[str, str, Any, list[int]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_what_was_taken_is_not_given_back_into_a_cart_that_its_customer_has_changed(
+async def test_items_are_not_restored_into_a_cart_that_its_customer_has_changed(
     buyer: Buyer, catalog: FakeCatalog, payments: FakePayments, change: str
 ) -> None:
     method, path, body, quantities = CHANGES[change]

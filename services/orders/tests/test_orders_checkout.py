@@ -116,7 +116,7 @@ async def test_one_fault_of_a_step_does_not_keep_an_order_from_being_confirmed_o
 
 @pytest.mark.parametrize("path", ["/reservations/release", "/payments/void"])
 @pytest.mark.parametrize("fault", [lose_answer, refuse_work, break_down])
-async def test_one_fault_of_an_undo_does_not_keep_anything_from_being_given_back(
+async def test_after_one_fault_of_an_undo_everything_is_released(
     start_orders: Any,
     make_buyer: Callable[..., Buyer],
     catalog: FakeCatalog,

@@ -1,5 +1,5 @@
 """The table in memory that the simulation runs on does what the real statements do on PostgreSQL: the same calls, by
-chance, on both. Whoever changes a statement changes `simulated_store` with it, or this fails."""
+chance, on both. A changed statement needs the same change in `simulated_store`, or this fails."""
 
 import random
 from collections.abc import Sequence
