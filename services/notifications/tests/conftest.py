@@ -1,4 +1,4 @@
-"""Notifications on a real database, broker and SMTP server (aiosmtpd); only the users service is played here."""
+"""Notifications on a real database, broker and SMTP server (aiosmtpd). Users and payments are fakes."""
 
 import asyncio
 import email
@@ -25,7 +25,7 @@ from notifications.settings import Settings
 
 @pytest.fixture
 def database_url(migrated: MigratedDatabases) -> Iterator[str]:
-    """A database with the service's tables, and nothing in them."""
+    """A database with the empty tables of the service."""
     with migrated(MIGRATIONS) as url:
         yield url
 
@@ -40,7 +40,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def query(database: Database) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
-    """`await query(sql, *values)` answers rows, as dictionaries; it may change rows too."""
+    """`await query(sql, *values)` returns rows as dictionaries. It may change rows too."""
 
     async def run(sql: str, *values: Any) -> list[dict[str, Any]]:
         async def work(connection: Connection) -> list[dict[str, Any]]:
@@ -52,14 +52,14 @@ def query(database: Database) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
 
 
 class Mailbox:
-    """What aiosmtpd calls. An address beginning with `refused`, `later`, `slow` or `dies` gets what it says."""
+    """The handler of aiosmtpd. The prefix of an address selects its failure: `refused`, `later`, `slow` or `dies`."""
 
     def __init__(self) -> None:
         self.port = 0
         self.mails: list[EmailMessage] = []
         self.connections = 0
         self.answer_to_data = "250 Kept"
-        self.looks_through_each_for_s = 0.0
+        self.scan_s = 0.0
         self.has_smtputf8 = True
 
     async def handle_EHLO(  # noqa: N802
@@ -85,7 +85,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
-        await asyncio.sleep(self.looks_through_each_for_s)
+        await asyncio.sleep(self.scan_s)
         if self.answer_to_data.startswith("250"):
             self.mails.append(email.message_from_bytes(envelope.content, EmailMessage, policy=email.policy.default))
         return self.answer_to_data
@@ -106,7 +106,7 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 
 class UsersPeer:
-    """The users service, as far as notifications asks it. Everybody has an account, but those in `unknown`."""
+    """The calls of notifications to users. Every id has an account, except those in `unknown`."""
 
     def __init__(self, jwks: str) -> None:
         self.url = ""
@@ -146,7 +146,7 @@ async def users_peer(user_jwks: str) -> AsyncIterator[UsersPeer]:
 
 
 class PaymentsPeer:
-    """The payments service, as far as notifications asks it. Of an order that is not in `payments` it has not heard."""
+    """The calls of notifications to payments. An order that is not in `payments` is not known yet."""
 
     def __init__(self) -> None:
         self.url = ""

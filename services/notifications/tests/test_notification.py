@@ -1,4 +1,4 @@
-"""A notification by itself: who wants it, when it is tried again, how it reads. No I/O."""
+"""Notifications without I/O: preferences, retry delays and texts."""
 
 import email
 import email.policy
@@ -51,18 +51,18 @@ def test_a_preference_switches_off_its_own_kinds(kind: Kind, switched_off: str, 
     assert suppression_code(kind, replace(ADA, **{switched_off: False})) == reason
 
 
-def test_nobody_is_silenced_for_preferences_that_were_not_heard_of() -> None:
+def test_a_recipient_with_unknown_preferences_gets_every_kind() -> None:
     assert all(suppression_code(kind, None) is None for kind in Kind)
 
 
-def test_pauses_grow_and_give_a_day_and_a_half() -> None:
+def test_the_retry_delays_grow_and_add_up_to_a_day_and_a_half() -> None:
     delays = [retry_delay_s(attempt) for attempt in range(1, ATTEMPTS_MAX)]
     assert 1.6 <= delays[0] <= 2.4
     assert max(delays) <= notification._DELAY_MAX_S * 1.2
     assert 24 * 3600 < sum(delays) < 48 * 3600
 
 
-def test_every_kind_but_the_free_one_has_a_template() -> None:
+def test_every_kind_but_requested_mails_has_a_template() -> None:
     assert set(Templates()._templates) == set(Kind) - {Kind.EMAIL_REQUESTED}
 
 
@@ -126,7 +126,7 @@ def test_a_template_that_misses_a_value_is_an_error() -> None:
         Templates().render(Kind.ORDER_CONFIRMED, OrderShipped(uuid7(), uuid7(), "Ada"))
 
 
-def test_a_buyer_who_was_told_gets_no_mail(make_event: Any) -> None:
+def test_a_cancellation_that_the_buyer_knows_makes_no_mail(make_event: Any) -> None:
     data = {
         "order_id": str(uuid7()),
         "user_id": str(uuid7()),
@@ -143,7 +143,7 @@ def test_a_buyer_who_was_told_gets_no_mail(make_event: Any) -> None:
 
 
 @pytest.mark.parametrize("type_", ["order.placed", "payment.captured", "payment.authorized", "user.updated", "x.y"])
-def test_events_that_nobody_has_to_be_told_of_make_no_letter(make_event: Any, type_: str) -> None:
+def test_other_events_make_no_notification(make_event: Any, type_: str) -> None:
     assert draft_for(make_event(type_, {})) is None
 
 
@@ -159,7 +159,7 @@ def test_events_that_nobody_has_to_be_told_of_make_no_letter(make_event: Any, ty
         ("a" * 64 + "@x.org", "a" * 64 + "@x.org"),
     ],
 )
-def test_an_address_goes_over_the_wire_in_ascii_where_it_can(address: str, wire: str) -> None:
+def test_an_address_is_sent_in_ascii_where_possible(address: str, wire: str) -> None:
     assert wire_address(address) == wire
 
 
@@ -173,7 +173,7 @@ def test_an_address_goes_over_the_wire_in_ascii_where_it_can(address: str, wire:
         "ada@example.com> SIZE=1",
     ],
 )  # fmt: skip
-def test_what_is_no_address_never_comes_near_a_mail_server(address: str) -> None:
+def test_text_that_is_no_address_is_not_sent_to_a_mail_server(address: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         wire_address(address)
 
@@ -246,7 +246,7 @@ def test_the_same_notification_is_the_same_mail() -> None:
         ("Zoë <zoe@bücher.example>", "=?utf-8?q?Zo=C3=AB?= <zoe@xn--bcher-kva.example>"),
     ],
 )
-def test_an_address_that_has_no_form_in_ascii_stands_in_headers_as_it_is(setting: str, header: str) -> None:
+def test_an_address_without_an_ascii_form_is_utf_8_in_headers(setting: str, header: str) -> None:
     wire = MailComposer(setting).compose(
         uuid7(), datetime(2026, 1, 31, tzinfo=UTC), "zoë@bücher.example", "Hello", "text"
     )

@@ -1,4 +1,4 @@
-"""What is decided when a mail is sent, and not when it was written: to whom, whether, and what it says about money."""
+"""Decisions at the time of sending: the address, the suppression, and the amounts of a cancelled order."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -19,7 +19,7 @@ Write = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def write(database: Any, make_event: Any) -> Write:
-    """`await write((type, data), ...)`: what the consumer does with these events."""
+    """`await write((type, data), ...)` handles these events as the consumer does."""
     handle = partial(write_notifications, templates=Templates())
 
     async def run(*events: tuple[str, dict[str, Any]]) -> None:
@@ -31,7 +31,7 @@ def write(database: Any, make_event: Any) -> Write:
 
 @pytest.fixture
 def send(database: Any, settings: Any, payments: Any, query: Any) -> Callable[[], Awaitable[None]]:
-    """A turn of the sender, with all due."""
+    """One run of the sender, with every notification due."""
     sender = MailSender(database, MailServer(settings), payments, Templates())
 
     async def run() -> None:
@@ -71,7 +71,7 @@ def texts(mailbox: Any) -> list[str]:
     return [mail.get_content() for mail in mailbox.mails]
 
 
-async def test_a_mail_goes_to_the_present_address_however_long_ago_it_was_written(
+async def test_a_mail_goes_to_the_present_address_of_its_account(
     write: Write, send: Any, mailbox: Any, query: Any
 ) -> None:
     ada = str(uuid7())

@@ -1,4 +1,4 @@
-"""Sending, with a real SMTP server that takes, refuses, delays, hangs and dies."""
+"""Sending by a real SMTP server that accepts, refuses, defers, hangs and dies."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def sender(database: Any, settings: Any, payments: Any) -> MailSender:
 
 @pytest.fixture
 def put(database: Any) -> Callable[..., Any]:
-    """Messages that wait to be sent, one to each address."""
+    """Pending notifications, one to each address."""
 
     async def insert(*addresses: str) -> list[Notification]:
         put = [
@@ -53,7 +53,9 @@ async def journal(query: Any) -> list[dict[str, Any]]:
     return [{"type": r["type"], "correlation": r["correlation_id"], **msgspec.json.decode(r["data"])} for r in rows]
 
 
-async def test_a_message_is_sent_once_and_says_so_once(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
+async def test_a_message_is_sent_once_and_emits_one_event(
+    sender: MailSender, put: Any, mailbox: Any, query: Any
+) -> None:
     (notification,) = await put("ada@example.com")
     assert not await sender.run_once(), "there may be no more than the one"
     await sender.run_once()
@@ -101,7 +103,7 @@ async def test_several_senders_send_each_message_once(
     assert sorted(mail["To"] for mail in mailbox.mails) == sorted(n.toaddr for n in pending)
 
 
-async def test_what_one_recipient_meets_does_not_touch_the_others(
+async def test_the_failure_of_one_recipient_does_not_affect_others(
     sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
@@ -126,7 +128,7 @@ async def test_what_one_recipient_meets_does_not_touch_the_others(
     ("answer", "ended"),
     [("554 Spam", ("failed", "message_refused")), ("452 Full", ("pending", "smtp_452"))],
 )
-async def test_the_answer_to_the_text_decides(
+async def test_the_reply_to_the_data_decides_the_outcome(
     sender: MailSender, put: Any, mailbox: Any, query: Any, answer: str, ended: tuple[str, str]
 ) -> None:
     mailbox.answer_to_data = answer
@@ -135,7 +137,7 @@ async def test_the_answer_to_the_text_decides(
     assert await states(query) == {"ada@example.com": ended}
 
 
-async def test_a_server_that_is_away_is_asked_again_later(
+async def test_an_unreachable_server_is_tried_again_later(
     database: Any, settings: Any, payments: Any, put: Any, mailbox: Any, query: Any, sender: MailSender
 ) -> None:
     await put("ada@example.com")
@@ -149,9 +151,7 @@ async def test_a_server_that_is_away_is_asked_again_later(
     assert await states(query) == {"ada@example.com": ("sent", None)}
 
 
-async def test_after_the_last_attempt_a_message_is_given_up(
-    sender: MailSender, put: Any, mailbox: Any, query: Any
-) -> None:
+async def test_a_message_fails_after_the_last_attempt(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
     await put("later@example.com")
     await query("UPDATE notifications SET attempts = $1", ATTEMPTS_MAX - 1)
     await sender.run_once()
@@ -159,7 +159,7 @@ async def test_after_the_last_attempt_a_message_is_given_up(
     assert [event["code"] for event in await journal(query)] == ["attempts_exhausted"]
 
 
-async def test_what_becomes_of_mails_and_how_long_they_wait_is_told_in_the_metrics(
+async def test_the_metrics_report_outcomes_and_the_age_of_pending_mails(
     database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     def count(outcome: str) -> float:
@@ -175,7 +175,7 @@ async def test_what_becomes_of_mails_and_how_long_they_wait_is_told_in_the_metri
     assert 7200 < (REGISTRY.get_sample_value("cartwright_mails_oldest_pending_seconds") or 0) < 7300
 
 
-async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(
+async def test_the_mails_of_a_crashed_sender_are_sent_when_its_lease_expires(
     database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any
 ) -> None:
     await put("ada@example.com")
@@ -188,22 +188,22 @@ async def test_what_a_crashed_sender_had_claimed_is_sent_when_its_lease_is_over(
     assert len(mailbox.mails) == 1
 
 
-async def test_a_server_that_looks_through_a_mail_before_it_takes_it_is_waited_for(
+async def test_a_server_that_scans_a_mail_for_long_is_waited_for(
     sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
     monkeypatch.setattr(mail_server, "COMMAND_MAX_S", 0.3)
     monkeypatch.setattr(mail_server, "BEGIN_MAX_S", 0.5)
-    mailbox.looks_through_each_for_s = 0.6
+    mailbox.scan_s = 0.6
     await put("ada@example.com", "eve@example.com")
     await sender.run_once()
-    # And the second is not begun when the first has taken so long.
+    # The second is not begun after the first has taken so long.
     assert sorted((await states(query)).values()) == [("pending", None), ("sent", None)]
     await sender.run_once()
     assert sorted(mail["To"] for mail in mailbox.mails) == ["ada@example.com", "eve@example.com"]
 
 
-async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
+async def test_a_batch_that_takes_too_long_releases_the_mails_that_were_not_tried(
     sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail_sender, "CONNECTIONS", 1)
@@ -221,7 +221,7 @@ async def test_a_batch_that_takes_too_long_gives_back_what_was_not_tried(
     ]
 
 
-async def test_a_database_that_was_away_after_the_sending_makes_no_second_mail(
+async def test_a_database_failure_after_the_sending_causes_no_second_mail(
     database: Any, sender: MailSender, put: Any, mailbox: Any, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put("ada@example.com")
@@ -253,7 +253,7 @@ async def test_a_late_sender_does_not_end_a_message_twice(
     assert len(await journal(query)) == 1
 
 
-async def test_letters_beyond_ascii_arrive(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
+async def test_characters_beyond_ascii_arrive(sender: MailSender, put: Any, mailbox: Any, query: Any) -> None:
     await put("zoë@bücher.example")
     await query("UPDATE notifications SET subject = $1, body = $2", "Grüße 北京", "5 €\n.\n")
     await sender.run_once()

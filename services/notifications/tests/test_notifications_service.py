@@ -1,4 +1,4 @@
-"""The whole service: events in by the broker, mails out by SMTP, answers over HTTP."""
+"""The whole service: it consumes events, sends mails and answers over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -47,7 +47,7 @@ def shipped(user_id: str) -> dict[str, Any]:
     return {"order_id": str(uuid7()), "user_id": user_id, "name": "Ada", "email": "ada@example.com"}
 
 
-async def test_an_order_is_told_by_mail_and_listed_to_its_buyer_alone(
+async def test_an_order_is_reported_by_mail_and_listed_for_its_buyer_only(
     client: Client, publish: Publish, make_event: Any, mailbox: Any, until: Any, access_token: Callable[..., str]
 ) -> None:
     ada, eve = str(uuid7()), str(uuid7())
@@ -91,7 +91,7 @@ async def test_an_administrator_sees_the_messages_of_an_order_and_not_those_of_o
     assert (await client.get("/notifications", headers=as_administrator)).json()["items"] == []
 
 
-async def test_a_requested_mail_is_sent_and_both_said_as_events(
+async def test_a_requested_mail_is_sent_and_two_events_are_emitted(
     client: Client, broker: Broker, mailbox: Any, until: Any, as_administrator: dict[str, str], publish: Publish
 ) -> None:
     await publish()
@@ -198,7 +198,7 @@ async def test_a_bad_mail_is_refused_with_a_problem_and_without_an_effect(
     assert await query("SELECT 1 FROM journal") == []
 
 
-async def test_an_address_that_no_event_has_told_is_asked_of_users(
+async def test_an_unknown_address_is_looked_up_at_users(
     client: Client, publish: Publish, make_event: Any, mailbox: Any, users_peer: Any, until: Any, query: Any
 ) -> None:
     users_peer.is_down = True
@@ -238,19 +238,19 @@ async def test_an_address_that_no_event_has_told_is_asked_of_users(
     assert len(mailbox.mails) == 1
 
 
-async def test_an_event_of_another_shape_becomes_a_dead_letter_and_spoils_nothing(
+async def test_an_event_of_another_shape_becomes_a_dead_letter_and_others_are_handled(
     client: Client, publish: Publish, make_event: Any, mailbox: Any, until: Any, query: Any
 ) -> None:
     await publish(make_event("order.shipped", {"order_id": 7}), make_event("order.shipped", shipped(str(uuid7()))))
     await until(lambda: len(mailbox.mails) == 1)
 
-    async def buried() -> bool:
+    async def is_dead_letter() -> bool:
         return bool(await query("SELECT 1 FROM dead_letters WHERE type = 'order.shipped'"))
 
-    await until(buried)
+    await until(is_dead_letter)
 
 
-async def test_the_service_is_ready_while_broker_and_mail_server_are_away(
+async def test_the_service_is_ready_while_broker_and_mail_server_are_down(
     settings: Any, serve: Any, as_administrator: dict[str, str]
 ) -> None:
     alone = msgspec.structs.replace(settings, events_url="nats://127.0.0.1:1/nowhere", smtp_port=1)

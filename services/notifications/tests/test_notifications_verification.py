@@ -1,4 +1,4 @@
-"""What the login of `cartwright verify` may read of notifications: these columns, and nothing else."""
+"""The login of `cartwright verify` reads these columns of notifications, and no others."""
 
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.reader import readable_columns
@@ -37,6 +37,6 @@ READABLE = {
 }
 
 
-async def test_the_reader_reads_what_verify_needs_and_nothing_else(migrated: MigratedDatabases) -> None:
+async def test_the_reader_reads_the_listed_columns_only(migrated: MigratedDatabases) -> None:
     with migrated(MIGRATIONS) as database_url:
         assert await readable_columns(database_url) == READABLE

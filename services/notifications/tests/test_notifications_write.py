@@ -1,4 +1,4 @@
-"""Events become messages on a real PostgreSQL: once each, to whom they belong, by what is wanted."""
+"""Events become notifications on a real PostgreSQL: once each, to the right recipient, by the preferences."""
 
 import asyncio
 from functools import partial
@@ -38,7 +38,7 @@ def refund(user_id: str) -> dict[str, Any]:
     return ids | {"user_id": user_id, "amount": amount, "reason": "A scratch"}
 
 
-async def test_one_order_and_kind_make_one_message_however_often_they_are_told(
+async def test_one_order_and_kind_make_one_message_however_often_the_event_is_delivered(
     write: Write, make_event: Any, query: Any
 ) -> None:
     order = shipped(str(uuid7()))
@@ -48,7 +48,7 @@ async def test_one_order_and_kind_make_one_message_however_often_they_are_told(
     assert rows == [{"kind": "order_shipped", "state": "pending", "toaddr": "", "order_id": order["order_id"]}]
 
 
-async def test_a_message_that_is_not_wanted_is_recorded_and_not_sent(write: Write, make_event: Any, query: Any) -> None:
+async def test_a_message_that_is_not_wanted_is_suppressed(write: Write, make_event: Any, query: Any) -> None:
     ada = str(uuid7())
     await write(
         make_event("user.registered", person(ada, order_emails=False)),
@@ -81,7 +81,7 @@ async def test_an_old_event_of_a_person_does_not_replace_a_newer(
     assert await query("SELECT email, version FROM recipients") == [{"email": "new@example.com", "version": 3}]
 
 
-async def test_nothing_personal_is_kept_of_somebody_who_is_gone(write: Write, make_event: Any, query: Any) -> None:
+async def test_no_personal_data_of_a_deleted_account_is_stored(write: Write, make_event: Any, query: Any) -> None:
     ada = str(uuid7())
     await write(make_event("user.registered", person(ada)), make_event("order.shipped", shipped(ada)))
     await query("UPDATE notifications SET state = 'sent', sent_at = now() WHERE kind = 'welcome'")
@@ -104,17 +104,17 @@ async def test_a_refund_goes_to_the_address_that_is_known(write: Write, make_eve
     assert {row["user_id"]: row["toaddr"] for row in rows} == {ada: "ada@example.com", stranger: ""}
 
 
-async def test_the_address_in_an_order_is_not_written_to(write: Write, make_event: Any, query: Any) -> None:
+async def test_the_address_in_an_order_event_is_not_used(write: Write, make_event: Any, query: Any) -> None:
     ada = str(uuid7())
     await write(make_event("user.registered", person(ada, email="present@example.com")))
     await write(make_event("order.shipped", shipped(ada)), make_event("order.shipped", shipped(str(uuid7()))))
     rows = await query("SELECT toaddr FROM notifications WHERE kind = 'order_shipped' ORDER BY toaddr")
-    # The second is of a person of whom no event has told: users is asked.
+    # No event has reported the second user: `find_addresses` looks the address up.
     assert [row["toaddr"] for row in rows] == ["", "present@example.com"]
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_a_change_of_address_is_told_to_each_address_before_it(
+async def test_a_change_of_address_is_reported_to_each_former_address(
     write: Write, make_event: Any, query: Any, together: bool
 ) -> None:
     ada = str(uuid7())
@@ -132,7 +132,7 @@ async def test_a_change_of_address_is_told_to_each_address_before_it(
     await write(make_event("user.updated", person(ada, email="second@example.com", version=3)))
     rows = await query("SELECT toaddr, body FROM notifications WHERE kind = 'address_changed' ORDER BY subject_key")
     assert [row["toaddr"] for row in rows] == ["first@example.com", "second@example.com"]
-    # The former address may be a stranger's by now, who learns neither the new one nor the name.
+    # The former address may belong to another person now, so the mail holds neither the new address nor the name.
     assert all("@" not in row["body"] and "Ada" not in row["body"] for row in rows)
 
 
@@ -146,7 +146,7 @@ async def test_another_form_of_the_same_address_is_no_change_of_address(
     assert [row["email"] for row in await query("SELECT email FROM recipients")] == ["ada@bücher.example"]
 
 
-async def test_what_was_sent_to_the_address_of_a_deleted_account_is_forgotten(
+async def test_mails_to_the_address_of_a_deleted_account_lose_their_content(
     write: Write, make_event: Any, query: Any
 ) -> None:
     ada = str(uuid7())
