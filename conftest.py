@@ -22,12 +22,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 import chassis  # noqa: F401 - pytest would otherwise take the folder of that name for the package when it meets its tests.
-from cartwright.launcher import keys
-from cartwright.launcher.layout import SERVICES
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit import service
+from cartwright.testkit import keys, service
 from cartwright.testkit.databases import MigratedDatabases
-from cartwright.testkit.servers import ScratchNats, ScratchPostgres, running_nats, running_postgres
+from cartwright.testkit.launching import SERVICES, Reaper
+from cartwright.testkit.servers import NatsServer, PostgresServer, running_nats, running_postgres
 from chassis.messaging.broker import Message
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.signed_broker import Signer
@@ -90,21 +88,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedS
 
 
 @pytest.fixture(scope="session")
-def last_will() -> Iterator[LastWill]:
+def reaper() -> Iterator[Reaper]:
     """What the session started is stopped and removed even when the session is killed."""
-    with LastWill() as will:
+    with Reaper() as will:
         yield will
 
 
 @pytest.fixture(scope="session")
-def postgres(last_will: LastWill) -> Iterator[ScratchPostgres]:
+def postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """The session's PostgreSQL: host, port, superuser_url. Tests that kill a server take `own_postgres`."""
-    with running_postgres(last_will) as server:
+    with running_postgres(reaper) as server:
         yield server
 
 
 @pytest.fixture
-def database_url(postgres: ScratchPostgres) -> Iterator[str]:
+def database_url(postgres: PostgresServer) -> Iterator[str]:
     """An empty database, owned by a login of its own."""
     url = postgres.make_database()
     yield url
@@ -112,27 +110,27 @@ def database_url(postgres: ScratchPostgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: ScratchPostgres) -> MigratedDatabases:
+def migrated(postgres: PostgresServer) -> MigratedDatabases:
     """`with migrated(MIGRATIONS) as url`: a database with the tables of a service and nothing in them."""
     return MigratedDatabases(postgres)
 
 
 @pytest.fixture
-def own_postgres(last_will: LastWill) -> Iterator[ScratchPostgres]:
+def own_postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """A PostgreSQL for this test alone, to kill and start again."""
-    with running_postgres(last_will) as server:
+    with running_postgres(reaper) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def nats_server(last_will: LastWill) -> Iterator[ScratchNats]:
+def nats_server(reaper: Reaper) -> Iterator[NatsServer]:
     """The session's broker. Tests that kill a broker take `own_nats`."""
-    with running_nats(last_will) as server:
+    with running_nats(reaper) as server:
         yield server
 
 
 @pytest.fixture
-async def events_url(nats_server: ScratchNats) -> AsyncIterator[str]:
+async def events_url(nats_server: NatsServer) -> AsyncIterator[str]:
     """An EVENTS_URL with a stream name of its own; every stream whose name begins so is deleted afterwards."""
     prefix = f"test-{secrets.token_hex(6)}"
     yield nats_server.url(prefix)
@@ -146,9 +144,9 @@ async def events_url(nats_server: ScratchNats) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def own_nats(last_will: LastWill) -> Iterator[ScratchNats]:
+def own_nats(reaper: Reaper) -> Iterator[NatsServer]:
     """A broker for this test alone, to kill and start again."""
-    with running_nats(last_will) as server:
+    with running_nats(reaper) as server:
         yield server
 
 

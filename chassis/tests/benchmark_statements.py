@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import running_postgres
 from chassis.persistence.statements import Json, Statement, columns_of
 
@@ -121,5 +121,5 @@ async def _main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    with LastWill() as last_will, running_postgres(last_will) as server:
+    with Reaper() as reaper, running_postgres(reaper) as server:
         asyncio.run(_main(server.make_database()))

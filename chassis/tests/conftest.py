@@ -13,18 +13,17 @@ import aio_pika
 import pytest
 import structlog
 
-from cartwright.chaos.proxy import Proxy
-from cartwright.launcher import rabbitmq
-from cartwright.launcher.reaper import LastWill
 from cartwright.testkit import servers
-from cartwright.testkit.servers import ScratchNats, ScratchPostgres, ScratchRabbit, running_nats, running_rabbit
+from cartwright.testkit.launching import Reaper, rabbitmq
+from cartwright.testkit.proxy import Proxy
+from cartwright.testkit.servers import NatsServer, PostgresServer, RabbitServer, running_nats, running_rabbit
 from chassis.messaging import inbox, journal
 from chassis.messaging.broker import Broker, broker_for
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
 from chassis.messaging.brokers.rabbitmq.connection import exchange_and_address
 from chassis.persistence.database import Connection, Database
 
-SERVERS: dict[str, Callable[[LastWill], AbstractContextManager[ScratchNats | ScratchRabbit]]] = {
+SERVERS: dict[str, Callable[[Reaper], AbstractContextManager[NatsServer | RabbitServer]]] = {
     "nats": running_nats,
     "rabbitmq": running_rabbit,
 }
@@ -63,7 +62,7 @@ DROP TABLE effect;
 
 
 @pytest.fixture(scope="module")
-def service_url(postgres: ScratchPostgres) -> Iterator[str]:
+def service_url(postgres: PostgresServer) -> Iterator[str]:
     """The address of `database`, by its owner. Making one for each test would take longer than most of the tests."""
     url = postgres.make_database()
     yield url
@@ -91,16 +90,16 @@ async def _empty(connection: Connection) -> None:
 
 
 @pytest.fixture(scope="session")
-def running_server(last_will: LastWill) -> Iterator[Callable[[str], ScratchNats | ScratchRabbit]]:
+def running_server(reaper: Reaper) -> Iterator[Callable[[str], NatsServer | RabbitServer]]:
     """`running_server("rabbitmq")`: the session's own, to kill and to start again. Each test leaves it running."""
     with contextlib.ExitStack() as running:
-        started: dict[str, ScratchNats | ScratchRabbit] = {}
+        started: dict[str, NatsServer | RabbitServer] = {}
 
-        def start(name: str) -> ScratchNats | ScratchRabbit:
+        def start(name: str) -> NatsServer | RabbitServer:
             if name == "rabbitmq" and rabbitmq.program() is None:
                 pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
             if name not in started:
-                started[name] = running.enter_context(SERVERS[name](last_will))
+                started[name] = running.enter_context(SERVERS[name](reaper))
             return started[name]
 
         yield start
@@ -108,14 +107,14 @@ def running_server(last_will: LastWill) -> Iterator[Callable[[str], ScratchNats 
 
 @pytest.fixture(scope="session", params=SERVERS)
 def server(
-    request: pytest.FixtureRequest, running_server: Callable[[str], ScratchNats | ScratchRabbit]
-) -> ScratchNats | ScratchRabbit:
+    request: pytest.FixtureRequest, running_server: Callable[[str], NatsServer | RabbitServer]
+) -> NatsServer | RabbitServer:
     """Each broker that there is."""
     return running_server(request.param)
 
 
 @pytest.fixture
-def url(server: ScratchNats | ScratchRabbit) -> str:
+def url(server: NatsServer | RabbitServer) -> str:
     """An EVENTS_URL with a stream or an exchange of its own."""
     return server.url(f"test-{uuid4().hex[:12]}")
 
@@ -166,10 +165,10 @@ def eventually() -> Eventually:
 
 
 @pytest.fixture
-def rabbit(running_server: Callable[[str], ScratchNats | ScratchRabbit]) -> ScratchRabbit:
+def rabbit(running_server: Callable[[str], NatsServer | RabbitServer]) -> RabbitServer:
     """For what is RabbitMQ's own."""
     server = running_server("rabbitmq")
-    assert isinstance(server, ScratchRabbit)
+    assert isinstance(server, RabbitServer)
     return server
 
 
@@ -179,7 +178,7 @@ def exchange() -> str:
 
 
 @pytest.fixture
-async def new_broker(rabbit: ScratchRabbit, exchange: str) -> AsyncIterator[Callable[[], Awaitable[RabbitBroker]]]:
+async def new_broker(rabbit: RabbitServer, exchange: str) -> AsyncIterator[Callable[[], Awaitable[RabbitBroker]]]:
     """`await new_broker()` is connected."""
     brokers: list[RabbitBroker] = []
 
@@ -198,7 +197,7 @@ async def new_broker(rabbit: ScratchRabbit, exchange: str) -> AsyncIterator[Call
 
 
 @pytest.fixture
-async def operator(rabbit: ScratchRabbit) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+async def operator(rabbit: RabbitServer) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
     """Somebody who does things to the server by hand."""
     _, address = exchange_and_address(rabbit.url(""))
     async with await aio_pika.connect(address) as connection:

@@ -13,27 +13,27 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from cartwright.chaos.proxy import Proxy
-from cartwright.testkit.servers import ScratchNats, ScratchRabbit, free_port
+from cartwright.testkit.proxy import Proxy
+from cartwright.testkit.servers import NatsServer, RabbitServer, free_port
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 from chassis.messaging.brokers.rabbitmq import broker, connection, queue, topology
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
-Server = ScratchNats | ScratchRabbit
+Server = NatsServer | RabbitServer
 """A real broker, to kill and to start again on the same address. Each test leaves it running."""
 Way = tuple[Proxy, str]
 
-ACK_WAITS = {ScratchNats: (nats, "ACK_WAIT_S"), ScratchRabbit: (queue, "ACK_WAIT_S")}
+ACK_WAITS = {NatsServer: (nats, "ACK_WAIT_S"), RabbitServer: (queue, "ACK_WAIT_S")}
 IMPATIENCE: dict[type[Server], list[tuple[ModuleType, str, float]]] = {
-    ScratchNats: [
+    NatsServer: [
         (nats, "PING_INTERVAL_S", 0.2),
         (nats, "AWAY_S_MAX", 0.5),
         (nats, "PUBLISH_S_MAX", 1.0),
     ],
-    ScratchRabbit: [(connection, "HEARTBEAT_S", 1), (broker, "PUBLISH_S_MAX", 1.0)],
+    RabbitServer: [(connection, "HEARTBEAT_S", 1), (broker, "PUBLISH_S_MAX", 1.0)],
 }
-BOUNDS = {ScratchNats: (nats, "STREAM_BYTES_MAX"), ScratchRabbit: (topology, "QUEUE_BYTES_MAX")}
+BOUNDS = {NatsServer: (nats, "STREAM_BYTES_MAX"), RabbitServer: (topology, "QUEUE_BYTES_MAX")}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cartwright.testkit.servers import ScratchNats, ScratchRabbit
+from cartwright.testkit.servers import NatsServer, RabbitServer
 from chassis.messaging import consumer as consumer_module
 from chassis.messaging import envelope, inbox, journal
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
@@ -100,7 +100,7 @@ async def test_thousands_of_events_have_one_effect_each_within_seconds(
 async def test_events_that_a_broker_lost_are_said_again_and_take_effect_once(
     database: Database,
     broker: Broker,
-    server: ScratchNats | ScratchRabbit,
+    server: NatsServer | RabbitServer,
     relay: Relay,
     consumer: Consumer,
     start: Start,
@@ -124,7 +124,7 @@ async def test_events_that_a_broker_lost_are_said_again_and_take_effect_once(
 
 
 async def test_a_broker_that_restarts_in_mid_stream_costs_no_event_and_doubles_none(
-    database: Database, server: ScratchNats | ScratchRabbit, relay: Relay, consumer: Consumer, start: Start
+    database: Database, server: NatsServer | RabbitServer, relay: Relay, consumer: Consumer, start: Start
 ) -> None:
     await start(relay)
     await start(consumer)

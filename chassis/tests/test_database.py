@@ -12,8 +12,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchPostgres, running_postgres
+from cartwright.testkit.launching import Reaper
+from cartwright.testkit.servers import PostgresServer, running_postgres
 from chassis.persistence import database as module
 from chassis.persistence.database import (
     ChangeUnknown,
@@ -38,14 +38,14 @@ async def _add(connection: Connection, name: str = "it") -> None:
 
 
 @pytest.fixture(scope="module")
-def shaken_postgres(last_will: LastWill) -> Iterator[ScratchPostgres]:
+def shaken_postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """A server to kill and to start again; each test leaves it running."""
-    with running_postgres(last_will) as server:
+    with running_postgres(reaper) as server:
         yield server
 
 
 @pytest.fixture
-async def own_database(shaken_postgres: ScratchPostgres, migrations: Path) -> AsyncIterator[Database]:
+async def own_database(shaken_postgres: PostgresServer, migrations: Path) -> AsyncIterator[Database]:
     opened = Database(shaken_postgres.make_database(), migrations=migrations, pool_size_max=5)
     await opened.start()
     yield opened
@@ -106,7 +106,7 @@ async def test_a_commit_hook_is_not_called_for_work_that_failed(database: Databa
 
 
 async def test_a_connection_that_was_cut_makes_the_whole_transaction_run_again(
-    database: Database, postgres: ScratchPostgres
+    database: Database, postgres: PostgresServer
 ) -> None:
     attempts = 0
 
@@ -239,9 +239,9 @@ async def test_what_no_column_can_hold_is_the_clients_mistake(database: Database
         await database.read(lambda connection: connection.fetchval(f"SELECT $1::{type_}", value))
 
 
-@pytest.mark.parametrize("end", [ScratchPostgres.kill, ScratchPostgres.stop], ids=["killed", "stopped"])
+@pytest.mark.parametrize("end", [PostgresServer.kill, PostgresServer.stop], ids=["killed", "stopped"])
 async def test_a_server_that_was_restarted_is_not_noticed(
-    own_database: Database, shaken_postgres: ScratchPostgres, end: Callable[[ScratchPostgres], None]
+    own_database: Database, shaken_postgres: PostgresServer, end: Callable[[PostgresServer], None]
 ) -> None:
     await asyncio.gather(*(own_database.run(lambda connection: _add(connection)) for _ in range(5)))
     await asyncio.to_thread(end, shaken_postgres)
@@ -251,7 +251,7 @@ async def test_a_server_that_was_restarted_is_not_noticed(
 
 
 async def test_a_server_that_is_away_is_told_within_the_limit_and_is_found_again(
-    own_database: Database, shaken_postgres: ScratchPostgres
+    own_database: Database, shaken_postgres: PostgresServer
 ) -> None:
     await asyncio.to_thread(shaken_postgres.kill)
     assert not await own_database.is_reachable()
@@ -264,7 +264,7 @@ async def test_a_server_that_is_away_is_told_within_the_limit_and_is_found_again
 
 
 async def test_a_frozen_server_is_given_up_and_its_connection_thrown_away(
-    own_database: Database, shaken_postgres: ScratchPostgres, monkeypatch: pytest.MonkeyPatch
+    own_database: Database, shaken_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = await own_database.read(lambda connection: connection.fetchval("SELECT pg_backend_pid()"))
     os.kill(backend, signal.SIGSTOP)
@@ -442,7 +442,7 @@ async def test_a_statement_that_takes_too_long_is_ended_at_the_server_too(
     await hurried.stop()
 
 
-async def test_a_start_waits_for_a_server_that_comes_later(shaken_postgres: ScratchPostgres, migrations: Path) -> None:
+async def test_a_start_waits_for_a_server_that_comes_later(shaken_postgres: PostgresServer, migrations: Path) -> None:
     url = shaken_postgres.make_database()
     await asyncio.to_thread(shaken_postgres.kill)
     early = Database(url, migrations=migrations)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cartwright.chaos.proxy import Proxy
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchPostgres, running_postgres
-from cartwright.testkit.standby import ScratchStandby, demote, running_pair
+from cartwright.testkit.launching import Reaper
+from cartwright.testkit.proxy import Proxy
+from cartwright.testkit.servers import PostgresServer, running_postgres
+from cartwright.testkit.standby import StandbyServer, demote, running_pair
 from chassis.persistence.database import ChangeUnknown, Connection, Database, DatabaseUnavailable
 
 WRITES_BACK_S_MAX = 30.0
@@ -20,13 +20,13 @@ AtPort = Callable[[str, int], str]
 
 
 @pytest.fixture
-def pair(last_will: LastWill) -> Iterator[tuple[ScratchPostgres, ScratchStandby]]:
-    with running_pair(last_will) as servers:
+def pair(reaper: Reaper) -> Iterator[tuple[PostgresServer, StandbyServer]]:
+    with running_pair(reaper) as servers:
         yield servers
 
 
 @pytest.fixture
-async def endpoint(pair: tuple[ScratchPostgres, ScratchStandby]) -> AsyncIterator[tuple[Proxy, int]]:
+async def endpoint(pair: tuple[PostgresServer, StandbyServer]) -> AsyncIterator[tuple[Proxy, int]]:
     """The address by which clients find the primary, and its port."""
     proxy = Proxy(pair[0].port)
     yield proxy, await proxy.start()
@@ -77,7 +77,7 @@ async def _names(database: Database) -> set[str]:
 
 
 async def test_writes_go_on_at_the_new_primary_and_none_that_was_acknowledged_is_lost(
-    pair: tuple[ScratchPostgres, ScratchStandby],
+    pair: tuple[PostgresServer, StandbyServer],
     endpoint: tuple[Proxy, int],
     migrations: Path,
     at_port: AtPort,
@@ -108,18 +108,18 @@ async def test_writes_go_on_at_the_new_primary_and_none_that_was_acknowledged_is
 
 
 @pytest.fixture(scope="module")
-def shaken_postgres(last_will: LastWill) -> Iterator[ScratchPostgres]:
+def shaken_postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """A server that tests make read-only; each test leaves it as it was."""
-    with running_postgres(last_will) as server:
+    with running_postgres(reaper) as server:
         yield server
 
 
-def _set_read_only(server: ScratchPostgres, value: str) -> None:
+def _set_read_only(server: PostgresServer, value: str) -> None:
     server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}", "SELECT pg_reload_conf()")
 
 
 async def test_a_connection_to_a_server_that_became_read_only_is_not_used_again(
-    shaken_postgres: ScratchPostgres, own_postgres: ScratchPostgres, migrations: Path, at_port: AtPort
+    shaken_postgres: PostgresServer, own_postgres: PostgresServer, migrations: Path, at_port: AtPort
 ) -> None:
     """As behind a failover manager that fences a primary before it moves the address."""
     proxy = Proxy(shaken_postgres.port)
@@ -160,7 +160,7 @@ def _same_login(url: str) -> list[str]:
 
 
 async def test_a_service_whose_server_is_read_only_is_not_ready_though_it_only_reads(
-    shaken_postgres: ScratchPostgres, migrations: Path, eventually: Eventually
+    shaken_postgres: PostgresServer, migrations: Path, eventually: Eventually
 ) -> None:
     database = Database(shaken_postgres.make_database(), migrations=migrations)
     await database.start()
@@ -179,7 +179,7 @@ async def test_a_service_whose_server_is_read_only_is_not_ready_though_it_only_r
 
 
 async def test_of_several_hosts_the_one_that_accepts_writes_is_taken(
-    pair: tuple[ScratchPostgres, ScratchStandby], migrations: Path
+    pair: tuple[PostgresServer, StandbyServer], migrations: Path
 ) -> None:
     primary, standby = pair
     url = primary.make_database()
@@ -195,7 +195,7 @@ async def test_of_several_hosts_the_one_that_accepts_writes_is_taken(
 
 
 async def test_a_start_waits_until_its_standby_is_promoted(
-    pair: tuple[ScratchPostgres, ScratchStandby], migrations: Path, at_port: AtPort
+    pair: tuple[PostgresServer, StandbyServer], migrations: Path, at_port: AtPort
 ) -> None:
     primary, standby = pair
     database = Database(at_port(primary.make_database(), standby.port), migrations=migrations)

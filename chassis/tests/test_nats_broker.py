@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from cartwright.testkit.servers import ScratchNats
+from cartwright.testkit.servers import NatsServer
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 
@@ -16,7 +16,7 @@ Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 @pytest.fixture
 async def broker(running_server: Callable[[str], object]) -> AsyncIterator[Broker]:
     server = running_server("nats")
-    assert isinstance(server, ScratchNats)
+    assert isinstance(server, NatsServer)
     broker = broker_for(server.url(f"test-{uuid4().hex[:12]}"), "test")
     await broker.start()
     yield broker

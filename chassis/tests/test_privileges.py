@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from cartwright.testkit import servers
-from cartwright.testkit.servers import ScratchPostgres
+from cartwright.testkit.servers import PostgresServer
 from chassis.persistence.database import Database
 
 FIRST = """-- The first tables
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def owner_url(postgres: ScratchPostgres) -> Iterator[str]:
+def owner_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.make_database()
     yield url
     postgres.drop_database(url)

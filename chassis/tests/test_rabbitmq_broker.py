@@ -11,7 +11,7 @@ import aio_pika
 import pytest
 from structlog.testing import capture_logs
 
-from cartwright.testkit.servers import ScratchRabbit
+from cartwright.testkit.servers import RabbitServer
 from chassis.messaging.broker import BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers.rabbitmq import connection, queue
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
@@ -80,7 +80,7 @@ def test_the_path_names_the_exchange_and_the_query_the_virtual_host(url: str, ex
     assert exchange_and_address(url) == (exchange, address)
 
 
-async def test_a_broker_stops_at_whatever_moment_of_its_start(rabbit: ScratchRabbit, exchange: str) -> None:
+async def test_a_broker_stops_at_whatever_moment_of_its_start(rabbit: RabbitServer, exchange: str) -> None:
     # Cancelled within the client of RabbitMQ, a task may go on as if nothing were.
     for milliseconds in range(0, 120, 3):
         broker = broker_for(rabbit.url(exchange), "test")
@@ -226,7 +226,7 @@ async def test_queues_that_an_operator_made_otherwise_are_used_as_they_are(
 
 
 async def test_a_server_that_hangs_is_noticed_and_one_that_goes_on_is_used(
-    new_broker: NewBroker, rabbit: ScratchRabbit, monkeypatch: pytest.MonkeyPatch
+    new_broker: NewBroker, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", 1)
     monkeypatch.setattr("chassis.messaging.brokers.rabbitmq.broker.PUBLISH_S_MAX", 1.0)
@@ -247,7 +247,7 @@ async def test_a_server_that_hangs_is_noticed_and_one_that_goes_on_is_used(
 
 @pytest.mark.parametrize("asked", ["publish", "pending", "subscribe", "fetch"])
 async def test_a_silence_that_the_client_ends_by_cancelling_itself_is_an_outage_like_any_other(
-    asked: str, new_broker: NewBroker, rabbit: ScratchRabbit, monkeypatch: pytest.MonkeyPatch
+    asked: str, new_broker: NewBroker, rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Else it would be after 21 s, and who asked before has lost patience by then.
     monkeypatch.setattr(connection, "HEARTBEAT_S", 1)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cartwright.launcher import keys
+from cartwright.testkit import keys
 from chassis.problems import TokenRevoked
 from chassis.security import revocations
 from chassis.security.revocations import RevocationFollower, RightsUnknown

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from cartwright.testkit.servers import ScratchPostgres
+from cartwright.testkit.servers import PostgresServer
 from chassis.persistence.statements import Json, JsonText, PostgresType, Statement, columns_of
 
 
@@ -61,7 +61,7 @@ class _Name:
 
 
 @pytest.fixture
-async def connection(postgres: ScratchPostgres) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+async def connection(postgres: PostgresServer) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
     url = postgres.make_database()
     opened = await asyncpg.connect(url)
     yield opened

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
-from cartwright.launcher import keys
+from cartwright.testkit import keys
 from cartwright.testkit.service import NothingRevoked
 from chassis.problems import Unauthenticated, Unavailable
 from chassis.security.tokens import AUDIENCE, Caller, ServiceTokens, TokenVerifier, UserKeys, access_claims

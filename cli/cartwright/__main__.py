@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from cartwright.bench.options import bench
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import PORT_DEFAULT, REPLICAS_MAX
 from cartwright.launcher.listening import PORT_BASE_MAX
 from cartwright.launcher.system import RATE_LIMIT_DEFAULT, Entry
@@ -179,7 +179,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Check every promise on the data. Exit code 1 when one is broken, 2 when they could not be checked."""
-    from cartwright.verifier.command import verify_system
+    from cartwright.verify import verify_system
 
     try:
         holds = verify_system(data, wait, as_json=as_json)
@@ -253,9 +253,9 @@ def replay_events(
     since: Annotated[datetime, typer.Option(help="Of this machine's clock.")], why: Why, data: Data = DATA_DEFAULT
 ) -> None:
     """Publish again what was said since then. Whoever had an event already leaves it at that."""
-    from cartwright import operate
+    from cartwright.launcher import operator_calls
 
-    print(operate.replay_events(data, since, why))
+    print(operator_calls.replay_events(data, since, why))
 
 
 def _place(data: Path, url: str | None) -> Path:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cartwright import api
 from cartwright.demo_purchases import (
     ask_for_too_many,
     be_declined,
@@ -23,6 +22,7 @@ from cartwright.demo_purchases import (
 )
 from cartwright.demo_story import Story
 from cartwright.demo_traces import find_audit_record, find_in_logs, read_details, read_mail, read_timeline
+from cartwright.launcher import api
 from cartwright.launcher.system import System
 
 
@@ -59,10 +59,10 @@ def demo(data: Path, url: str | None = None) -> None:
 
     console.print("\nAll of it came out as promised.")
     if isinstance(system, System):
-        _tell_where_to_go_on(console, system, data, purchase.correlation_id)
+        _print_next_steps(console, system, data, purchase.correlation_id)
 
 
-def _tell_where_to_go_on(console: Console, system: System, data: Path, correlation_id: str) -> None:
+def _print_next_steps(console: Console, system: System, data: Path, correlation_id: str) -> None:
     console.print("Where to look next:")
     console.print(f"  the shop        {system.gateway_url}")
     console.print(f"  API reference   {system.gateway_url}/docs")

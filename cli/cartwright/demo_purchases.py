@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cartwright import api
-from cartwright.api import Api
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
-from cartwright.errors import CannotGoOn
+from cartwright.launcher import api
+from cartwright.launcher.api import Api
+from cartwright.launcher.errors import CannotGoOn
+from cartwright.launcher.remote_system import RemoteSystem
 from cartwright.launcher.system import System
-from cartwright.remote_system import Elsewhere
 
 # Of the demo shop; by what a customer would type, and the product that is meant.
 WANTED = {"keyboard": "KEYBOARD-MECH", "usb-c hub": "USB-C-HUB"}
@@ -96,7 +96,7 @@ def find_products(story: Story, customer: Api) -> list[Product]:
     return found
 
 
-def restock(story: Story, system: System | Elsewhere, products: Sequence[Product]) -> None:
+def restock(story: Story, system: System | RemoteSystem, products: Sequence[Product]) -> None:
     """Sees to it that there is enough for the demo, however often it was shown before."""
     scarce = [product for product in products if product.stock < STOCK_NEEDED]
     if not scarce:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from cartwright.api import Answer, Api
-from cartwright.errors import PromiseBroken
+from cartwright.launcher.api import Answer, Api
+from cartwright.launcher.errors import PromiseBroken
 
 WAIT_SECONDS_MAX = 30
 POLL_SECONDS = 0.2

@@ -2,13 +2,13 @@
 
 import urllib.parse
 
-from cartwright import api
-from cartwright.api import Answer, Api
 from cartwright.demo_purchases import Buyer, Purchase
 from cartwright.demo_story import Story, await_promised, money, promised, promised_status
+from cartwright.launcher import api
+from cartwright.launcher.api import Answer, Api
+from cartwright.launcher.remote_system import RemoteSystem
 from cartwright.launcher.system import System
-from cartwright.logs import Line, SystemLogs, of_correlation
-from cartwright.remote_system import Elsewhere
+from cartwright.logs import GatewayClient, SystemLogs, of_correlation
 
 # What a purchase leaves behind when all is done.
 EVENTS = {"order.placed", "order.confirmed", "payment.authorized", "payment.captured", "notification.sent"}
@@ -62,7 +62,7 @@ def read_mail(story: Story, system: System, buyer: Buyer, purchase: Purchase) ->
     story.show_text(found[0].strip())
 
 
-def find_audit_record(story: Story, system: System | Elsewhere, purchase: Purchase) -> None:
+def find_audit_record(story: Story, system: System | RemoteSystem, purchase: Purchase) -> None:
     story.step("The administrator finds the whole purchase in the audit record, by its correlation id.")
     administrator = api.administrator(system)
     path = f"/audit/events?correlation_id={purchase.correlation_id}&limit=100"
@@ -87,7 +87,7 @@ def find_audit_record(story: Story, system: System | Elsewhere, purchase: Purcha
 def find_in_logs(story: Story, system: System, purchase: Purchase) -> None:
     story.step("The same id finds the purchase in the logs of all services.")
 
-    def look() -> list[Line] | None:
+    def look() -> list[GatewayClient] | None:
         lines = list(of_correlation(SystemLogs(system.layout).new_lines(), purchase.correlation_id))
         # Not by the part: any replica may have done it.
         return lines if {line.event["service"] for line in lines if line.event} >= LOGGED_BY else None

@@ -32,7 +32,7 @@ TIME_SEARCHED_IN = 60
 
 
 @dataclass(frozen=True)
-class Line:
+class GatewayClient:
     """`timestamp` is RFC 3339 in UTC with microseconds, so that it sorts as text. `event` is None for a plain line."""
 
     timestamp: str
@@ -54,7 +54,7 @@ class PartLog:
             with contextlib.suppress(FileNotFoundError):
                 self._files.append(candidate.open("rb"))
 
-    def new_lines(self) -> Iterator[Line]:
+    def new_lines(self) -> Iterator[GatewayClient]:
         """The lines written since the last call; the first call answers all."""
         self._notice_rotation()
         while self._files:
@@ -74,7 +74,7 @@ class PartLog:
             if not self._files or not _is_same(self._files[-1], current.st_dev, current.st_ino):
                 self._files.append(self._path.open("rb"))
 
-    def _line(self, text: str) -> Line:
+    def _line(self, text: str) -> GatewayClient:
         event = None
         if text.startswith("{"):
             with contextlib.suppress(ValueError):
@@ -84,7 +84,7 @@ class PartLog:
             year, month, day, clock, fraction = found.groups()
             self._timestamp = f"{year}-{month}-{day}T{clock}.{(fraction or '')[:6]:0<6}Z"
         # A line without a time, of a traceback for example, belongs to the line before it.
-        return Line(self._timestamp, self._part, text, event)
+        return GatewayClient(self._timestamp, self._part, text, event)
 
 
 def _is_same(file: BinaryIO, device: int, inode: int) -> bool:
@@ -105,14 +105,14 @@ class SystemLogs:
         self._folder = layout.logs
         self._parts: dict[Path, PartLog] = {}
 
-    def new_lines(self) -> Iterator[Line]:
+    def new_lines(self) -> Iterator[GatewayClient]:
         for path in sorted(self._folder.glob("*.log")):
             if path not in self._parts:
                 self._parts[path] = PartLog(path)
         return heapq.merge(*(part.new_lines() for part in self._parts.values()), key=lambda line: line.timestamp)
 
 
-def of_correlation(lines: Iterable[Line], correlation_id: str) -> Iterator[Line]:
+def of_correlation(lines: Iterable[GatewayClient], correlation_id: str) -> Iterator[GatewayClient]:
     return (line for line in lines if line.event is not None and line.event.get("correlation_id") == correlation_id)
 
 
@@ -131,12 +131,12 @@ def logs(data: Path, correlation_id: str | None, *, follow: bool) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def plain(line: Line) -> str:
+def plain(line: GatewayClient) -> str:
     """For programs: the JSON as it was written."""
     return line.text if line.event is not None else f"{line.part}: {line.text}"
 
 
-def readable(line: Line) -> str:
+def readable(line: GatewayClient) -> str:
     """For people: the time, who, what, and the rest as key=value."""
     part = typer.style(f"{line.part:<15}", fg="cyan")
     if line.event is None:

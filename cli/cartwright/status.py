@@ -9,17 +9,18 @@ from typing import Any
 from rich.console import Console
 
 from cartwright.launcher import processes
+from cartwright.launcher.part_views import PartView, part_views
 from cartwright.launcher.parts import all_parts
 from cartwright.launcher.system import System, open_system
-from cartwright.part_table import PartView, part_table, part_views
-from cartwright.watch import look_once
+from cartwright.launcher.watch import read_once
+from cartwright.part_table import part_table
 
 
 def status(data: Path, *, as_json: bool) -> bool:
     """Prints the state of the system at `data`; answers whether all of it is ready."""
     system = open_system(data)
     is_running = processes.is_supervised(system.layout.data)
-    views = asyncio.run(look_once(system)) if is_running else part_views(all_parts(system), {}, {})
+    views = asyncio.run(read_once(system)) if is_running else part_views(all_parts(system), {}, {})
     is_ready = all(view.state == "ready" for view in views)
     if as_json:
         print(json.dumps(_as_json(system, views, is_running=is_running, is_ready=is_ready), indent=2))

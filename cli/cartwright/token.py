@@ -10,14 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright import api
-from cartwright.api import Api, require
-from cartwright.errors import CannotGoOn
+from cartwright.launcher import api
+from cartwright.launcher.api import Api, require
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import Layout
 from cartwright.launcher.lock import only_one
 from cartwright.launcher.private_files import write_private
+from cartwright.launcher.remote_system import RemoteSystem
 from cartwright.launcher.system import System
-from cartwright.remote_system import Elsewhere
 
 
 def token(data: Path, email: str, *, admin: bool, url: str | None = None) -> str:
@@ -28,7 +28,7 @@ def token(data: Path, email: str, *, admin: bool, url: str | None = None) -> str
     system = api.open_running(data, url)
     if email == system.administrator_email:
         return _token_of(api.administrator(system))
-    password = _password_elsewhere(system, email) if isinstance(system, Elsewhere) else _password_here(system, email)
+    password = _password_elsewhere(system, email) if isinstance(system, RemoteSystem) else _password_here(system, email)
     account = api.gateway(system).signed_in(email, password)
     if admin:
         _make_administrator(system, account)
@@ -48,7 +48,7 @@ def _password_here(system: System, email: str) -> str:
         return accounts[email]
 
 
-def _password_elsewhere(system: Elsewhere, email: str) -> str:
+def _password_elsewhere(system: RemoteSystem, email: str) -> str:
     password = system.password_of(email)
     answer = api.gateway(system).ask_for_tokens(grant_type="password", username=email, password=password)
     # The answer to a wrong password and to an account that is not there: OAuth 2 has 400 for both.
@@ -71,7 +71,7 @@ def _register(gateway: Api, email: str, password: str) -> None:
     require(answer, f"An account for {email} could not be made")
 
 
-def _make_administrator(system: System | Elsewhere, account: Api) -> None:
+def _make_administrator(system: System | RemoteSystem, account: Api) -> None:
     profile = account.get("/users/me")
     require(profile, "The account could not be read")
     answer = api.administrator(system).call(

@@ -9,14 +9,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from cartwright.down import stop, stop_at_once, stop_orphans
-from cartwright.errors import AlreadyRunning, CannotGoOn, StartFailed, SystemGone
 from cartwright.launcher import listening, processes, tls
+from cartwright.launcher.errors import AlreadyRunning, CannotGoOn, StartFailed, SystemGone
 from cartwright.launcher.launch import launch
 from cartwright.launcher.layout import Layout, Ports
 from cartwright.launcher.lock import only_one
+from cartwright.launcher.part_views import PartView
+from cartwright.launcher.stop import stop, stop_at_once, stop_orphans
 from cartwright.launcher.system import PLAIN_ENTRY, Entry, System, make_data_folder, make_system, open_system
-from cartwright.part_table import PartView, part_table
+from cartwright.part_table import part_table
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -119,7 +120,7 @@ def _start(
 
 async def _wait(system: System, console: Console) -> None:
     # Imported here and not before the parts were started: it takes as long as they do to load.
-    from cartwright.watch import wait_until_ready
+    from cartwright.launcher.watch import wait_until_ready
 
     _cancel_on_signals()
     with _table(console) as show:
@@ -129,13 +130,13 @@ async def _wait(system: System, console: Console) -> None:
 
 async def _show(system: System, console: Console) -> None:
     """Shows the table until cancelled. A part that fails is named once, with what it said last."""
-    from cartwright.watch import failure, looks
+    from cartwright.launcher.watch import failure, read_repeatedly
 
     _cancel_on_signals()
     named: set[str] = set()
     were_addresses_printed = False
     with _table(console) as show:
-        async with contextlib.aclosing(looks(system)) as all_looks:
+        async with contextlib.aclosing(read_repeatedly(system)) as all_looks:
             async for look in all_looks:
                 show(look.parts)
                 for name in set(look.failing) - named:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from cartwright.bench import brokers
-from cartwright.bench.broker_table import tell_brokers
+from cartwright.bench.broker_table import print_brokers
 from cartwright.bench.brokers import WAYS, compare_brokers
 from cartwright.launcher import rabbitmq
 
@@ -12,7 +12,7 @@ from cartwright.launcher import rabbitmq
 def _told(report: brokers.BrokerReport) -> str:
     console = Console(width=140, no_color=True)
     with console.capture() as captured:
-        tell_brokers(report, console)
+        print_brokers(report, console)
     return captured.get()
 
 

@@ -17,13 +17,13 @@ from cartwright.bench.command import parse_plan
 from cartwright.bench.costs import Costs, Reading, costs_of
 from cartwright.bench.figures import Latency, Outcome, latency_of, percentile
 from cartwright.bench.growth import GrowthReport, Stage, Verified
-from cartwright.bench.growth_table import tell_growth
+from cartwright.bench.growth_table import print_growth
 from cartwright.bench.lag import Lag
 from cartwright.bench.memory import Memory
 from cartwright.bench.report import Ratio, Report, make_report
-from cartwright.bench.results import Machine, Measured, Starts
+from cartwright.bench.results import LoadResult, Machine, Starts
 from cartwright.bench.tables import tell
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.verifier.findings import Violation
 from cartwright.verifier.reads import Report as Verification
 from cartwright.verifier.reads import Verdict
@@ -40,8 +40,8 @@ def outcome(clients: int, per_second: float, p50: float = 10.0) -> Outcome:
     )
 
 
-def measured(kind: str, clients: int, per_second: float, p50: float = 10.0, consumed_s: float = 1.0) -> Measured:
-    return Measured(
+def measured(kind: str, clients: int, per_second: float, p50: float = 10.0, consumed_s: float = 1.0) -> LoadResult:
+    return LoadResult(
         kind=kind,
         outcome=outcome(clients, per_second, p50),
         load_generator_cpu_ms=0.02,
@@ -59,8 +59,8 @@ def measured(kind: str, clients: int, per_second: float, p50: float = 10.0, cons
 
 
 def a_report(
-    *loads: Measured,
-    yardstick: tuple[Outcome, ...] = (),
+    *loads: LoadResult,
+    baseline: tuple[Outcome, ...] = (),
     held_mib: float = 500.0,
     warm_s: float | None = 4.0,
     violations: tuple[Violation, ...] = (),
@@ -80,7 +80,7 @@ def a_report(
         durability={"fsync": "on"},
         idle_cpu_ms={"orders": 4.0},
         loads=loads,
-        yardstick=yardstick,
+        baseline=baseline,
         memory=Memory(held={"orders": held_mib}, peak={"orders": held_mib + 50}, held_total=held_mib),
         starts=Starts(cold=9.0, warm=warm_s),
         verification=Verification(holds=not violations, in_flight={}, verdicts=[verdict]),
@@ -142,7 +142,7 @@ def test_the_ratio_is_to_pgbench_at_its_best_whatever_clients_that_takes() -> No
     report = a_report(
         measured("purchases", 64, 900.0),
         measured("reads", 64, 5000.0),
-        yardstick=(outcome(1, 300.0), outcome(64, 1000.0), outcome(256, 800.0)),
+        baseline=(outcome(1, 300.0), outcome(64, 1000.0), outcome(256, 800.0)),
     )
     assert report.ratios == [Ratio("purchases", 64, 0.9)]
 
@@ -152,11 +152,11 @@ GOOD = (
     measured("purchases", 256, 800.0),
     measured("hot-purchases", 256, 790.0),
 )
-YARDSTICK = (outcome(1, 500.0, p50=1.25), outcome(64, 1000.0), outcome(256, 900.0))
+BASELINE = (outcome(1, 500.0, p50=1.25), outcome(64, 1000.0), outcome(256, 900.0))
 
 
 def test_every_goal_is_told_beside_what_was_measured() -> None:
-    goals = a_report(*GOOD, yardstick=YARDSTICK).goals
+    goals = a_report(*GOOD, baseline=BASELINE).goals
     assert [goal.measured for goal in goals] == [0.8, 0.889, 1.0, 0.988, 4.0, 500.0, 4.0]
     assert all(goal.is_reached for goal in goals)
 
@@ -164,11 +164,11 @@ def test_every_goal_is_told_beside_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("report", "missed"),
     [
-        (a_report(measured("purchases", 256, 650.0), yardstick=YARDSTICK), 0.65),
-        (a_report(measured("purchases", 256, 800.0), yardstick=(outcome(256, 1_250.0), outcome(16, 900.0))), 0.64),
+        (a_report(measured("purchases", 256, 650.0), baseline=BASELINE), 0.65),
+        (a_report(measured("purchases", 256, 800.0), baseline=(outcome(256, 1_250.0), outcome(16, 900.0))), 0.64),
         (a_report(measured("purchases", 256, 800.0, consumed_s=5.5)), 5.5),
         (a_report(measured("purchases", 256, 800.0), measured("hot-purchases", 256, 700.0)), 0.875),
-        (a_report(measured("purchases", 1, 100.0, p50=8.0), yardstick=YARDSTICK), 6.4),
+        (a_report(measured("purchases", 1, 100.0, p50=8.0), baseline=BASELINE), 6.4),
         (a_report(held_mib=701.0), 701.0),
         (a_report(warm_s=6.5), 6.5),
     ],
@@ -195,7 +195,7 @@ def test_a_comparison_with_nothing_is_refused() -> None:
 
 
 def test_a_report_is_a_record_for_later_runs(tmp_path: Path) -> None:
-    report = a_report(*GOOD, yardstick=YARDSTICK)
+    report = a_report(*GOOD, baseline=BASELINE)
     file = tmp_path / "recorded.json"
     file.write_bytes(msgspec.json.encode(report))
     assert comparison.read(file).ratios == report.ratios
@@ -205,7 +205,7 @@ def test_a_report_is_a_record_for_later_runs(tmp_path: Path) -> None:
 
 
 def test_the_tables_tell_figures_costs_goals_and_the_verdict() -> None:
-    text = told(a_report(*GOOD, yardstick=YARDSTICK))
+    text = told(a_report(*GOOD, baseline=BASELINE))
     for told_part in (
         "800",
         "0.80",
@@ -225,7 +225,7 @@ def test_a_broken_promise_is_told_with_its_ids() -> None:
 
 
 def test_the_chart_has_every_point_of_every_curve() -> None:
-    root = ET.fromstring(chart.draw(a_report(*GOOD, yardstick=YARDSTICK)))
+    root = ET.fromstring(chart.draw(a_report(*GOOD, baseline=BASELINE)))
     circles = root.findall("{http://www.w3.org/2000/svg}circle")
     # Each in throughput, median and 99 of 100.
     assert len(circles) == 3 * (2 + 1 + 3)
@@ -255,7 +255,7 @@ def test_powers_of_ten_hold_the_range(smallest: float, factor: float) -> None:
 
 def test_a_plan_is_read_from_words() -> None:
     plan = parse_plan(5.0, "64, 1,64", "purchases,pgbench", 2)
-    assert (plan.kinds, plan.clients, plan.with_yardstick, plan.replicas) == (("purchases",), (64, 1), True, 2)
+    assert (plan.kinds, plan.clients, plan.with_baseline, plan.replicas) == (("purchases",), (64, 1), True, 2)
     everything = parse_plan(5.0, "1", "", 1)
     assert everything.kinds == ("purchases", "hot-purchases", "reads", "sign-ins")
 
@@ -280,7 +280,7 @@ def test_growth_is_told_stage_by_stage() -> None:
     unverified = msgspec.structs.replace(stage, orders=20_000, verified=None)
     report = GrowthReport(machine=a_report().machine, stages=[stage, unverified])
     console = Console(file=io.StringIO(), width=160)
-    tell_growth(report, console)
+    print_growth(report, console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     for told_part in ("10,000", "20,000", "700", "3.0", "30.0", "2.5", "81", "All promises hold."):

@@ -17,8 +17,8 @@ from nats.js.errors import NotFoundError
 
 from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.launcher.layout import STREAM
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchNats, running_nats
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import NatsServer, running_nats
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers import nats
 from chassis.messaging.brokers.nats import NatsBroker
@@ -28,13 +28,13 @@ Connect = Callable[[str], Awaitable[Broker]]
 
 
 @pytest.fixture(scope="module")
-def server(last_will: LastWill) -> Iterator[ScratchNats]:
-    with running_nats(last_will, LOGINS) as server:
+def server(reaper: Reaper) -> Iterator[NatsServer]:
+    with running_nats(reaper, LOGINS) as server:
         yield server
 
 
 @pytest.fixture
-async def connect(server: ScratchNats, operator: Client) -> AsyncIterator[Connect]:
+async def connect(server: NatsServer, operator: Client) -> AsyncIterator[Connect]:
     """`await connect("orders")` is the broker by the login of that service. There is no stream at first."""
     with contextlib.suppress(NotFoundError):
         await operator.jetstream().delete_stream(STREAM)
@@ -58,7 +58,7 @@ async def connect(server: ScratchNats, operator: Client) -> AsyncIterator[Connec
 
 
 @pytest.fixture
-async def intruder(server: ScratchNats) -> AsyncIterator[Client]:
+async def intruder(server: NatsServer) -> AsyncIterator[Client]:
     """The login of catalog, in the hands of a program that is not catalog's."""
 
     async def ignore(_: Exception) -> None:
@@ -71,7 +71,7 @@ async def intruder(server: ScratchNats) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def operator(server: ScratchNats) -> AsyncIterator[Client]:
+async def operator(server: NatsServer) -> AsyncIterator[Client]:
     client = await nats_client.connect(server.url(STREAM).removesuffix(f"/{STREAM}"))
     yield client
     await client.close()
@@ -203,7 +203,7 @@ async def test_a_consumer_that_delivers_to_a_subject_of_another_brings_no_event_
 
 
 async def test_the_stream_is_made_again_by_whichever_service_comes_first(
-    server: ScratchNats, connect: Connect, operator: Client
+    server: NatsServer, connect: Connect, operator: Client
 ) -> None:
     payments = await connect("payments")
     await operator.jetstream().delete_stream(STREAM)

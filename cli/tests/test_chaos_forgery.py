@@ -13,10 +13,10 @@ from cartwright.chaos import forgery
 from cartwright.chaos.event_stream import StreamMessage
 from cartwright.chaos.forgery import OTHER_SIGNER, OTHER_TYPE, TAMPERED, UNSIGNED, Forgeries, Forgery, forge
 from cartwright.launcher.broker_logins import FAMILIES
+from cartwright.launcher.layout import CONSUMERS
 from cartwright.launcher.system import System, make_data_folder, make_system
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.liveness import LISTENERS
-from cartwright.verifier.quiet import HEARD_BY
+from cartwright.verifier.quiet import CONSUMED_BY
 from chassis.messaging.envelope import Envelope, encode_batch, split
 from chassis.messaging.signed_broker import ANOTHER_TYPE, BAD_SIGNATURE, NOT_THE_OWNER, Origins, Signer
 from chassis.messaging.signed_broker import UNSIGNED as NO_SIGNATURE
@@ -70,7 +70,7 @@ def test_the_signature_check_refuses_each_for_the_groups_that_are_expected_to(
     for each in forgeries:
         assert each.refused_by or each.kind == OTHER_TYPE
         for group in each.refused_by:
-            refusal = origins.refusal(each.message.signature, each.message.body, HEARD_BY[group])
+            refusal = origins.refusal(each.message.signature, each.message.body, CONSUMED_BY[group])
             assert refusal == REASONS[each.kind], each
 
 
@@ -86,7 +86,7 @@ class PlantedEffect:
         return [(self._event_id,)] if service == service_planted and f"FROM {table} " in query else []
 
 
-@pytest.mark.parametrize("service", LISTENERS)
+@pytest.mark.parametrize("service", CONSUMERS)
 @pytest.mark.parametrize("table", ["inbox", "dead_letters"])
 async def test_an_effect_of_a_forged_event_is_found(service: str, table: str, forgeries: list[Forgery]) -> None:
     findings = Findings(0.0)

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from cartwright.chaos.history import Injected
+from cartwright.chaos.history import InjectedFault
 from cartwright.chaos.outcome import kinds_never_injected, recovery_times
 from cartwright.chaos.schedule import Fault
 
 KILLED = Fault(number=0, at_s=10.0, kind="kill", target="orders")
 
 
-def injected(fault: Fault, began_s: float, ended_s: float) -> Injected:
-    return Injected(fault=fault, began_s=began_s, ended_s=ended_s)
+def injected(fault: Fault, began_s: float, ended_s: float) -> InjectedFault:
+    return InjectedFault(fault=fault, began_s=began_s, ended_s=ended_s)
 
 
-def outage(number: int, began_s: float, ended_s: float, **other: Any) -> Injected:
+def outage(number: int, began_s: float, ended_s: float, **other: Any) -> InjectedFault:
     fault = Fault(number=number, at_s=began_s, kind="hang", **({"target": "payments > postgres"} | other))
     return injected(fault, began_s, ended_s)
 
@@ -43,7 +43,7 @@ def outage(number: int, began_s: float, ended_s: float, **other: Any) -> Injecte
         "one that leaves a way round",
     ],
 )
-def test_seconds_of_an_outage_do_not_count(others: list[Injected], expected_s: float) -> None:
+def test_seconds_of_an_outage_do_not_count(others: list[InjectedFault], expected_s: float) -> None:
     faults = [injected(KILLED, 10.0, 10.0), *others]
     assert recovery_times(faults, {KILLED.number: 18.0}) == {KILLED.number: pytest.approx(expected_s)}
 
@@ -63,5 +63,5 @@ def test_a_fault_after_which_nothing_was_bought_has_no_time() -> None:
 )
 def test_a_kind_of_fault_that_never_happens_is_reported(notes: list[str], expected: list[str]) -> None:
     fault = Fault(number=0, at_s=10.0, kind="kill a backend of", target="orders")
-    faults = [Injected(fault=fault, began_s=1.0, ended_s=1.0, note=note) for note in notes]
+    faults = [InjectedFault(fault=fault, began_s=1.0, ended_s=1.0, note=note) for note in notes]
     assert kinds_never_injected([injected(KILLED, 10.0, 10.0), *faults]) == expected

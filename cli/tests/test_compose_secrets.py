@@ -5,7 +5,7 @@ import stat
 
 from cartwright.compose.secrets import make_secrets
 from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
-from cartwright.remote_system import read_elsewhere
+from cartwright.launcher.remote_system import read_remote_system
 
 
 def contents(folder):
@@ -70,8 +70,8 @@ def test_the_public_keys_are_those_of_all_services_and_tell_nothing_private(tmp_
 
 def test_who_is_outside_finds_the_gateway_where_it_is_published(tmp_path):
     make_secrets(tmp_path)
-    inside = read_elsewhere(tmp_path / "system.json")
-    outside = read_elsewhere(tmp_path / "system.json", "http://localhost:8080/")
+    inside = read_remote_system(tmp_path / "system.json")
+    outside = read_remote_system(tmp_path / "system.json", "http://localhost:8080/")
 
     assert inside.gateway_url == "http://gateway:8080"
     assert outside.gateway_url == "http://localhost:8080"
@@ -80,7 +80,7 @@ def test_who_is_outside_finds_the_gateway_where_it_is_published(tmp_path):
 
 def test_the_password_of_an_account_is_found_again_and_is_no_others(tmp_path):
     make_secrets(tmp_path)
-    system = read_elsewhere(tmp_path / "system.json")
+    system = read_remote_system(tmp_path / "system.json")
 
     assert system.password_of("me@example.com") == system.password_of("me@example.com")
     assert system.password_of("me@example.com") != system.password_of("you@example.com")
@@ -90,8 +90,8 @@ def test_a_gateway_with_a_certificate_is_known_by_it_inside_and_by_its_name_outs
     make_secrets(tmp_path)
     (tmp_path / "tls" / "tls.crt").write_text("the certificate")
     make_secrets(tmp_path)
-    inside = read_elsewhere(tmp_path / "system.json")
-    outside = read_elsewhere(tmp_path / "system.json", "https://shop.example")
+    inside = read_remote_system(tmp_path / "system.json")
+    outside = read_remote_system(tmp_path / "system.json", "https://shop.example")
 
     assert (inside.gateway_url, inside.gateway_certificate) == ("https://gateway:8080", "the certificate")
     assert (outside.gateway_url, outside.gateway_certificate) == ("https://shop.example", None)

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from cartwright import demo_story
-from cartwright.api import Answer, Api
 from cartwright.demo_purchases import Product, Purchase, ask_for_too_many, be_declined, buy_cart, repeat_purchase
 from cartwright.demo_story import Story
-from cartwright.errors import PromiseBroken
+from cartwright.launcher.api import Answer, Api
+from cartwright.launcher.errors import PromiseBroken
 
 LAMP, SHADE = Product("lamp", "Lamp", 7), Product("shade", "Shade", 7)
 ORDER = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwright.down import erase_data
+from cartwright.launcher.stop import erase_data
 from cartwright.launcher.system import System, make_data_folder, make_system, open_system
 
 

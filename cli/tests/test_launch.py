@@ -2,9 +2,9 @@
 
 import pytest
 
-from cartwright.errors import StartFailed
 from cartwright.launcher import launch
 from cartwright.launcher.envoy import Address, Traces
+from cartwright.launcher.errors import StartFailed
 
 
 def test_without_a_collector_the_gateway_traces_nothing() -> None:

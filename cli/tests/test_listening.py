@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from cartwright.errors import PortInUse
+from cartwright.launcher.errors import PortInUse
 from cartwright.launcher.layout import LOOPBACK, Ports
 from cartwright.launcher.listening import free_base, require_free_ports
 

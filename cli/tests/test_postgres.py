@@ -9,13 +9,13 @@ import pytest
 
 from cartwright.launcher import postgres
 from cartwright.launcher.postgres_logins import Passwords
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchPostgres, scratch_folder
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import PostgresServer, temporary_folder
 
 Connect = Callable[[str, str], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
 
 
-def add_databases(server: ScratchPostgres, *names: str) -> None:
+def add_databases(server: PostgresServer, *names: str) -> None:
     """What the next start of a system with these services does."""
     server.stop()
     databases = {
@@ -26,9 +26,9 @@ def add_databases(server: ScratchPostgres, *names: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(last_will: LastWill) -> Iterator[ScratchPostgres]:
-    with scratch_folder(last_will) as folder:
-        started = ScratchPostgres(folder, last_will)
+def server(reaper: Reaper) -> Iterator[PostgresServer]:
+    with temporary_folder(reaper) as folder:
+        started = PostgresServer(folder, reaper)
         started.start()
         add_databases(started, "orders", "payments")
         yield started
@@ -36,7 +36,7 @@ def server(last_will: LastWill) -> Iterator[ScratchPostgres]:
 
 
 @pytest.fixture
-def connect(server: ScratchPostgres) -> Connect:
+def connect(server: PostgresServer) -> Connect:
     """`connect(login, database)` with the login's own password."""
 
     @asynccontextmanager
@@ -88,10 +88,10 @@ async def test_a_reader_reaches_no_other_database(connect: Connect) -> None:
             pass
 
 
-async def test_logins_of_an_earlier_version_are_renewed_and_the_data_stays(last_will: LastWill) -> None:
+async def test_logins_of_an_earlier_version_are_renewed_and_the_data_stays(reaper: Reaper) -> None:
     """Then a service owned its tables as the login by which it ran, and its reader read everything."""
-    with scratch_folder(last_will) as folder:
-        server = ScratchPostgres(folder, last_will)
+    with temporary_folder(reaper) as folder:
+        server = PostgresServer(folder, reaper)
         server.start()
         server.execute(
             "CREATE ROLE orders LOGIN",
@@ -124,8 +124,8 @@ async def test_logins_of_an_earlier_version_are_renewed_and_the_data_stays(last_
             server.end()
 
 
-def test_a_password_that_was_changed_is_set_at_the_next_start(last_will: LastWill) -> None:
-    with scratch_folder(last_will) as folder:
+def test_a_password_that_was_changed_is_set_at_the_next_start(reaper: Reaper) -> None:
+    with temporary_folder(reaper) as folder:
         cluster = folder / "postgresql"
         notes = set()
         for password in ("one", "one", "other"):
@@ -134,7 +134,7 @@ def test_a_password_that_was_changed_is_set_at_the_next_start(last_will: LastWil
         assert len(notes) == 2
 
 
-async def test_a_wrong_password_is_refused(server: ScratchPostgres) -> None:
+async def test_a_wrong_password_is_refused(server: PostgresServer) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(
             host=server.host, port=server.port, user="orders", password="wrong", database="orders", timeout=5
@@ -142,7 +142,7 @@ async def test_a_wrong_password_is_refused(server: ScratchPostgres) -> None:
 
 
 async def test_a_service_added_later_gets_its_database_and_the_others_keep_theirs(
-    server: ScratchPostgres, connect: Connect
+    server: PostgresServer, connect: Connect
 ) -> None:
     async with connect("orders", "orders") as connection:
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS id")
@@ -153,8 +153,8 @@ async def test_a_service_added_later_gets_its_database_and_the_others_keep_their
         assert await connection.fetchval("SELECT id FROM kept") == 1
 
 
-def test_a_cluster_left_half_made_is_made_again(last_will: LastWill) -> None:
-    with scratch_folder(last_will) as folder:
+def test_a_cluster_left_half_made_is_made_again(reaper: Reaper) -> None:
+    with temporary_folder(reaper) as folder:
         cluster = folder / "postgresql"
         unfinished = cluster.with_name("postgresql.unfinished")
         unfinished.mkdir()
@@ -164,9 +164,9 @@ def test_a_cluster_left_half_made_is_made_again(last_will: LastWill) -> None:
         assert not unfinished.exists()
 
 
-def test_making_databases_twice_changes_nothing(last_will: LastWill) -> None:
+def test_making_databases_twice_changes_nothing(reaper: Reaper) -> None:
     """As after a crash between the statements and the note that they were made."""
-    with scratch_folder(last_will) as folder:
+    with temporary_folder(reaper) as folder:
         cluster = folder / "postgresql"
         for _ in range(2):
             postgres.prepare(cluster, 1, "secret", {"orders": Passwords("a", "b", "c")}, durable=False)
@@ -175,8 +175,8 @@ def test_making_databases_twice_changes_nothing(last_will: LastWill) -> None:
         assert (cluster / postgres.DATABASES_MADE).read_text().split()[0] == "orders"
 
 
-def test_what_was_committed_is_synced_to_disk_in_a_real_system(last_will: LastWill) -> None:
-    with scratch_folder(last_will) as folder:
+def test_what_was_committed_is_synced_to_disk_in_a_real_system(reaper: Reaper) -> None:
+    with temporary_folder(reaper) as folder:
         cluster = folder / "postgresql"
         postgres.prepare(cluster, 1, "secret", {})
         settings = (cluster / "postgresql.conf").read_text()
@@ -185,7 +185,7 @@ def test_what_was_committed_is_synced_to_disk_in_a_real_system(last_will: LastWi
     assert "synchronous_commit = on" in settings
 
 
-def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postgres: ScratchPostgres) -> None:
+def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postgres: PostgresServer) -> None:
     lock = own_postgres.cluster / "postmaster.pid"
     own_postgres.kill()
     lock.write_text(lock.read_text().replace(lock.read_text().split()[0], str(os.getpid()), 1))
@@ -194,16 +194,16 @@ def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postg
     own_postgres.start()
 
 
-def test_the_lock_of_a_running_server_stays(own_postgres: ScratchPostgres) -> None:
+def test_the_lock_of_a_running_server_stays(own_postgres: PostgresServer) -> None:
     postgres.prepare(own_postgres.cluster, own_postgres.port, "unused", {}, durable=False)
     assert (own_postgres.cluster / "postmaster.pid").exists()
 
 
-def test_the_server_reaches_its_data_whatever_the_umask(last_will: LastWill) -> None:
+def test_the_server_reaches_its_data_whatever_the_umask(reaper: Reaper) -> None:
     umask = os.umask(0o077)
     try:
-        with scratch_folder(last_will) as folder:
-            server = ScratchPostgres(folder / "system", last_will)
+        with temporary_folder(reaper) as folder:
+            server = PostgresServer(folder / "system", reaper)
             server.start()
             server.kill()
     finally:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from cartwright.launcher import processes
-from cartwright.testkit.servers import ScratchPostgres, wait_until
+from cartwright.testkit.servers import PostgresServer, wait_until
 
 SHARED_MEMORY = Path("/proc/sysvipc/shm")
 SLEEP = "import time; time.sleep(60)"
@@ -63,7 +63,7 @@ def test_what_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED_MEMORY.exists(), reason="the segments are listed nowhere")
 def test_a_database_that_is_killed_leaves_no_shared_memory_behind_even_when_it_is_frozen(
-    own_postgres: ScratchPostgres,
+    own_postgres: PostgresServer,
 ) -> None:
     server = psutil.Process(own_postgres.pid)
     assert str(server.pid) in makers_of_shared_memory()

@@ -13,8 +13,8 @@ from aio_pika.exceptions import AMQPError
 from cartwright.launcher import broker_logins, rabbitmq
 from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.launcher.layout import STREAM
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchRabbit, running_rabbit
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import RabbitServer, running_rabbit
 from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
 from chassis.messaging.brokers.rabbitmq import broker as rabbit_broker
 from chassis.messaging.brokers.rabbitmq import topology
@@ -24,15 +24,15 @@ Connect = Callable[[str], Awaitable[Broker]]
 
 
 @pytest.fixture(scope="module")
-def server(last_will: LastWill) -> Iterator[ScratchRabbit]:
+def server(reaper: Reaper) -> Iterator[RabbitServer]:
     if rabbitmq.program() is None:
         pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
-    with running_rabbit(last_will, LOGINS) as server:
+    with running_rabbit(reaper, LOGINS) as server:
         yield server
 
 
 @pytest.fixture
-async def connect(server: ScratchRabbit) -> AsyncIterator[Connect]:
+async def connect(server: RabbitServer) -> AsyncIterator[Connect]:
     """`await connect("orders")` is the broker by the login of that service."""
     brokers: list[Broker] = []
 
@@ -54,7 +54,7 @@ async def connect(server: ScratchRabbit) -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def intruder(server: ScratchRabbit) -> AsyncIterator[AbstractChannel]:
+async def intruder(server: RabbitServer) -> AsyncIterator[AbstractChannel]:
     """The login of catalog, in the hands of a program that is not catalog's."""
     _, address = exchange_and_address(server.url_of("catalog"))
     connection = await aio_pika.connect(address)
@@ -173,6 +173,6 @@ def test_the_history_is_that_which_a_service_would_make() -> None:
     assert broker_logins.HISTORY_ARGUMENTS == topology.HISTORY_ARGUMENTS
 
 
-def test_the_logins_differ(server: ScratchRabbit) -> None:
+def test_the_logins_differ(server: RabbitServer) -> None:
     urls = [server.url_of(service) for service in LOGINS]
     assert all(one != other for one, other in itertools.combinations(urls, 2))

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.tls import TlsFiles, check
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)

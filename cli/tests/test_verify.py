@@ -20,13 +20,14 @@ from audit.app import MIGRATIONS
 from audit.domain.chain import Entry, Head
 from audit.record_events import entries_for
 from audit.store.chain import insert_entries
+from cartwright import verify
 from cartwright.__main__ import app
 from cartwright.testkit import servers
 from cartwright.testkit.databases import MigratedDatabases
-from cartwright.verifier import command, reads
+from cartwright.verifier import reads
+from cartwright.verifier.audit_journal import follow_chain
 from cartwright.verifier.findings import KEPT_MAX, Findings
-from cartwright.verifier.quiet import HEARD_BY
-from cartwright.verifier.record import follow_chain
+from cartwright.verifier.quiet import CONSUMED_BY
 from cartwright.verifier.snapshots import side_by_side
 from chassis.messaging.envelope import Envelope
 
@@ -139,7 +140,7 @@ async def test_an_end_that_was_cut_off_is_missed(faults: Faults) -> None:
 
 def test_who_is_waited_for_is_who_listens() -> None:
     contracts = {path.stem: msgspec.json.decode(path.read_bytes()) for path in CONTRACTS.glob("*.json")}
-    for service, patterns in HEARD_BY.items():
+    for service, patterns in CONSUMED_BY.items():
         listens_to = {type_ for type_, contract in contracts.items() if service in contract["consumers"]}
         heard = {type_ for type_ in contracts for pattern in patterns if Path(type_).match(pattern)}
         assert heard == listens_to
@@ -151,10 +152,10 @@ def test_the_exit_code_tells_what_holds_from_what_is_broken_and_what_could_not_b
     run = CliRunner().invoke
     assert run(app, ["verify", "--data", str(tmp_path)]).exit_code == 2
     for holds, code in ((True, 0), (False, 1)):
-        monkeypatch.setattr(command, "verify_system", lambda *_, holds=holds, **__: holds)
+        monkeypatch.setattr(verify, "verify_system", lambda *_, holds=holds, **__: holds)
         assert run(app, ["verify", "--data", str(tmp_path)]).exit_code == code
 
 
 def test_promises_are_told_in_the_order_of_their_numbers() -> None:
-    numbers = [promise.number for promise in reads.PROMISES]
+    numbers = [promise.number for promise in reads.INVARIANTS]
     assert numbers == sorted(set(numbers))

@@ -16,7 +16,7 @@ from cartwright.verifier import reads
 
 RUN_SECONDS_MAX = 420
 STOP_SECONDS_MAX = 60
-PROMISES = sorted({*SAYS, *(promise.number for promise in reads.PROMISES)})
+INVARIANTS = sorted({*SAYS, *(promise.number for promise in reads.INVARIANTS)})
 
 
 def command(*arguments: str) -> list[str]:
@@ -50,7 +50,7 @@ def test_a_short_run_with_a_fixed_seed_keeps_every_promise(tmp_path: Path, monke
     )
     outcome = json.loads(completed.stdout) if completed.stdout else {}
     assert completed.returncode == 0, completed.stderr + json.dumps(outcome, indent=2)
-    assert [verdict["promise"] for verdict in outcome["verdicts"]] == PROMISES
+    assert [verdict["promise"] for verdict in outcome["verdicts"]] == INVARIANTS
     assert sum(outcome["faults"].values()) + sum(outcome["faults_missed"].values()) == 10
     assert outcome["orders_accepted"] > 0
     assert outcome["repeat"] == "cartwright chaos --seed 42 --minutes 0.5 --faults 10"

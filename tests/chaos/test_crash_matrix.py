@@ -26,13 +26,13 @@ from tests.chaos.crash_scenarios import (
     purchase,
 )
 
-from cartwright import api
+from cartwright.launcher import api
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.system import SystemUnderTest, running_system
 from cartwright.verifier.quiet import wait_until_quiet
 from cartwright.verifier.reads import verify
-from cartwright.verifier.snapshots import open_books
+from cartwright.verifier.snapshots import open_snapshots
 
 POINTS = Path(__file__).parent / "crash_points"
 LANES = (("orders", "catalog", "payments"), ("notifications",), ("audit",))
@@ -68,16 +68,16 @@ WHERE_MOST_CAN_GO_WRONG = (
 class Crashable:
     """A running system, and the folder by which its services are told where to die."""
 
-    system: ScratchSystem
+    system: SystemUnderTest
     folder: Path
 
 
 @pytest.fixture(scope="module")
-def crashable(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[Crashable]:
+def crashable(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[Crashable]:
     folder = tmp_path_factory.mktemp("crash")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRASH_FOLDER", str(folder))
-        with running_system(tmp_path_factory.mktemp("system") / "data", last_will) as system:
+        with running_system(tmp_path_factory.mktemp("system") / "data", reaper) as system:
             yield Crashable(system, folder)
 
 
@@ -98,8 +98,8 @@ class Course:
         return {service: self.drill.system.reader_url(service) for service in SERVICES_WITH_DATABASE}
 
     async def quiet(self) -> None:
-        async with open_books(self.urls) as books:
-            under_way = await wait_until_quiet(books, QUIET_S_MAX)
+        async with open_snapshots(self.urls) as snapshots:
+            under_way = await wait_until_quiet(snapshots, QUIET_S_MAX)
         assert not under_way, under_way
 
     async def prepare(self, count: int) -> None:

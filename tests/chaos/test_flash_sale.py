@@ -18,11 +18,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cartwright import api
-from cartwright.launcher import supervisor
+from cartwright.launcher import api, supervisor
 from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.system import SystemUnderTest, running_system
 from cartwright.verifier.reads import Report, verify
 
 PEOPLE = 10
@@ -38,13 +37,13 @@ QUIET_S_MAX = 120.0
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[ScratchSystem]:
-    with running_system(tmp_path_factory.mktemp("two-replicas") / "data", last_will, replicas=2) as running:
+def shop(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[SystemUnderTest]:
+    with running_system(tmp_path_factory.mktemp("two-replicas") / "data", reaper, replicas=2) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def tokens(shop: ScratchSystem) -> list[str]:
+def tokens(shop: SystemUnderTest) -> list[str]:
     """The access tokens of some people. A buyer is one of them with a key of its own."""
     gateway = api.gateway(shop.opened())
     made = []
@@ -59,7 +58,7 @@ def tokens(shop: ScratchSystem) -> list[str]:
 class Sale:
     """One product, whose stock is all that there will ever be. Calls `on_the_way` when a third has an answer."""
 
-    shop: ScratchSystem
+    shop: SystemUnderTest
     tokens: list[str]
     units: int
     buyers: int
@@ -132,12 +131,12 @@ async def frozen(pids: list[int]) -> AsyncIterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def orders_placed_by(shop: ScratchSystem, replica: str) -> int:
+def orders_placed_by(shop: SystemUnderTest, replica: str) -> int:
     return shop.opened().layout.log(replica).read_text().count('"event":"order placed"')
 
 
 @pytest.mark.timeout(240)
-async def test_five_hundred_buyers_share_twenty_units(shop: ScratchSystem, tokens: list[str]) -> None:
+async def test_five_hundred_buyers_share_twenty_units(shop: SystemUnderTest, tokens: list[str]) -> None:
     sale = Sale(shop, tokens, units=20, buyers=500)
     await sale.run()
     await sale.assert_sold_out()
@@ -147,7 +146,7 @@ async def test_five_hundred_buyers_share_twenty_units(shop: ScratchSystem, token
 @pytest.mark.matrix
 @pytest.mark.timeout(300)
 async def test_a_replica_of_each_service_freezes_in_a_sale_and_wakes_after_its_leases(
-    shop: ScratchSystem, tokens: list[str]
+    shop: SystemUnderTest, tokens: list[str]
 ) -> None:
     sale = Sale(shop, tokens, units=1_000, buyers=1_500)
     states = supervisor.part_states(shop.opened())
@@ -163,7 +162,7 @@ async def test_a_replica_of_each_service_freezes_in_a_sale_and_wakes_after_its_l
 
 @pytest.mark.matrix
 @pytest.mark.timeout(400)
-async def test_ten_thousand_buyers_share_a_hundred_units(shop: ScratchSystem, tokens: list[str]) -> None:
+async def test_ten_thousand_buyers_share_a_hundred_units(shop: SystemUnderTest, tokens: list[str]) -> None:
     sale = Sale(shop, tokens, units=100, buyers=10_000)
     await sale.run()
     await sale.assert_sold_out()

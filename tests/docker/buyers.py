@@ -17,18 +17,18 @@ from typing import Any, Self
 
 from tests.docker.compose_system import ComposeSystem
 
-from cartwright import api
-from cartwright.api import Api
 from cartwright.chaos import history
-from cartwright.chaos.checker import Judge, KeptOrder, KeptRefund
-from cartwright.chaos.clients import Account, Line
-from cartwright.chaos.history import Call, Recorder
+from cartwright.chaos.checker import Checker, StoredOrder, StoredRefund
+from cartwright.chaos.clients import Account, GatewayClient
+from cartwright.chaos.history import Call, HistoryWriter
 from cartwright.chaos.traffic import Health
 from cartwright.chaos.workload import Client, Shop, product
+from cartwright.launcher import api
+from cartwright.launcher.api import Api
 
 ACCOUNTS = 3
 CLIENTS = 6
-TURNS_PER_SECOND_MAX = 20.0
+ACTIONS_PER_S_MAX = 20.0
 PRODUCTS = 6
 STOCK = 1_000_000
 OPEN_S_MAX = 60.0
@@ -108,7 +108,7 @@ class Buying:
 
     def check(self) -> None:
         """Fails where an answer and what is kept differ. The system is quiet by then."""
-        judge = Judge()
+        judge = Checker()
         for call in self.calls():
             judge.hear(call)
         for account in self._accounts:
@@ -116,10 +116,10 @@ class Buying:
                 judge.see(view)
         buyers = ", ".join(f"'{account.id}'" for account in self._accounts)
         for row in self._system.query("orders", f"{_ORDERS} WHERE user_id IN ({buyers})"):
-            judge.meet(KeptOrder(**row))
+            judge.meet(StoredOrder(**row))
         ids = ", ".join(f"'{call.id}'" for call in self.calls() if call.what == "refund") or "NULL"
         for row in self._system.query("payments", f"{_REFUNDS} AND correlation_id IN ({ids})"):
-            judge.meet_refund(KeptRefund(**row))
+            judge.add_refund(StoredRefund(**row))
         judge.conclude()
         broken = [
             (number, violation) for number, found in judge.findings.items() for violation in found.violations.values()
@@ -166,8 +166,8 @@ class Buying:
 
     async def _trade(self) -> None:
         self._loop = asyncio.get_running_loop()
-        with Recorder(self._path, self._health.note) as recorder:
-            async with Line(self._system.api.url, recorder) as self._line:
+        with HistoryWriter(self._path, self._health.note) as recorder:
+            async with GatewayClient(self._system.api.url, recorder) as self._line:
                 shop = await self._open_shop()
                 self._line.begin()
                 clients = [asyncio.create_task(self._go_on(client)) for client in self._clients(shop)]
@@ -206,7 +206,7 @@ class Buying:
         while not self._over.is_set():
             began = time.monotonic()
             await client.turn()
-            await asyncio.sleep(max(0.0, began + CLIENTS / TURNS_PER_SECOND_MAX - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + CLIENTS / ACTIONS_PER_S_MAX - time.monotonic()))
 
 
 _ORDERS = """

@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cartwright.api import Api
-from cartwright.launcher.reaper import LastWill
-from cartwright.remote_system import Elsewhere, read_elsewhere
+from cartwright.launcher.api import Api
+from cartwright.launcher.reaper import Reaper
+from cartwright.launcher.remote_system import RemoteSystem, read_remote_system
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "cartwright-test"
@@ -130,9 +130,9 @@ class ComposeSystem:
     # --- What there is
 
     @cached_property
-    def known(self) -> Elsewhere:
+    def known(self) -> RemoteSystem:
         """Its addresses and logins; the gateway's as it is from outside."""
-        return read_elsewhere(self.folder / "secrets" / "system.json", self.gateway_url)
+        return read_remote_system(self.folder / "secrets" / "system.json", self.gateway_url)
 
     @property
     def api(self) -> Api:
@@ -250,11 +250,11 @@ def removal() -> list[str]:
 
 
 @contextmanager
-def running_compose_system(folder: Path, last_will: LastWill) -> Iterator[ComposeSystem]:
+def running_compose_system(folder: Path, reaper: Reaper) -> Iterator[ComposeSystem]:
     """Started by `make docker-up` in a copy of the checkout at `folder`; removed with its data and its secrets."""
     system = ComposeSystem(folder)
-    last_will.remove_folder(folder)
-    last_will.run_command(removal(), while_exists=folder)
+    reaper.remove_folder(folder)
+    reaper.run_command(removal(), while_exists=folder)
     shutil.copytree(ROOT, folder, ignore=_not_copied, symlinks=True)
     system.attempt(removal())
     try:

@@ -9,15 +9,15 @@ import pytest
 from tests.docker.buyers import Buying, ProductRange
 from tests.docker.compose_system import ComposeSystem, running_compose_system
 
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 
 StartBuying = Callable[[], AbstractContextManager[Buying]]
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[ComposeSystem]:
+def system(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[ComposeSystem]:
     """Built and started once. Who breaks it leaves it well."""
-    with running_compose_system(tmp_path_factory.mktemp("docker") / "checkout", last_will) as running:
+    with running_compose_system(tmp_path_factory.mktemp("docker") / "checkout", reaper) as running:
         yield running
 
 

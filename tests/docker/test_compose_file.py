@@ -9,9 +9,8 @@ import yaml
 from cartwright.compose import gateway, names
 from cartwright.compose.secrets import make_secrets
 from cartwright.launcher.envoy import validate
-from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
+from cartwright.launcher.layout import PUBLISHERS, SERVICES, SERVICES_WITH_DATABASE
 from cartwright.launcher.trusted_proxies import parse_trusted_proxies
-from cartwright.verifier.liveness import PUBLISHERS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())

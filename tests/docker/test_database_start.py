@@ -10,7 +10,7 @@ import pytest
 
 from cartwright.compose.secrets import make_secrets
 from cartwright.launcher import postgres
-from cartwright.testkit.servers import ScratchPostgres
+from cartwright.testkit.servers import PostgresServer
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "compose" / "database.sh"
 # As the image's: the first becomes another user, the second starts the server.
@@ -29,7 +29,7 @@ def logins(tmp_path: Path) -> Path:
     return tmp_path / "secrets" / "orders" / "logins.sql"
 
 
-def start(server: ScratchPostgres, logins: Path) -> "subprocess.CompletedProcess[str]":
+def start(server: PostgresServer, logins: Path) -> "subprocess.CompletedProcess[str]":
     programs = logins.parent / "programs"
     programs.mkdir(exist_ok=True)
     user = postgres.server_user()
@@ -60,14 +60,14 @@ def start(server: ScratchPostgres, logins: Path) -> "subprocess.CompletedProcess
     )
 
 
-def initialise(server: ScratchPostgres, logins: Path) -> None:
+def initialise(server: PostgresServer, logins: Path) -> None:
     """As the image does on an empty volume."""
     of_server, _, of_database = logins.read_text().partition("\\connect orders\n")
     for statements, database in ((of_server, "postgres"), (of_database, "orders")):
         server.execute(*(line.removesuffix(";") for line in statements.splitlines()), database=database)
 
 
-async def connect(server: ScratchPostgres, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(server: PostgresServer, url: str) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(url.replace("orders-database:5432", f"{server.host}:{server.port}"), timeout=5)
 
 
@@ -75,7 +75,7 @@ def secret(logins: Path, name: str) -> str:
     return logins.with_name(name).read_text()
 
 
-async def test_an_empty_volume_gets_a_database_with_its_logins(own_postgres: ScratchPostgres, logins: Path) -> None:
+async def test_an_empty_volume_gets_a_database_with_its_logins(own_postgres: PostgresServer, logins: Path) -> None:
     initialise(own_postgres, logins)
     for file, login in (("database-url", "orders_service"), ("database-owner-url", "orders")):
         connection = await connect(own_postgres, secret(logins, file))
@@ -86,7 +86,7 @@ async def test_an_empty_volume_gets_a_database_with_its_logins(own_postgres: Scr
 
 
 async def test_a_volume_of_an_earlier_version_gets_the_logins_that_it_lacks(
-    own_postgres: ScratchPostgres, logins: Path
+    own_postgres: PostgresServer, logins: Path
 ) -> None:
     own_postgres.execute("CREATE ROLE orders LOGIN PASSWORD 'old'", "CREATE DATABASE orders OWNER orders")
     own_postgres.stop()
@@ -100,7 +100,7 @@ async def test_a_volume_of_an_earlier_version_gets_the_logins_that_it_lacks(
     await connection.close(timeout=5)
 
 
-def test_a_start_whose_logins_cannot_be_set_fails_and_says_why(own_postgres: ScratchPostgres, logins: Path) -> None:
+def test_a_start_whose_logins_cannot_be_set_fails_and_says_why(own_postgres: PostgresServer, logins: Path) -> None:
     own_postgres.execute("CREATE DATABASE orders")
     own_postgres.stop()
     logins.chmod(0o644)

@@ -18,8 +18,8 @@ from tests.docker.compose_system import (
 )
 from tests.docker.test_compose_file import COMPOSE, DATABASES, OURS, PARTS
 
-from cartwright.api import Api
 from cartwright.compose import names
+from cartwright.launcher.api import Api
 from cartwright.launcher.layout import SERVICES, SERVICES_WITH_DATABASE
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]

@@ -12,46 +12,46 @@ from typing import Any
 
 import pytest
 
-from cartwright import api
-from cartwright.api import Answer, Api
+from cartwright.launcher import api
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.layout import LOOPBACK
-from cartwright.launcher.reaper import LastWill
-from cartwright.part_table import PartView
-from cartwright.testkit.system import ScratchSystem, running_system
-from cartwright.watch import look_once
+from cartwright.launcher.part_views import PartView
+from cartwright.launcher.reaper import Reaper
+from cartwright.launcher.watch import read_once
+from cartwright.testkit.system import SystemUnderTest, running_system
 
 PURCHASE_SECONDS_MAX = 30
 TRICKLE_SECONDS_MAX = 30
 PASSWORD = "correct horse battery staple"
 
 
-def look(system: ScratchSystem) -> dict[str, PartView]:
+def look(system: SystemUnderTest) -> dict[str, PartView]:
     """Its parts as `cartwright status` shows them, without the second that the command takes to load."""
-    return {view.name: view for view in asyncio.run(look_once(system.opened()))}
+    return {view.name: view for view in asyncio.run(read_once(system.opened()))}
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[ScratchSystem]:
+def system(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[SystemUnderTest]:
     """The system that the end-to-end tests share; a test that breaks it takes `own_system`."""
-    with running_system(tmp_path_factory.mktemp("system") / "data", last_will) as running:
+    with running_system(tmp_path_factory.mktemp("system") / "data", reaper) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def own_system(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill) -> Iterator[ScratchSystem]:
+def own_system(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[SystemUnderTest]:
     """A system for the tests of one module, which stop it, start it and kill parts of it."""
-    with running_system(tmp_path_factory.mktemp("own-system") / "data", last_will) as running:
+    with running_system(tmp_path_factory.mktemp("own-system") / "data", reaper) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def gateway(system: ScratchSystem) -> Api:
+def gateway(system: SystemUnderTest) -> Api:
     """A client that is not signed in."""
     return api.gateway(system.opened())
 
 
 @pytest.fixture(scope="session")
-def administrator(system: ScratchSystem) -> Api:
+def administrator(system: SystemUnderTest) -> Api:
     return api.administrator(system.opened())
 
 
@@ -128,7 +128,7 @@ def buy() -> Callable[..., Answer]:
 
 
 @pytest.fixture(scope="session")
-def slow_client(system: ScratchSystem, new_customer: Callable[[], Api]) -> Iterator[Future[bytes]]:
+def slow_client(system: SystemUnderTest, new_customer: Callable[[], Api]) -> Iterator[Future[bytes]]:
     """The answer to an order that arrives byte by byte, as soon as the gateway refuses it."""
     with ThreadPoolExecutor(1) as thread:
         yield thread.submit(_trickle, system.port, new_customer())

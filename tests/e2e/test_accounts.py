@@ -6,10 +6,10 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 
-from cartwright import api
-from cartwright.api import Answer, Api
+from cartwright.launcher import api
+from cartwright.launcher.api import Answer, Api
 from cartwright.testkit.servers import wait_until
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 Buy = Callable[..., Answer]
 NewProduct = Callable[..., str]
@@ -26,7 +26,7 @@ def refreshed(gateway: Api, tokens: Answer) -> Answer:
     return gateway.ask_for_tokens(grant_type="refresh_token", refresh_token=tokens.json["refresh_token"])
 
 
-def names_kept_by_orders(system: ScratchSystem, user_id: str) -> list[tuple[str | None, str | None]]:
+def names_kept_by_orders(system: SystemUnderTest, user_id: str) -> list[tuple[str | None, str | None]]:
     async def read() -> list[tuple[str | None, str | None]]:
         connection = await asyncpg.connect(system.opened().database_url("orders"), timeout=10)
         try:
@@ -79,7 +79,7 @@ def test_purchases_go_on_while_the_keys_are_rotated(
 
 @pytest.mark.parametrize("headers", [{"X-User-Id": ABSENT}, {"X-User-Roles": "admin"}])
 def test_headers_that_claim_an_identity_have_no_effect(
-    system: ScratchSystem, customer: Api, gateway: Api, headers: dict[str, str]
+    system: SystemUnderTest, customer: Api, gateway: Api, headers: dict[str, str]
 ) -> None:
     orders = Api(system.opened().service_url("orders"))
     for door in (gateway, orders):
@@ -103,7 +103,7 @@ def test_headers_that_claim_an_identity_have_no_effect(
     ],
 )
 def test_what_services_ask_of_each_other_is_not_for_people(
-    system: ScratchSystem, customer: Api, service: str, path: str
+    system: SystemUnderTest, customer: Api, service: str, path: str
 ) -> None:
     assert customer.post(path, {"items": []}).status in (404, 405)
     behind_the_gateway = Api(system.opened().service_url(service), customer.access_token)
@@ -111,7 +111,7 @@ def test_what_services_ask_of_each_other_is_not_for_people(
     assert Api(behind_the_gateway.url).post(path, {"items": []}).status == 401
 
 
-def test_mail_is_sent_for_administrators_alone(system: ScratchSystem, customer: Api, administrator: Api) -> None:
+def test_mail_is_sent_for_administrators_alone(system: SystemUnderTest, customer: Api, administrator: Api) -> None:
     mail = {"toaddr": "grace@example.com", "subject": "Hello", "body": "We are open again."}
     assert customer.post("/send", mail).status == 403
     sent = administrator.post("/send", mail)
@@ -123,7 +123,7 @@ def test_mail_is_sent_for_administrators_alone(system: ScratchSystem, customer: 
 
 
 def test_a_deleted_account_cannot_buy_and_its_name_is_forgotten(
-    system: ScratchSystem, new_customer: Callable[[], Api], password: str, new_product: NewProduct, buy: Buy
+    system: SystemUnderTest, new_customer: Callable[[], Api], password: str, new_product: NewProduct, buy: Buy
 ) -> None:
     product, leaver = new_product(stock=5), new_customer()
     profile = leaver.get("/users/me").json

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import pytest
 
-from cartwright.api import Answer, Api
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.layout import LOOPBACK, SERVICES
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 RECORDED_S_MAX = 30
 WRITES = {"post", "put", "patch", "delete"}
@@ -183,7 +183,7 @@ def shop(
     return Shop(gateway, administrator, new_customer, new_product, buy, password)
 
 
-def test_each_write_that_the_gateway_lets_in_has_its_row(system: ScratchSystem) -> None:
+def test_each_write_that_the_gateway_lets_in_has_its_row(system: SystemUnderTest) -> None:
     site = Api(f"http://{LOOPBACK}:{system.port}")
     writes = {
         f"{method.upper()} {re.sub(r'{[^}]+}', '{id}', path)}"

@@ -11,10 +11,10 @@ import json
 
 import pytest
 
-from cartwright.api import Answer, Api
 from cartwright.launcher import keys
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.layout import LOOPBACK
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 # Begun here and heard in test_slow_client.py: the gateway is patient for 15 seconds.
 pytestmark = pytest.mark.usefixtures("slow_client")
@@ -101,7 +101,7 @@ def test_a_body_over_64_kib_is_too_large(customer: Api) -> None:
     assert (answer.status, problem_of(answer)) == (413, "body_too_large")
 
 
-def test_a_body_over_64_kib_in_chunks_is_too_large(system: ScratchSystem, customer: Api) -> None:
+def test_a_body_over_64_kib_in_chunks_is_too_large(system: SystemUnderTest, customer: Api) -> None:
     connection = http.client.HTTPConnection(LOOPBACK, system.port, timeout=10)
     headers = {"Authorization": f"Bearer {customer.access_token}", "Content-Type": "application/json"}
     chunks = (TOO_LARGE[start : start + 8_192] for start in range(0, len(TOO_LARGE), 8_192))

@@ -38,7 +38,7 @@ def test_a_bench_measures_everything_beside_pgbench_and_keeps_every_promise(tmp_
     assert bought.costs.wal_bytes > 1_000
     assert bought.batches["orders: place order"] >= 1
     assert bought.load_generator_cpu_ms > 0
-    assert report.yardstick[0].per_second > 0
+    assert report.baseline[0].per_second > 0
     assert report.durability == {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
     assert report.memory.held_total > 100
     assert report.verification.holds

@@ -9,36 +9,36 @@ from tests.e2e.conftest import look
 
 from cartwright.launcher import processes
 from cartwright.launcher.layout import SERVICES
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 PARTS = {"postgres", "nats", "mail", "gateway", *SERVICES}
 
 
-def process_ids(system: ScratchSystem) -> dict[str, int | None]:
+def process_ids(system: SystemUnderTest) -> dict[str, int | None]:
     found = {name: view.pid for name, view in look(system).items()}
     assert all(found.values()), found
     return found
 
 
-def test_everything_is_ready_once_a_detached_start_returns(system: ScratchSystem) -> None:
+def test_everything_is_ready_once_a_detached_start_returns(system: SystemUnderTest) -> None:
     status = json.loads(system.run("status", "--json").stdout)
     assert status["ready"]
     assert {view["name"] for view in status["parts"]} == PARTS
 
 
-def test_a_second_start_says_that_it_runs_already(system: ScratchSystem) -> None:
+def test_a_second_start_says_that_it_runs_already(system: SystemUnderTest) -> None:
     again = system.attempt("up", "--port", str(system.port))
     assert again.returncode == 1
     assert "runs already" in again.stderr
 
 
-def test_a_second_detached_start_has_what_it_asked_for(system: ScratchSystem) -> None:
+def test_a_second_detached_start_has_what_it_asked_for(system: SystemUnderTest) -> None:
     before = process_ids(system)
     system.start()
     assert process_ids(system) == before
 
 
-def test_who_ceases_to_wait_for_a_running_system_does_not_stop_it(system: ScratchSystem) -> None:
+def test_who_ceases_to_wait_for_a_running_system_does_not_stop_it(system: SystemUnderTest) -> None:
     before = process_ids(system)
     mail = before["mail"]
     assert mail is not None
@@ -58,9 +58,9 @@ def test_who_ceases_to_wait_for_a_running_system_does_not_stop_it(system: Scratc
     assert process_ids(system) == before
 
 
-def test_another_system_on_the_same_ports_is_told_whose_they_are(system: ScratchSystem) -> None:
+def test_another_system_on_the_same_ports_is_told_whose_they_are(system: SystemUnderTest) -> None:
     before = process_ids(system)
-    other = ScratchSystem(system.data.with_name("other"), system.port)
+    other = SystemUnderTest(system.data.with_name("other"), system.port)
     refused = other.attempt("up", "--detach", "--port", str(other.port))
     assert refused.returncode == 1
     assert f"Port {system.port}, wanted for gateway, is in use by envoy" in refused.stderr
@@ -70,7 +70,7 @@ def test_another_system_on_the_same_ports_is_told_whose_they_are(system: Scratch
     assert {view.state for view in look(system).values()} == {"ready"}
 
 
-def test_a_token_is_an_account_s_and_stays_so(system: ScratchSystem) -> None:
+def test_a_token_is_an_account_s_and_stays_so(system: SystemUnderTest) -> None:
     first = system.token("ada@example.com", admin=True)
     second = system.token("ada@example.com")
     assert first.count(".") == second.count(".") == 2

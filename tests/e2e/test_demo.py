@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from cartwright.api import Api
-from cartwright.testkit.system import ScratchSystem
+from cartwright.launcher.api import Api
+from cartwright.testkit.system import SystemUnderTest
 
 KEYBOARD = "019a0000-0000-7000-8000-000000000001"
 
 
 def test_the_demo_comes_out_as_promised_and_restocks_what_has_run_short(
-    system: ScratchSystem, gateway: Api, administrator: Api
+    system: SystemUnderTest, gateway: Api, administrator: Api
 ) -> None:
     stock = gateway.get(f"/products/{KEYBOARD}").json["stock"]
     sold_out = {"quantity": 1 - stock, "reason": "sold elsewhere"}
@@ -19,8 +19,8 @@ def test_the_demo_comes_out_as_promised_and_restocks_what_has_run_short(
     assert "All of it came out as promised" in told
 
 
-def test_without_a_system_the_demo_says_so(tmp_path: Path, system: ScratchSystem) -> None:
-    refused = ScratchSystem(tmp_path / "nothing", system.port).attempt("demo")
+def test_without_a_system_the_demo_says_so(tmp_path: Path, system: SystemUnderTest) -> None:
+    refused = SystemUnderTest(tmp_path / "nothing", system.port).attempt("demo")
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
     assert "There is no system" in refused.stderr

@@ -15,12 +15,12 @@ import nats
 import pytest
 from uuid_utils.compat import uuid7
 
-from cartwright.api import Answer, Api
 from cartwright.chaos.forgery import Forgeries
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE, STREAM
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.snapshots import open_books
+from cartwright.verifier.snapshots import open_snapshots
 from chassis.messaging.broker import SIGNATURE_HEADER
 from chassis.messaging.envelope import Envelope, encode_batch
 from chassis.messaging.signed_broker import Signer
@@ -70,7 +70,7 @@ def a_cancellation(order: dict[str, Any]) -> Envelope:
     )
 
 
-def refused_by(system: ScratchSystem, service: str) -> float:
+def refused_by(system: SystemUnderTest, service: str) -> float:
     url = f"{system.opened().service_url(service)}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:
         lines = answer.read().decode().splitlines()
@@ -101,7 +101,7 @@ async def publish(url: str, event: Envelope, signature: str | None, *, is_allowe
 
 @pytest.mark.parametrize("signed_as", [None, "catalog"])
 def test_a_forged_cancellation_by_the_operators_login_refunds_nothing_and_is_seen_by_each_group(
-    signed_as: str | None, system: ScratchSystem, customer: Api, order: dict[str, Any]
+    signed_as: str | None, system: SystemUnderTest, customer: Api, order: dict[str, Any]
 ) -> None:
     opened, event = system.opened(), a_cancellation(order)
     before = {group: refused_by(system, group) for group in GROUPS}
@@ -119,7 +119,7 @@ def test_a_forged_cancellation_by_the_operators_login_refunds_nothing_and_is_see
 
 
 def test_the_login_of_another_service_cannot_publish_it_at_all(
-    system: ScratchSystem, customer: Api, order: dict[str, Any]
+    system: SystemUnderTest, customer: Api, order: dict[str, Any]
 ) -> None:
     opened, event = system.opened(), a_cancellation(order)
     signature = Signer("catalog", opened.credentials.service_keys["catalog"]).sign(encode_batch([event]))
@@ -128,7 +128,7 @@ def test_the_login_of_another_service_cannot_publish_it_at_all(
 
 
 def test_forged_events_of_every_service_have_no_effect_and_each_group_counts_them(
-    system: ScratchSystem, order: dict[str, Any]
+    system: SystemUnderTest, order: dict[str, Any]
 ) -> None:
     forgeries = Forgeries(system.opened(), seed=1)
     asyncio.run(forgeries.publish_and_count())
@@ -137,7 +137,7 @@ def test_forged_events_of_every_service_have_no_effect_and_each_group_counts_the
     assert findings.checked["forged events"] > 0
 
 
-def test_a_forged_event_that_a_consumer_has_accepted_is_found(system: ScratchSystem, order: dict[str, Any]) -> None:
+def test_a_forged_event_that_a_consumer_has_accepted_is_found(system: SystemUnderTest, order: dict[str, Any]) -> None:
     """The effect is planted: payments has the event in its inbox."""
     forgeries = Forgeries(system.opened(), seed=2)
     asyncio.run(forgeries.publish("orders", random.Random(2)))
@@ -148,13 +148,13 @@ def test_a_forged_event_that_a_consumer_has_accepted_is_found(system: ScratchSys
     assert set(findings.violations) == {("a forged event had an effect", str(forged.event_id))}
 
 
-async def effects_of(system: ScratchSystem, forgeries: Forgeries) -> Findings:
+async def effects_of(system: SystemUnderTest, forgeries: Forgeries) -> Findings:
     opened = system.opened()
-    async with open_books({name: opened.reader_url(name) for name in SERVICES_WITH_DATABASE}) as books:
-        return await forgeries.check(books)
+    async with open_snapshots({name: opened.reader_url(name) for name in SERVICES_WITH_DATABASE}) as snapshots:
+        return await forgeries.check(snapshots)
 
 
-async def execute(system: ScratchSystem, service: str, statement: str, *values: object) -> None:
+async def execute(system: SystemUnderTest, service: str, statement: str, *values: object) -> None:
     connection = await asyncpg.connect(system.opened().owner_url(service))
     try:
         await connection.execute(statement, *values)
@@ -162,5 +162,5 @@ async def execute(system: ScratchSystem, service: str, statement: str, *values: 
         await connection.close()
 
 
-def test_every_promise_holds_after_all_that(system: ScratchSystem) -> None:
+def test_every_promise_holds_after_all_that(system: SystemUnderTest) -> None:
     assert "All promises hold." in system.run("verify").stdout

@@ -5,12 +5,12 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-from cartwright.api import Answer, Api
+from cartwright.launcher.api import Answer, Api
 from cartwright.testkit.servers import wait_until
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 
-def mails_to(system: ScratchSystem, address: str) -> list[dict[str, Any]]:
+def mails_to(system: SystemUnderTest, address: str) -> list[dict[str, Any]]:
     mailbox = Api(system.opened().mailbox_url)
     found: list[dict[str, Any]] = mailbox.get(f"/messages?to={urllib.parse.quote(address)}").json["items"]
     return found
@@ -25,7 +25,7 @@ def key() -> dict[str, str]:
 
 
 def test_a_partial_refund_and_then_a_cancellation_are_told_as_the_ledger_has_them(
-    system: ScratchSystem,
+    system: SystemUnderTest,
     administrator: Api,
     customer: Api,
     new_product: Callable[..., str],
@@ -62,7 +62,7 @@ def test_a_partial_refund_and_then_a_cancellation_are_told_as_the_ledger_has_the
 
 
 def test_after_a_change_of_address_mails_go_to_the_new_one_and_the_old_one_is_told(
-    system: ScratchSystem,
+    system: SystemUnderTest,
     new_customer: Callable[[], Api],
     new_product: Callable[..., str],
     buy: Callable[..., Answer],

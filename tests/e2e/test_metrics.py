@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cartwright.launcher.layout import SERVICES
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 # What the alerts read of the gateway (deploy/observability/alerts.yml).
 OF_THE_GATEWAY = {"envoy_http_downstream_rq_xx"}
@@ -24,13 +24,13 @@ def scraped(url: str) -> tuple[str, set[str]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_can_be_scraped(system: ScratchSystem, service: str) -> None:
+def test_every_service_can_be_scraped(system: SystemUnderTest, service: str) -> None:
     media_type, names = scraped(f"{system.opened().service_url(service)}/metrics")
     assert media_type == "text/plain"
     assert {"cartwright_ready", "cartwright_http_request_duration_seconds_count", "process_start_time_seconds"} <= names
 
 
-def test_the_gateway_can_be_scraped_and_tells_what_the_alerts_read(system: ScratchSystem) -> None:
+def test_the_gateway_can_be_scraped_and_tells_what_the_alerts_read(system: SystemUnderTest) -> None:
     media_type, names = scraped(f"http://127.0.0.1:{system.opened().ports.envoy_admin}/stats/prometheus")
     assert media_type == "text/plain"
     assert names >= OF_THE_GATEWAY

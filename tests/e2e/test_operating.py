@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from cartwright.api import Answer, Api
-from cartwright.testkit.system import ScratchSystem
+from cartwright.launcher.api import Answer, Api
+from cartwright.testkit.system import SystemUnderTest
 
 RECORDED_S_MAX = 30
 
@@ -32,7 +32,7 @@ def events_of(administrator: Api, query: str, count: int) -> list[dict[str, Any]
 
 
 def test_an_operator_cancels_an_order_and_audit_knows_who_and_why(
-    system: ScratchSystem, administrator: Api, customer: Api, order: str
+    system: SystemUnderTest, administrator: Api, customer: Api, order: str
 ) -> None:
     assert "No order" in system.run("orders", "stuck").stdout
     assert "is cancelled" in system.run("orders", "cancel", order, "--why", "sold by mistake").stdout
@@ -45,14 +45,14 @@ def test_an_operator_cancels_an_order_and_audit_knows_who_and_why(
     ]
 
 
-def test_what_has_ended_is_not_retried(system: ScratchSystem, order: str) -> None:
+def test_what_has_ended_is_not_retried(system: SystemUnderTest, order: str) -> None:
     refused = system.attempt("orders", "retry", order, "--why", "to see")
     assert refused.returncode == 1
     assert "It was not done: 409" in refused.stderr
 
 
 def test_a_dead_letter_is_listed_with_its_reason_and_redriven_without_a_second_effect(
-    system: ScratchSystem, administrator: Api, order: str
+    system: SystemUnderTest, administrator: Api, order: str
 ) -> None:
     event = events_of(administrator, f"order_id={order}&type=order.confirmed", 1)[0]["id"]
     asyncio.run(_add_dead_letter(system, event))
@@ -61,7 +61,7 @@ def test_a_dead_letter_is_listed_with_its_reason_and_redriven_without_a_second_e
     assert "There are no dead letters" in system.run("dead-letters", "list").stdout
 
 
-async def _add_dead_letter(system: ScratchSystem, event_id: str) -> None:
+async def _add_dead_letter(system: SystemUnderTest, event_id: str) -> None:
     """As the consumer of notifications does with an event that fails for good."""
     opened = system.opened()
     audit = await asyncpg.connect(opened.database_url("audit"))
@@ -79,7 +79,7 @@ async def _add_dead_letter(system: ScratchSystem, event_id: str) -> None:
     await notifications.close()
 
 
-def test_what_was_said_is_said_again_and_every_promise_still_holds(system: ScratchSystem, order: str) -> None:
+def test_what_was_said_is_said_again_and_every_promise_still_holds(system: SystemUnderTest, order: str) -> None:
     since = (datetime.now() - timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%S")  # noqa: DTZ005 - this machine's.
     said = system.run("events", "replay", "--since", since, "--why", "the broker lost its store").stdout
     assert int(said.split()[0]) >= 4

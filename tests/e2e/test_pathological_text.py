@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cartwright.api import Answer, Api
-from cartwright.testkit.system import ScratchSystem
+from cartwright.launcher.api import Answer, Api
+from cartwright.testkit.system import SystemUnderTest
 
 ABSENT = "00000000-0000-7000-8000-000000000000"
 BODY_BYTES = 63 * 1024
@@ -30,7 +30,7 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def writes(system: ScratchSystem) -> list[tuple[str, str, list[str]]]:
+def writes(system: SystemUnderTest) -> list[tuple[str, str, list[str]]]:
     """Method, path and text members of each write that takes JSON, as the services' own documents say."""
     return [
         (method.upper(), _with_ids(path), members)
@@ -40,7 +40,7 @@ def writes(system: ScratchSystem) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def _document(system: ScratchSystem, service: str) -> dict[str, Any]:
+def _document(system: SystemUnderTest, service: str) -> dict[str, Any]:
     document = Api(system.opened().service_urls(service)[0]).get("/openapi.json").json
     assert document, f"{service} has a document"
     return document
@@ -73,7 +73,7 @@ def _body(members: list[str], text: str) -> bytes:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_worst_text_is_refused_by_every_write_and_services_answer_meanwhile(
-    system: ScratchSystem, administrator: Api, writes: list[tuple[str, str, list[str]]], name: str
+    system: SystemUnderTest, administrator: Api, writes: list[tuple[str, str, list[str]]], name: str
 ) -> None:
     assert len(writes) >= 12
     health = [Api(url) for service in SERVICES for url in system.opened().service_urls(service)]

@@ -21,13 +21,13 @@ from audit.head_signer import HeadSigner
 from audit.record_events import record_events
 from audit.store.chain import read_head
 from audit.store.signed_heads import insert_statement
-from cartwright.api import Answer, Api
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.keys import make_key
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
 from cartwright.launcher.system import System
-from cartwright.testkit.system import ScratchSystem
-from cartwright.verifier.reads import PROMISES, judge
-from cartwright.verifier.snapshots import Books
+from cartwright.testkit.system import SystemUnderTest
+from cartwright.verifier.reads import INVARIANTS, judge
+from cartwright.verifier.snapshots import Snapshots
 from chassis.messaging import envelope, journal
 
 CAPTURE_S_MAX = 30
@@ -50,7 +50,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(
-    system: ScratchSystem,
+    system: SystemUnderTest,
     administrator: Api,
     customer: Api,
     new_customer: Callable[[], Api],
@@ -182,14 +182,14 @@ class Databases:
     async def broken_promises(self) -> dict[int, list[Any]]:
         for connection in self._connections.values():
             await connection.execute("SET LOCAL search_path = verification")  # As the reader's.
-        verdicts = await judge(Books(self._connections, self._opened.head_keys), grace_s=0)
+        verdicts = await judge(Snapshots(self._connections, self._opened.head_keys), grace_s=0)
         for connection in self._connections.values():
             await connection.execute("SET LOCAL search_path = public")
         return {verdict.promise: verdict.violations for verdict in verdicts if not verdict.holds}
 
 
 @pytest.fixture
-async def databases(system: ScratchSystem, world: World) -> AsyncIterator[Databases]:
+async def databases(system: SystemUnderTest, world: World) -> AsyncIterator[Databases]:
     opened = system.opened()
     async with contextlib.AsyncExitStack() as open_until_the_end:
         connections = {}
@@ -663,7 +663,7 @@ async def test_a_fault_is_named_under_the_promise_that_it_breaks(fault: str, dat
 
 
 def test_every_promise_has_a_fault_that_breaks_it() -> None:
-    assert {number for breaks, _ in FAULTS.values() for number in breaks} == {promise.number for promise in PROMISES}
+    assert {number for breaks, _ in FAULTS.values() for number in breaks} == {promise.number for promise in INVARIANTS}
 
 
 async def test_a_chain_that_was_rewritten_with_its_head_does_not_hold_against_the_head_that_was_signed(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cartwright.api import Answer, Api
+from cartwright.launcher.api import Answer, Api
 from cartwright.testkit.servers import wait_until
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 WHOLE_CHAIN = {"order.placed", "payment.authorized", "order.confirmed", "payment.captured", "notification.sent"}
 
@@ -98,7 +98,7 @@ def test_the_timeline_tells_what_happened(purchase: Purchase) -> None:
     assert [entry["event"] for entry in entries] == ["order.placed", "order.confirmed"]
 
 
-def test_the_confirmation_comes_once_by_mail_and_can_be_read(purchase: Purchase, system: ScratchSystem) -> None:
+def test_the_confirmation_comes_once_by_mail_and_can_be_read(purchase: Purchase, system: SystemUnderTest) -> None:
     mailbox = Api(system.opened().mailbox_url)
 
     def texts() -> list[str]:
@@ -123,7 +123,9 @@ def test_the_audit_record_holds_the_whole_chain_by_its_correlation_id(purchase: 
     assert administrator.get("/audit/verify").json["intact"] is True
 
 
-def test_the_logs_of_all_who_took_part_show_it_by_its_correlation_id(purchase: Purchase, system: ScratchSystem) -> None:
+def test_the_logs_of_all_who_took_part_show_it_by_its_correlation_id(
+    purchase: Purchase, system: SystemUnderTest
+) -> None:
     def parts() -> set[str]:
         lines = system.run("logs", "--correlation-id", purchase.answer.correlation_id).stdout.splitlines()
         return {json.loads(line)["service"] for line in lines}

@@ -10,36 +10,35 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.e2e.conftest import PASSWORD, look
 
-from cartwright import api
-from cartwright.api import Answer, Api
-from cartwright.launcher import rabbitmq
+from cartwright.launcher import api, rabbitmq
+from cartwright.launcher.api import Answer, Api
 from cartwright.launcher.layout import STREAM
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchRabbit, running_rabbit, wait_until
-from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import RabbitServer, running_rabbit, wait_until
+from cartwright.testkit.system import SystemUnderTest, running_system
 
 Buy = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
-def broker(last_will: LastWill) -> Iterator[ScratchRabbit]:
+def broker(reaper: Reaper) -> Iterator[RabbitServer]:
     if rabbitmq.program() is None:
         pytest.skip(f"RabbitMQ is not installed: {rabbitmq.INSTALL}")
-    with running_rabbit(last_will) as server:
+    with running_rabbit(reaper) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def over_rabbitmq(
-    tmp_path_factory: pytest.TempPathFactory, last_will: LastWill, broker: ScratchRabbit
-) -> Iterator[ScratchSystem]:
+    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, broker: RabbitServer
+) -> Iterator[SystemUnderTest]:
     folder = tmp_path_factory.mktemp("over-rabbitmq") / "data"
-    with running_system(folder, last_will, events_url=broker.url(STREAM)) as running:
+    with running_system(folder, reaper, events_url=broker.url(STREAM)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def buyer(over_rabbitmq: ScratchSystem) -> Api:
+def buyer(over_rabbitmq: SystemUnderTest) -> Api:
     gateway = api.gateway(over_rabbitmq.opened())
     email = f"ada-{secrets.token_hex(6)}@example.com"
     assert gateway.post("/users", {"email": email, "name": "Ada", "password": PASSWORD}).status == 201
@@ -66,13 +65,13 @@ def _cancel(buyer: Api, path: str) -> None:
     wait_until(lambda: buyer.get(path).json["status"] == "cancelled", "the order is cancelled")
 
 
-def _verify(system: ScratchSystem) -> None:
+def _verify(system: SystemUnderTest) -> None:
     verified = system.attempt("verify", "--json", "--wait", "60")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert json.loads(verified.stdout)
 
 
-def test_no_broker_comes_along_where_there_is_one_already(over_rabbitmq: ScratchSystem) -> None:
+def test_no_broker_comes_along_where_there_is_one_already(over_rabbitmq: SystemUnderTest) -> None:
     parts = look(over_rabbitmq)
     assert "nats" not in parts
     assert {view.state for view in parts.values()} == {"ready"}
@@ -80,7 +79,7 @@ def test_no_broker_comes_along_where_there_is_one_already(over_rabbitmq: Scratch
 
 @pytest.mark.timeout(300)
 def test_all_promises_hold_over_rabbitmq_though_it_dies_and_loses_its_store(
-    over_rabbitmq: ScratchSystem, broker: ScratchRabbit, buyer: Api, order: Callable[[], str]
+    over_rabbitmq: SystemUnderTest, broker: RabbitServer, buyer: Api, order: Callable[[], str]
 ) -> None:
     bought = [order() for _ in range(3)]
     _cancel(buyer, bought[0])
@@ -100,7 +99,7 @@ def test_all_promises_hold_over_rabbitmq_though_it_dies_and_loses_its_store(
 
 
 def test_a_broker_that_hangs_holds_up_no_purchase(
-    over_rabbitmq: ScratchSystem, broker: ScratchRabbit, order: Callable[[], str]
+    over_rabbitmq: SystemUnderTest, broker: RabbitServer, order: Callable[[], str]
 ) -> None:
     os.kill(broker.pid, signal.SIGSTOP)
     try:

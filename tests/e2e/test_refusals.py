@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from cartwright.api import Answer, Api
+from cartwright.launcher.api import Answer, Api
 from cartwright.testkit.servers import wait_until
 
 Buy = Callable[..., Answer]

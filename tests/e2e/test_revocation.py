@@ -21,9 +21,9 @@ import payments.app
 import payments.settings
 import users.app
 import users.settings
-from cartwright.chaos.proxy import Proxy
 from cartwright.launcher.keys import make_encryption_key
 from cartwright.testkit.databases import MigratedDatabases
+from cartwright.testkit.proxy import Proxy
 from cartwright.testkit.service import ready_client, until
 from chassis.security import revocations
 

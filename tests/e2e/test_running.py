@@ -17,22 +17,21 @@ import psutil
 import pytest
 from tests.e2e.conftest import look
 
-from cartwright import api
-from cartwright.api import Api
-from cartwright.launcher import processes
+from cartwright.launcher import api, processes
+from cartwright.launcher.api import Api
 from cartwright.testkit.servers import wait_until
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 
-def process_of(system: ScratchSystem, part: str) -> int | None:
+def process_of(system: SystemUnderTest, part: str) -> int | None:
     return look(system)[part].pid
 
 
-def processes_of(system: ScratchSystem) -> list[psutil.Process]:
+def processes_of(system: SystemUnderTest) -> list[psutil.Process]:
     return processes.find(system.data.resolve()).everything
 
 
-def signed_in(system: ScratchSystem) -> Api:
+def signed_in(system: SystemUnderTest) -> Api:
     return Api(api.gateway(system.opened()).url, system.token("eve@example.com"))
 
 
@@ -46,7 +45,7 @@ def confirmed_order(buyer: Api) -> tuple[str, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def start_in_foreground(system: ScratchSystem) -> Iterator["subprocess.Popen[str]"]:
+def start_in_foreground(system: SystemUnderTest) -> Iterator["subprocess.Popen[str]"]:
     """A start that is killed at the end, which leaves the system as it is."""
     command = system.command_line("up", "--port", str(system.port), "--rate-limit", "off")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as foreground:
@@ -63,21 +62,21 @@ def says(foreground: "subprocess.Popen[str]", words: str) -> bool:
 
 
 @pytest.fixture
-def running(own_system: ScratchSystem) -> ScratchSystem:
+def running(own_system: SystemUnderTest) -> SystemUnderTest:
     if not processes.is_supervised(own_system.data.resolve()):
         own_system.start()
     return own_system
 
 
 @pytest.fixture
-def stopped(own_system: ScratchSystem) -> ScratchSystem:
+def stopped(own_system: SystemUnderTest) -> SystemUnderTest:
     if processes_of(own_system):
         own_system.stop()
     return own_system
 
 
 @pytest.mark.parametrize("part", ["catalog", "gateway", "nats", "postgres"])
-def test_a_part_that_is_killed_comes_back(running: ScratchSystem, part: str) -> None:
+def test_a_part_that_is_killed_comes_back(running: SystemUnderTest, part: str) -> None:
     killed = process_of(running, part)
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
@@ -85,7 +84,7 @@ def test_a_part_that_is_killed_comes_back(running: ScratchSystem, part: str) -> 
     wait_until(lambda: {view.state for view in look(running).values()} == {"ready"}, "everything is ready again")
 
 
-def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(running: ScratchSystem) -> None:
+def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(running: SystemUnderTest) -> None:
     supervisor = processes.find(running.data.resolve()).supervisor
     assert supervisor is not None
     before = processes_of(running)
@@ -98,7 +97,7 @@ def test_what_a_killed_supervisor_left_is_stopped_by_the_next_start(running: Scr
 class Restart:
     """A `down`, and an `up` in the foreground that was killed once all was ready."""
 
-    system: ScratchSystem
+    system: SystemUnderTest
     order_path: str
     order_before: dict[str, Any]
     processes_in_between: list[psutil.Process]
@@ -106,7 +105,7 @@ class Restart:
 
 
 @pytest.fixture(scope="module")
-def restart(own_system: ScratchSystem) -> Restart:
+def restart(own_system: SystemUnderTest) -> Restart:
     own_system.start()
     path, order = confirmed_order(signed_in(own_system))
     own_system.stop()
@@ -133,7 +132,7 @@ def test_down_works_though_the_start_in_the_foreground_was_killed(restart: Resta
     assert not processes_of(restart.system)
 
 
-def test_ctrl_c_stops_all_while_it_starts(stopped: ScratchSystem) -> None:
+def test_ctrl_c_stops_all_while_it_starts(stopped: SystemUnderTest) -> None:
     with start_in_foreground(stopped) as foreground:
         assert says(foreground, "is ready")
         foreground.send_signal(signal.SIGINT)
@@ -141,7 +140,7 @@ def test_ctrl_c_stops_all_while_it_starts(stopped: ScratchSystem) -> None:
     assert not processes_of(stopped)
 
 
-def test_a_part_that_cannot_start_is_named_with_its_last_words_and_nothing_stays(stopped: ScratchSystem) -> None:
+def test_a_part_that_cannot_start_is_named_with_its_last_words_and_nothing_stays(stopped: SystemUnderTest) -> None:
     store = stopped.opened().layout.nats / "jetstream"
     moved = store.rename(store.with_name("moved"))
     store.write_text("a file where a folder has to be")
@@ -154,7 +153,7 @@ def test_a_part_that_cannot_start_is_named_with_its_last_words_and_nothing_stays
     assert not processes_of(stopped)
 
 
-def test_erasing_leaves_nothing(stopped: ScratchSystem) -> None:
+def test_erasing_leaves_nothing(stopped: SystemUnderTest) -> None:
     databases = stopped.opened().cluster
     stopped.run("down", "--erase")
     assert not stopped.data.exists()

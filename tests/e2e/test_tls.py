@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.system import SystemUnderTest, running_system
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +32,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, last_will: LastWill, certificate: Path) -> Iterator[ScratchSystem]:
+def served(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, certificate: Path) -> Iterator[SystemUnderTest]:
     options = (
         *("--tls-certificate", str(certificate), "--tls-key", str(certificate.with_suffix(".key"))),
         *("--trusted-proxies", "127.0.0.0/8"),
     )
-    with running_system(tmp_path_factory.mktemp("served") / "data", last_will, options=options) as system:
+    with running_system(tmp_path_factory.mktemp("served") / "data", reaper, options=options) as system:
         yield system
 
 
-def test_the_commands_reach_a_gateway_that_serves_tls(served: ScratchSystem) -> None:
+def test_the_commands_reach_a_gateway_that_serves_tls(served: SystemUnderTest) -> None:
     assert served.token("ada@example.com").count(".") == 2
     assert "https://localhost" in served.run("status").stdout
 
 
-def test_clients_are_told_to_stay_with_tls(served: ScratchSystem, certificate: Path) -> None:
+def test_clients_are_told_to_stay_with_tls(served: SystemUnderTest, certificate: Path) -> None:
     context = ssl.create_default_context(cafile=certificate)
     context.check_hostname = False
     with urllib.request.urlopen(f"https://127.0.0.1:{served.port}/health", timeout=10, context=context) as answer:
@@ -54,7 +54,7 @@ def test_clients_are_told_to_stay_with_tls(served: ScratchSystem, certificate: P
 
 
 def test_guesses_through_a_trusted_proxy_count_for_the_client_behind_it(
-    served: ScratchSystem, certificate: Path
+    served: SystemUnderTest, certificate: Path
 ) -> None:
     system = served.opened()
     guess = f"grant_type=password&username={system.administrator_email}&password=guess".encode()
@@ -75,7 +75,7 @@ def test_guesses_through_a_trusted_proxy_count_for_the_client_behind_it(
 
 
 def test_a_certificate_without_its_own_key_does_not_start(tmp_path: Path, certificate: Path) -> None:
-    system = ScratchSystem(tmp_path / "data", 20_000)
+    system = SystemUnderTest(tmp_path / "data", 20_000)
     refused = system.attempt("up", "--tls-certificate", str(certificate), "--tls-key", str(certificate))
 
     assert refused.returncode == 1

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cartwright import api
-from cartwright.api import Answer, Api
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher import api
+from cartwright.launcher.api import Answer, Api
+from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import wait_until
-from cartwright.testkit.system import ScratchSystem, running_system
-from cartwright.testkit.trace_collector import ScratchCollector, SeenSpan, running_collector
+from cartwright.testkit.system import SystemUnderTest, running_system
+from cartwright.testkit.trace_collector import SeenSpan, TraceCollector, running_collector
 
 BUYERS = 24
 PASSWORD = "correct horse battery staple"
@@ -57,39 +57,39 @@ Buy = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[ScratchCollector]:
+def collector() -> Iterator[TraceCollector]:
     with running_collector() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def traced(
-    collector: ScratchCollector, tmp_path_factory: pytest.TempPathFactory, last_will: LastWill
-) -> Iterator[ScratchSystem]:
+    collector: TraceCollector, tmp_path_factory: pytest.TempPathFactory, reaper: Reaper
+) -> Iterator[SystemUnderTest]:
     """A system that was started with the address of the collector in its environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
         patch.setitem(os.environ, "OTEL_BSP_SCHEDULE_DELAY", "200")
         data: Path = tmp_path_factory.mktemp("traced") / "data"
-        with running_system(data, last_will) as system:
+        with running_system(data, reaper) as system:
             yield system
 
 
 @pytest.fixture(scope="module")
-def lamp(traced: ScratchSystem) -> str:
+def lamp(traced: SystemUnderTest) -> str:
     lamp = {"sku": "LAMP", "name": "Lamp", "price": {"amount": "49.99", "currency": "USD"}, "stock": 1000}
     return str(api.administrator(traced.opened()).post("/products", lamp).json["id"])
 
 
 @pytest.fixture(scope="module")
-def shopper(traced: ScratchSystem) -> Api:
+def shopper(traced: SystemUnderTest) -> Api:
     gateway = api.gateway(traced.opened())
     email = f"ada-{secrets.token_hex(6)}@example.com"
     gateway.post("/users", {"email": email, "name": "Ada Lovelace", "password": PASSWORD})
     return gateway.signed_in(email, PASSWORD)
 
 
-def trace_of(collector: ScratchCollector, answer: Answer) -> list[SeenSpan]:
+def trace_of(collector: TraceCollector, answer: Answer) -> list[SeenSpan]:
     """All spans of the trace that the request with this answer belongs to."""
     mine = [span for span in collector.spans() if span.attributes.get("correlation_id") == answer.correlation_id]
     return collector.trace(mine[0].trace) if mine else []
@@ -99,7 +99,7 @@ def stops(spans: list[SeenSpan]) -> set[tuple[str, str]]:
     return {(span.service, span.name) for span in spans}
 
 
-def whole_trace_of(collector: ScratchCollector, answer: Answer, expected: set[tuple[str, str]]) -> list[SeenSpan]:
+def whole_trace_of(collector: TraceCollector, answer: Answer, expected: set[tuple[str, str]]) -> list[SeenSpan]:
     """The same once all of `expected` is there."""
     with contextlib.suppress(TimeoutError):
         wait_until(lambda: stops(trace_of(collector, answer)) >= expected, "it is whole")
@@ -115,7 +115,7 @@ def assert_without_a_gap(spans: list[SeenSpan]) -> None:
 
 
 def test_one_purchase_is_one_trace_from_the_gateway_to_all_who_hear_of_it(
-    collector: ScratchCollector, shopper: Api, lamp: str, buy: Buy
+    collector: TraceCollector, shopper: Api, lamp: str, buy: Buy
 ) -> None:
     answer = buy(shopper, {lamp: 2})
     assert answer.status == 201, answer.json
@@ -129,7 +129,7 @@ def test_one_purchase_is_one_trace_from_the_gateway_to_all_who_hear_of_it(
 
 
 def test_purchases_that_went_together_have_each_a_whole_trace_of_their_own(
-    collector: ScratchCollector, shopper: Api, lamp: str, buy: Buy
+    collector: TraceCollector, shopper: Api, lamp: str, buy: Buy
 ) -> None:
     with ThreadPoolExecutor(BUYERS) as threads:
         answers = list(threads.map(lambda _: buy(shopper, {lamp: 1}), range(BUYERS)))
@@ -146,13 +146,13 @@ def test_purchases_that_went_together_have_each_a_whole_trace_of_their_own(
     assert any(span.links for span in in_company), "some lead to the trace in which the common work is seen"
 
 
-def test_what_looks_for_work_or_asks_how_a_service_does_leaves_no_trace(collector: ScratchCollector) -> None:
+def test_what_looks_for_work_or_asks_how_a_service_does_leaves_no_trace(collector: TraceCollector) -> None:
     first = [span for span in collector.spans() if not span.parent]
     assert {span.service for span in first if span.kind != "server"} == set()
     assert not {"GET /ready", "GET /metrics", "GET /health"} & {span.name for span in collector.spans()}
 
 
-def test_a_trace_that_the_client_has_begun_goes_on(collector: ScratchCollector, shopper: Api, lamp: str) -> None:
+def test_a_trace_that_the_client_has_begun_goes_on(collector: TraceCollector, shopper: Api, lamp: str) -> None:
     trace = secrets.token_hex(16)
     body = {"items": [{"product_id": lamp, "quantity": 1}]}
     shopper.post("/orders", body, {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.tutorial_page import PAGE, Step, read_steps
 
 from cartwright.launcher.layout import PORT_DEFAULT
-from cartwright.testkit.system import ScratchSystem
+from cartwright.testkit.system import SystemUnderTest
 
 STEPS = read_steps("embedded")
 MARK = "@@ end of step"
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(RUN_S_MAX + 60)
 
 
 @pytest.fixture(scope="module")
-def printed(own_system: ScratchSystem, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def printed(own_system: SystemUnderTest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The output of each step. All steps run in one shell, in the order of the page, as a reader runs them."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / ".venv").symlink_to(sys.prefix)

@@ -1,4 +1,4 @@
-"""The yardstick: pgbench doing a purchase's five transactions one order at a time (`yardstick.sql`).
+"""The baseline: pgbench doing a purchase's five transactions one order at a time (`baseline.sql`).
 
 It runs on a PostgreSQL of its own, with the programs and settings of the system's, durable likewise, so that neither
 leaves the other its dead rows, its checkpoints or its memory. They never work at the same time.
@@ -16,19 +16,19 @@ from cartwright.bench.figures import Outcome, latency_of
 from cartwright.launcher import postgres
 from cartwright.launcher.layout import LOOPBACK
 from cartwright.launcher.postgres_logins import Passwords
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import START_SECONDS_MAX, ScratchServer, free_port
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import START_SECONDS_MAX, ServerProcess, free_port
 
-DATABASE = "yardstick"
+DATABASE = "baseline"
 # It has no rights but to its own tables, on loopback, for as long as the bench runs; the port is nobody else's.
 CONNECTIONS_MAX = 600
 OVERHEAD_S_MAX = 60.0
-SCRIPT = Path(__file__).with_name("yardstick.sql")
-TABLES = Path(__file__).with_name("yardstick_tables.sql")
+SCRIPT = Path(__file__).with_name("baseline.sql")
+TABLES = Path(__file__).with_name("baseline_tables.sql")
 
 
-class Yardstick(ScratchServer):
-    def __init__(self, folder: Path, password: str, will: LastWill, products: int) -> None:
+class Baseline(ServerProcess):
+    def __init__(self, folder: Path, password: str, will: Reaper, products: int) -> None:
         self.port = free_port()
         self._password = password
         self._products = products
@@ -108,12 +108,12 @@ def _transactions(folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_yardstick(folder: Path, password: str, will: LastWill, products: int) -> Iterator[Yardstick]:
+def running_baseline(folder: Path, password: str, will: Reaper, products: int) -> Iterator[Baseline]:
     """`folder` has to be one that the user who runs PostgreSQL reaches, on a disk."""
-    yardstick = Yardstick(folder, password, will, products)
-    yardstick.start()
+    baseline = Baseline(folder, password, will, products)
+    baseline.start()
     try:
-        yardstick.make_tables()
-        yield yardstick
+        baseline.make_tables()
+        yield baseline
     finally:
-        yardstick.kill()
+        baseline.kill()

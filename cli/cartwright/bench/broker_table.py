@@ -7,7 +7,7 @@ from cartwright.bench.brokers import BrokerReport
 from cartwright.bench.tables import BUSY_MAX
 
 
-def tell_brokers(report: BrokerReport, console: Console) -> None:
+def print_brokers(report: BrokerReport, console: Console) -> None:
     where = report.machine
     console.print(
         f"\n{where.processor}, {where.cores} cores, {where.memory_gib:g} GiB, events of {report.event_bytes} bytes"

@@ -16,8 +16,8 @@ from cartwright.bench.machine import describe
 from cartwright.bench.own_system import folder
 from cartwright.bench.results import Machine
 from cartwright.launcher import rabbitmq
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchNats, ScratchRabbit
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import NatsServer, RabbitServer
 from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
 
 EVENT_BYTES = 500
@@ -63,7 +63,7 @@ def compare_brokers(seconds: float, say: Callable[[str], None]) -> BrokerReport:
     machine = describe()
     figures: list[BrokerFigures] = []
     missing: list[str] = []
-    with LastWill() as will:
+    with Reaper() as will:
         for name, program in (("NATS JetStream", ""), ("RabbitMQ", rabbitmq.program())):
             if program is None:
                 missing.append(f"{name}: it is not installed ({rabbitmq.INSTALL})")
@@ -75,17 +75,17 @@ def compare_brokers(seconds: float, say: Callable[[str], None]) -> BrokerReport:
 
 
 @contextlib.contextmanager
-def _running(name: str, will: LastWill) -> Iterator[str]:
+def _running(name: str, will: Reaper) -> Iterator[str]:
     with folder(will) as place:
         if name == "RabbitMQ":
-            rabbit = ScratchRabbit(place, will)
+            rabbit = RabbitServer(place, will)
             try:
                 rabbit.start()
                 yield rabbit.url("bench")
             finally:
                 rabbit.end()
         else:
-            nats = ScratchNats(place, will)
+            nats = NatsServer(place, will)
             nats.start()
             try:
                 yield nats.url("bench")

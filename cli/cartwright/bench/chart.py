@@ -35,7 +35,7 @@ def draw(report: Report) -> str:
     """The chart of a report. Purchases and pgbench: what else is measured is of another size."""
     curves = {
         kind: [load.outcome for load in report.loads if load.kind == kind] for kind in (PURCHASES, HOT_PURCHASES)
-    } | {PGBENCH: report.yardstick}
+    } | {PGBENCH: report.baseline}
     left = Panel("purchases a second", 0, _series(curves, lambda outcome: outcome.per_second), is_logarithmic=False)
     late = _series(curves, lambda outcome: outcome.latency.p99, is_dashed=True)
     right = Panel(

@@ -13,14 +13,14 @@ from rich.console import Console
 
 from cartwright.bench import chart, comparison
 from cartwright.bench.growth import GrowthPlan, grow
-from cartwright.bench.growth_table import tell_growth
+from cartwright.bench.growth_table import print_growth
 from cartwright.bench.requests import KINDS
 from cartwright.bench.run import Plan, run
 from cartwright.bench.tables import tell
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.postgres import PostgresFailed
 
-YARDSTICK = "pgbench"
+BASELINE = "pgbench"
 TABLE_WIDTH = 140
 BROKEN_OFF = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, subprocess.SubprocessError, PostgresFailed)
 
@@ -52,7 +52,7 @@ def growth(plan: GrowthPlan, *, as_json: bool) -> bool:
     if as_json:
         _print_json(report)
     else:
-        tell_growth(report, _console())
+        print_growth(report, _console())
     return report.holds
 
 
@@ -61,7 +61,7 @@ def brokers(seconds: float, *, as_json: bool) -> None:
     # By these alone the command needs the chassis, which is not where only the command is.
     import structlog
 
-    from cartwright.bench.broker_table import tell_brokers
+    from cartwright.bench.broker_table import print_brokers
     from cartwright.bench.brokers import compare_brokers
 
     # What programs read goes to stdout, and nothing else.
@@ -71,7 +71,7 @@ def brokers(seconds: float, *, as_json: bool) -> None:
     if as_json:
         _print_json(report)
     else:
-        tell_brokers(report, _console())
+        print_brokers(report, _console())
 
 
 @contextlib.contextmanager
@@ -103,16 +103,16 @@ def _console() -> Console:
 
 def parse_plan(seconds: float, clients: str, only: str, replicas: int) -> Plan:
     """From the options' words. Raises ValueError with what is wrong about them."""
-    parts = [word.strip() for word in only.split(",")] if only else [*KINDS, YARDSTICK]
-    unknown = sorted(set(parts) - {*KINDS, YARDSTICK})
+    parts = [word.strip() for word in only.split(",")] if only else [*KINDS, BASELINE]
+    unknown = sorted(set(parts) - {*KINDS, BASELINE})
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: there are only {', '.join((*KINDS, YARDSTICK))}")
+        raise ValueError(f"{', '.join(unknown)}: there are only {', '.join((*KINDS, BASELINE))}")
     return Plan(
         kinds=tuple(kind for kind in KINDS if kind in parts),
         clients=_numbers(clients),
         seconds=seconds,
         replicas=replicas,
-        with_yardstick=YARDSTICK in parts,
+        with_baseline=BASELINE in parts,
     )
 
 

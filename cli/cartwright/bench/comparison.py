@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from cartwright.bench.report import Ratio
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 
 LEAST_SHARE = 0.5
 """Of the recorded ratio. A short run on a shared machine differs from a long one on a quiet one, but not by so much."""

@@ -7,7 +7,7 @@ import msgspec
 from cartwright.bench.figures import Outcome
 from cartwright.bench.memory import Memory
 from cartwright.bench.requests import HOT_PURCHASES, PURCHASES, SIGN_INS
-from cartwright.bench.results import Measured, Starts
+from cartwright.bench.results import LoadResult, Starts
 
 CLIENTS_MANY = 256
 RATIO_MIN = 0.7
@@ -28,27 +28,27 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     is_reached: bool
 
 
-def goals_of(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memory, starts: Starts) -> list[Goal]:
-    return list(_goals(loads, yardstick, memory, starts))
+def goals_of(loads: Sequence[LoadResult], baseline: Sequence[Outcome], memory: Memory, starts: Starts) -> list[Goal]:
+    return list(_goals(loads, baseline, memory, starts))
 
 
-def ratio(loads: Sequence[Measured], yardstick: Sequence[Outcome], kind: str, clients: int) -> float | None:
+def ratio(loads: Sequence[LoadResult], baseline: Sequence[Outcome], kind: str, clients: int) -> float | None:
     """Of what was measured at so many clients to pgbench at its best, whatever clients it took for that."""
-    best = max((outcome.per_second for outcome in yardstick), default=0.0)
+    best = max((outcome.per_second for outcome in baseline), default=0.0)
     measured = find(loads, kind, clients)
     return round(measured.outcome.per_second / best, 3) if measured and best else None
 
 
-def find(loads: Sequence[Measured], kind: str, clients: int) -> Measured | None:
+def find(loads: Sequence[LoadResult], kind: str, clients: int) -> LoadResult | None:
     return next((load for load in loads if load.kind == kind and load.outcome.clients == clients), None)
 
 
-def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memory, starts: Starts) -> Iterator[Goal]:
+def _goals(loads: Sequence[LoadResult], baseline: Sequence[Outcome], memory: Memory, starts: Starts) -> Iterator[Goal]:
     many = find(loads, PURCHASES, CLIENTS_MANY)
-    share = ratio(loads, yardstick, PURCHASES, CLIENTS_MANY)
+    share = ratio(loads, baseline, PURCHASES, CLIENTS_MANY)
     if share is not None:
         yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench at its best", share, RATIO_MIN)
-    as_many = _of_as_many(yardstick, CLIENTS_MANY)
+    as_many = _of_as_many(baseline, CLIENTS_MANY)
     if many is not None and as_many is not None and as_many.per_second:
         beside_as_many = round(many.outcome.per_second / as_many.per_second, 3)
         yield _at_least(f"purchases at {CLIENTS_MANY} clients, of pgbench with as many", beside_as_many, RATIO_MIN)
@@ -61,7 +61,7 @@ def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memo
             beside = round(hot.outcome.per_second / many.outcome.per_second, 3)
             yield _at_least("purchases all of one product, of those spread", beside, NO_SLOWER)
     single = find(loads, PURCHASES, 1)
-    alone = _of_as_many(yardstick, 1)
+    alone = _of_as_many(baseline, 1)
     if single is not None and alone is not None and alone.latency.p50:
         factor = round(single.outcome.latency.p50 / alone.latency.p50, 2)
         yield _at_most("a single client's median purchase, of pgbench's", factor, SINGLE_CLIENT_FACTOR_MAX)
@@ -71,7 +71,7 @@ def _goals(loads: Sequence[Measured], yardstick: Sequence[Outcome], memory: Memo
         yield _at_most("seconds to start on the data of the run", starts.warm, WARM_START_S_MAX)
 
 
-def _of_sign_ins(loads: Sequence[Measured]) -> Iterator[Goal]:
+def _of_sign_ins(loads: Sequence[LoadResult]) -> Iterator[Goal]:
     load = find(loads, SIGN_INS, SIGN_IN_CLIENTS)
     if load is None:
         return
@@ -82,8 +82,8 @@ def _of_sign_ins(loads: Sequence[Measured]) -> Iterator[Goal]:
         yield _at_most("the median of others beside them, of the quiet one", factor, OTHERS_FACTOR_MAX)
 
 
-def _of_as_many(yardstick: Sequence[Outcome], clients: int) -> Outcome | None:
-    return next((outcome for outcome in yardstick if outcome.clients == clients), None)
+def _of_as_many(baseline: Sequence[Outcome], clients: int) -> Outcome | None:
+    return next((outcome for outcome in baseline if outcome.clients == clients), None)
 
 
 def _at_least(says: str, measured: float, limit: float) -> Goal:

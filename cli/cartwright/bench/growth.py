@@ -21,16 +21,16 @@ from cartwright.bench.many_orders import copy_orders
 from cartwright.bench.many_products import add_products
 from cartwright.bench.own_system import own_system
 from cartwright.bench.requests import HISTORY, PURCHASES, SEARCHES
-from cartwright.bench.results import Machine, Measured
-from cartwright.bench.runner import Measuring, measuring
-from cartwright.errors import CannotGoOn
+from cartwright.bench.results import LoadResult, Machine
+from cartwright.bench.runner import Runner, running_loads
 from cartwright.launcher import supervisor
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import LOOPBACK, part_name
 from cartwright.launcher.parts import all_parts
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 from cartwright.launcher.system import System
-from cartwright.testkit.system import ScratchSystem
-from cartwright.watch import wait_until_ready
+from cartwright.launcher.watch import wait_until_ready
+from cartwright.testkit.system import SystemUnderTest
 
 CALL_S_MAX = 60.0
 
@@ -62,7 +62,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     products: int
     lines: int
     replicas: int
-    purchases: Measured
+    purchases: LoadResult
     history: Outcome
     searches: Outcome
     verified: Verified | None
@@ -82,7 +82,7 @@ def grow(plan: GrowthPlan, say: Callable[[str], None]) -> GrowthReport:
     """Leaves nothing behind. Raises CannotGoOn, and what PostgreSQL and the system raise, when it cannot be done."""
     described = machine.describe()
     stages: list[Stage] = []
-    with LastWill() as will:
+    with Reaper() as will:
         for replicas in plan.replicas:
             say(f"Starting a system of its own, {replicas} of each service.")
             with own_system(will, replicas) as (scratch, _):
@@ -91,9 +91,9 @@ def grow(plan: GrowthPlan, say: Callable[[str], None]) -> GrowthReport:
     return GrowthReport(machine=described, stages=stages)
 
 
-async def _grow(plan: GrowthPlan, scratch: ScratchSystem, say: Callable[[str], None], *, in_all: bool) -> list[Stage]:
+async def _grow(plan: GrowthPlan, scratch: SystemUnderTest, say: Callable[[str], None], *, in_all: bool) -> list[Stage]:
     system = scratch.opened()
-    async with measuring(system, plan.seconds) as measurer:
+    async with running_loads(system, plan.seconds) as measurer:
         growing = _Growing(plan, scratch, measurer, say)
         stages = [await growing.stage()]
         if in_all:
@@ -113,7 +113,7 @@ async def _grow(plan: GrowthPlan, scratch: ScratchSystem, say: Callable[[str], N
 
 class _Growing:
     def __init__(
-        self, plan: GrowthPlan, scratch: ScratchSystem, measurer: Measuring, say: Callable[[str], None]
+        self, plan: GrowthPlan, scratch: SystemUnderTest, measurer: Runner, say: Callable[[str], None]
     ) -> None:
         self._plan = plan
         self._scratch = scratch
@@ -178,7 +178,7 @@ class _Growing:
         self._measurer.shop = msgspec.structs.replace(self._measurer.shop, lines=lines)
 
 
-async def _buy(system: System, measurer: Measuring) -> list[str]:
+async def _buy(system: System, measurer: Runner) -> list[str]:
     """One order of each buyer, each of another product: the originals of all copies."""
     shop = measurer.shop
     orders: list[str] = []
@@ -196,7 +196,7 @@ async def _buy(system: System, measurer: Measuring) -> list[str]:
     return orders
 
 
-def _verify(scratch: ScratchSystem) -> Verified:
+def _verify(scratch: SystemUnderTest) -> Verified:
     began_at = perf_counter()
     process = subprocess.Popen(
         [*scratch.command_line("verify", "--json")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL

@@ -13,7 +13,7 @@ HEADINGS = (
 )
 
 
-def tell_growth(report: GrowthReport, console: Console) -> None:
+def print_growth(report: GrowthReport, console: Console) -> None:
     table = Table(box=None, padding=(0, 1))
     for heading in HEADINGS:
         table.add_column(heading, justify="right")

@@ -5,11 +5,10 @@ from time import perf_counter
 import aiohttp
 import msgspec
 
-from cartwright.launcher.layout import LOOPBACK
+from cartwright.launcher.layout import LOOPBACK, PUBLISHERS
 from cartwright.launcher.system import System
-from cartwright.verifier.liveness import PUBLISHERS
 from cartwright.verifier.quiet import UNPUBLISHED, wait_until_quiet
-from cartwright.verifier.snapshots import Books
+from cartwright.verifier.snapshots import Snapshots
 
 QUIET_S_MAX = 300.0
 CALL_S_MAX = 10.0
@@ -27,11 +26,11 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     still_under_way: dict[str, int]
 
 
-async def wait_out(system: System, books: Books) -> Lag:
+async def wait_out(system: System, snapshots: Snapshots) -> Lag:
     began_at = perf_counter()
-    unpublished = sum([await books.number(service, UNPUBLISHED) for service in PUBLISHERS])
+    unpublished = sum([await snapshots.number(service, UNPUBLISHED) for service in PUBLISHERS])
     undelivered = await _undelivered(system)
-    under_way = await wait_until_quiet(books, QUIET_S_MAX)
+    under_way = await wait_until_quiet(snapshots, QUIET_S_MAX)
     return Lag(
         unpublished_events=unpublished,
         undelivered=undelivered,

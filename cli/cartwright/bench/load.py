@@ -24,7 +24,7 @@ OTHER_PAUSE_S = 0.02
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask for, by how many clients at once, for how long. Measured is only what follows `warm_up_s`."""
+    """What to ask for, by how many clients at once, for how long. LoadResult is only what follows `warm_up_s`."""
 
     kind: str
     host: str

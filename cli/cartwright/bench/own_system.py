@@ -7,15 +7,15 @@ from pathlib import Path
 from time import perf_counter
 
 from cartwright.launcher import postgres
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.system import ScratchSystem, running_system
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.system import SystemUnderTest, running_system
 
 # Not /tmp, which is memory on many machines: what is measured has to reach a disk.
 SCRATCH = Path("/var/tmp")  # noqa: S108 - a folder of a random name is made in it, for us alone.
 
 
 @contextlib.contextmanager
-def own_system(will: LastWill, replicas: int) -> Iterator[tuple[ScratchSystem, float]]:
+def own_system(will: Reaper, replicas: int) -> Iterator[tuple[SystemUnderTest, float]]:
     """The system, started, and the seconds that its start took."""
     with folder(will) as parent:
         began_at = perf_counter()
@@ -23,7 +23,7 @@ def own_system(will: LastWill, replicas: int) -> Iterator[tuple[ScratchSystem, f
             yield scratch, round(perf_counter() - began_at, 2)
 
 
-def start_again_s(scratch: ScratchSystem) -> float:
+def start_again_s(scratch: SystemUnderTest) -> float:
     """The seconds that it takes to start on the data that there are."""
     scratch.stop()
     began_at = perf_counter()
@@ -32,7 +32,7 @@ def start_again_s(scratch: ScratchSystem) -> float:
 
 
 @contextlib.contextmanager
-def folder(will: LastWill, *, for_postgres: bool = False) -> Iterator[Path]:
+def folder(will: Reaper, *, for_postgres: bool = False) -> Iterator[Path]:
     """On a disk, and where PostgreSQL's user reaches it when that is somebody else."""
     is_others = for_postgres and postgres.server_user() is not None
     if is_others:

@@ -9,7 +9,7 @@ import aiohttp
 
 from cartwright.bench.product_names import name_of
 from cartwright.bench.requests import Shop
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import LOOPBACK
 from cartwright.launcher.system import System
 

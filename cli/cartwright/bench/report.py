@@ -8,7 +8,7 @@ from cartwright.bench.figures import Outcome
 from cartwright.bench.goals import Goal, goals_of, ratio
 from cartwright.bench.memory import Memory
 from cartwright.bench.requests import HOT_PURCHASES, PURCHASES
-from cartwright.bench.results import Machine, Measured, Starts
+from cartwright.bench.results import LoadResult, Machine, Starts
 from cartwright.verifier.reads import Report as Verification
 
 
@@ -29,8 +29,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """By part, of a second in which nobody asks for anything."""
     goals: list[Goal]
     ratios: list[Ratio]
-    loads: list[Measured]
-    yardstick: list[Outcome]
+    loads: list[LoadResult]
+    baseline: list[Outcome] = msgspec.field(name="yardstick")
+    """Keeps its name in JSON, so that `--compare` reads older reports."""
     memory: Memory
     starts: Starts
     verification: Verification
@@ -42,8 +43,8 @@ def make_report(
     replicas: int,
     durability: dict[str, str],
     idle_cpu_ms: dict[str, float],
-    loads: Sequence[Measured],
-    yardstick: Sequence[Outcome],
+    loads: Sequence[LoadResult],
+    baseline: Sequence[Outcome],
     memory: Memory,
     starts: Starts,
     verification: Verification,
@@ -53,15 +54,15 @@ def make_report(
         replicas=replicas,
         durability=durability,
         idle_cpu_ms=idle_cpu_ms,
-        goals=goals_of(loads, yardstick, memory, starts),
+        goals=goals_of(loads, baseline, memory, starts),
         ratios=[
             Ratio(load.kind, load.outcome.clients, share)
             for load in loads
             if load.kind in (PURCHASES, HOT_PURCHASES)
-            and (share := ratio(loads, yardstick, load.kind, load.outcome.clients)) is not None
+            and (share := ratio(loads, baseline, load.kind, load.outcome.clients)) is not None
         ],
         loads=list(loads),
-        yardstick=list(yardstick),
+        baseline=list(baseline),
         memory=memory,
         starts=starts,
         verification=verification,

@@ -7,7 +7,7 @@ from cartwright.bench.figures import OthersLatency, Outcome
 from cartwright.bench.lag import Lag
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class LoadResult(msgspec.Struct, frozen=True, kw_only=True):
     """One load, and what it led to. `batches` are mean sizes, by service and what was batched."""
 
     kind: str

@@ -1,7 +1,7 @@
-"""One bench, from an empty folder to the verdict: start, prepare, load after load beside the yardstick, verify, start
+"""One bench, from an empty folder to the verdict: start, prepare, load after load beside the baseline, verify, start
 again.
 
-The yardstick is measured right after the purchases of as many clients, so that a machine that is slow for a while is
+The baseline is measured right after the purchases of as many clients, so that a machine that is slow for a while is
 slow for both.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from cartwright.bench import machine, memory
-from cartwright.bench.baseline import Yardstick, running_yardstick
+from cartwright.bench.baseline import Baseline, running_baseline
 from cartwright.bench.costs import CALL_S_MAX, Meters
 from cartwright.bench.figures import Outcome
 from cartwright.bench.memory import Memory
@@ -22,9 +22,9 @@ from cartwright.bench.own_system import folder, own_system, start_again_s
 from cartwright.bench.preparation import PRODUCTS
 from cartwright.bench.report import Report, make_report
 from cartwright.bench.requests import PURCHASES
-from cartwright.bench.results import Measured, Starts
-from cartwright.bench.runner import Measuring, measuring, reader_urls
-from cartwright.launcher.reaper import LastWill
+from cartwright.bench.results import LoadResult, Starts
+from cartwright.bench.runner import Runner, reader_urls, running_loads
+from cartwright.launcher.reaper import Reaper
 from cartwright.launcher.system import System
 from cartwright.verifier.reads import Report as Verification
 from cartwright.verifier.reads import verify
@@ -41,22 +41,22 @@ class Plan:
     clients: tuple[int, ...]
     seconds: float
     replicas: int = 1
-    with_yardstick: bool = True
+    with_baseline: bool = True
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Report:
     """Leaves nothing behind. Raises CannotGoOn, and what PostgreSQL and the system raise, when it cannot be done."""
     described = machine.describe()
     with contextlib.ExitStack() as stack:
-        will = stack.enter_context(LastWill())
-        yardstick = None
-        if plan.with_yardstick:
-            say("Making the yardstick's tables.")
+        will = stack.enter_context(Reaper())
+        baseline = None
+        if plan.with_baseline:
+            say("Making the baseline's tables.")
             place = stack.enter_context(folder(will, for_postgres=True))
-            yardstick = stack.enter_context(running_yardstick(place, secrets.token_urlsafe(12), will, PRODUCTS))
+            baseline = stack.enter_context(running_baseline(place, secrets.token_urlsafe(12), will, PRODUCTS))
         say("Starting a system of its own.")
         scratch, cold_s = stack.enter_context(own_system(will, plan.replicas))
-        found = asyncio.run(_measure(plan, scratch.opened(), yardstick, say))
+        found = asyncio.run(_measure(plan, scratch.opened(), baseline, say))
         say("Starting it again, on all these data.")
         warm_s = start_again_s(scratch)
     return make_report(
@@ -65,7 +65,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> Report:
         durability=found.durability,
         idle_cpu_ms=found.idle_cpu_ms,
         loads=found.loads,
-        yardstick=found.yardstick,
+        baseline=found.baseline,
         memory=found.memory,
         starts=Starts(cold=cold_s, warm=warm_s),
         verification=found.verification,
@@ -76,18 +76,18 @@ def run(plan: Plan, say: Callable[[str], None]) -> Report:
 class _Found:
     durability: dict[str, str]
     idle_cpu_ms: dict[str, float]
-    loads: list[Measured]
-    yardstick: list[Outcome]
+    loads: list[LoadResult]
+    baseline: list[Outcome]
     memory: Memory
     verification: Verification
 
 
-async def _measure(plan: Plan, system: System, yardstick: Yardstick | None, say: Callable[[str], None]) -> _Found:
+async def _measure(plan: Plan, system: System, baseline: Baseline | None, say: Callable[[str], None]) -> _Found:
     say(f"Filling the shop with {PRODUCTS:,} products.")
-    async with measuring(system, plan.seconds) as measurer:
+    async with running_loads(system, plan.seconds) as measurer:
         say("Nobody asks for anything.")
         idle_cpu_ms = await measurer.idle()
-        loads, yards = await _all_loads(plan, measurer, yardstick, say)
+        loads, yards = await _all_loads(plan, measurer, baseline, say)
     held = memory.read(Meters(system))
     say("Checking every promise on the data.")
     verification = await verify(reader_urls(system), head_keys=system.head_keys, wait_s=VERIFY_WAIT_S)
@@ -95,16 +95,16 @@ async def _measure(plan: Plan, system: System, yardstick: Yardstick | None, say:
 
 
 async def _all_loads(
-    plan: Plan, measurer: Measuring, yardstick: Yardstick | None, say: Callable[[str], None]
-) -> tuple[list[Measured], list[Outcome]]:
+    plan: Plan, measurer: Runner, baseline: Baseline | None, say: Callable[[str], None]
+) -> tuple[list[LoadResult], list[Outcome]]:
     loads, yards = [], []
     for kind in plan.kinds:
         for clients in plan.clients:
             say(f"{kind}, {_clients(clients)}")
             loads.append(await measurer.load(kind, clients))
-            if yardstick is not None and kind == PURCHASES:
+            if baseline is not None and kind == PURCHASES:
                 say(f"pgbench, {_clients(clients)}")
-                yards.append(await asyncio.to_thread(yardstick.measure, clients, plan.seconds))
+                yards.append(await asyncio.to_thread(baseline.measure, clients, plan.seconds))
     return loads, yards
 
 

@@ -14,26 +14,26 @@ from cartwright.bench.costs import Meters, Reading, costs_of
 from cartwright.bench.load import Load
 from cartwright.bench.preparation import prepare_shop, sign_in_again
 from cartwright.bench.requests import Shop
-from cartwright.bench.results import Measured
+from cartwright.bench.results import LoadResult
 from cartwright.launcher.layout import LOOPBACK, SERVICES_WITH_DATABASE
 from cartwright.launcher.system import System
-from cartwright.verifier.snapshots import Books, open_books
+from cartwright.verifier.snapshots import Snapshots, open_snapshots
 
 TOKENS_GOOD_FOR_S = 600.0
 
 
-class Measuring:
+class Runner:
     """`shop` may be replaced by one with other goods."""
 
-    def __init__(self, system: System, books: Books, shop: Shop, seconds: float) -> None:
+    def __init__(self, system: System, snapshots: Snapshots, shop: Shop, seconds: float) -> None:
         self.system = system
         self.shop = shop
-        self._books = books
+        self._books = snapshots
         self._seconds = seconds
         self._meters = Meters(system)
         self._signed_in_at = perf_counter()
 
-    async def load(self, kind: str, clients: int) -> Measured:
+    async def load(self, kind: str, clients: int) -> LoadResult:
         await self._keep_signed_in()
         before, batches_before = await self._meters.read(), await batches.read(self.system)
         wanted = Load(
@@ -47,7 +47,7 @@ class Measuring:
         came = await asyncio.to_thread(load.run, wanted)
         behind = await self.wait_out()
         after, batches_after = await self._meters.read(), await batches.read(self.system)
-        return Measured(
+        return LoadResult(
             kind=kind,
             outcome=came.outcome,
             load_generator_cpu_ms=came.cpu_ms_per_request,
@@ -78,11 +78,11 @@ class Measuring:
 
 
 @asynccontextmanager
-async def measuring(system: System, seconds: float) -> AsyncIterator[Measuring]:
+async def running_loads(system: System, seconds: float) -> AsyncIterator[Runner]:
     """On a system whose shop is filled, and that has come to rest again."""
     shop = await prepare_shop(system)
-    async with open_books(reader_urls(system)) as books:
-        measurer = Measuring(system, books, shop, seconds)
+    async with open_snapshots(reader_urls(system)) as snapshots:
+        measurer = Runner(system, snapshots, shop, seconds)
         await measurer.wait_out()
         yield measurer
 

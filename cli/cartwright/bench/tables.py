@@ -7,8 +7,8 @@ from rich.table import Table
 
 from cartwright.bench.figures import Outcome
 from cartwright.bench.report import Report
-from cartwright.bench.results import Measured
-from cartwright.verifier.command import tell as tell_verification
+from cartwright.bench.results import LoadResult
+from cartwright.verifier.printing import print_report
 
 BUSY_MAX = 0.5
 
@@ -24,15 +24,15 @@ def tell(report: Report, console: Console) -> None:
         console.print(f"[yellow]The machine was busy with {where.busy:g} other things: take no figure for its own.[/]")
     console.print(_outcomes(report))
     for load in report.loads:
-        _tell_costs(load, console)
-    _tell_system(report, console)
+        _print_costs(load, console)
+    _print_system(report, console)
     for goal in report.goals:
         mark = "[green]reached[/]" if goal.is_reached else "[red]missed[/]"
         console.print(f"  {mark}  {goal.says}: {goal.measured:g}", soft_wrap=True)
     if report.verification.holds:
         console.print("\nAll promises hold.")
     else:
-        tell_verification(report.verification, console)
+        print_report(report.verification, console)
 
 
 def _outcomes(report: Report) -> Table:
@@ -42,7 +42,7 @@ def _outcomes(report: Report) -> Table:
     ratios = {(ratio.kind, ratio.clients): f"{ratio.ratio:.2f}" for ratio in report.ratios}
     for load in report.loads:
         table.add_row(load.kind, *_cells(load.outcome), ratios.get((load.kind, load.outcome.clients), ""))
-    for outcome in report.yardstick:
+    for outcome in report.baseline:
         table.add_row("pgbench", *_cells(outcome), "")
     return table
 
@@ -57,7 +57,7 @@ def _cells(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def _tell_costs(load: Measured, console: Console) -> None:
+def _print_costs(load: LoadResult, console: Console) -> None:
     costs, lag = load.costs, load.lag
     behind = sum(lag.undelivered.values())
     lines = [
@@ -85,7 +85,7 @@ def _tell_costs(load: Measured, console: Console) -> None:
     console.print("\n".join(lines), soft_wrap=True)
 
 
-def _tell_system(report: Report, console: Console) -> None:
+def _print_system(report: Report, console: Console) -> None:
     memory, starts = report.memory, report.starts
     warm = "" if starts.warm is None else f", and again on these data in {starts.warm:g} s"
     console.print(

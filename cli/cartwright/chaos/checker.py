@@ -30,7 +30,7 @@ BOUGHT = ("confirmed", "shipped")
 
 
 @dataclass(frozen=True, slots=True)
-class KeptOrder:
+class StoredOrder:
     """An order as the database holds it."""
 
     id: str
@@ -42,7 +42,7 @@ class KeptOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRefund:
+class StoredRefund:
     """A refund that an administrator asked for."""
 
     id: str
@@ -65,11 +65,11 @@ class _Purchase:
     """The one product of which one unit was meant, where that was all."""
     cart: str | None = None
     """Which filling of the buyer's cart it was to buy."""
-    kept: list[KeptOrder] = field(default_factory=list)
+    kept: list[StoredOrder] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Told:
+class _Answered:
     """What buyers were told of an order: digests of what never changes, and the most that it was said to be."""
 
     who: str
@@ -81,39 +81,39 @@ class _Told:
     seen: bool = False
 
 
-class Judge:
+class Checker:
     """`hear` every call, then `see` every order as its buyer reads it and `meet` what is kept; then `conclude`."""
 
     def __init__(self) -> None:
         self.findings = {number: Findings(0.0) for number in SAYS}
         self._purchases: dict[tuple[str, str], _Purchase] = {}
         self._by_call: dict[str, _Purchase] = {}
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, _Answered] = {}
         self._cancels_asked: set[str] = set()
         self._few: dict[str, int] = {}
         self._refunds: dict[str, tuple[str, int]] = {}
         self._refused_calls: dict[str, str] = {}
         self._confirmed_of: Counter[str] = Counter()
-        self._kept_orders = 0
+        self._stored_orders = 0
 
     # --- What clients were told
 
     def hear(self, call: Call) -> None:
         match call.what:
             case "buy":
-                self._hear_purchase(call)
+                self._add_purchase(call)
             case "cancel":
-                self._hear_cancellation(call)
+                self._add_cancellation(call)
             case "ship" | "look":
-                self._hear_of_order(call)
+                self._add_order_answer(call)
             case "look closely":
-                self._hear_not_found(call)
+                self._add_not_found(call)
             case "refund":
-                self._hear_refund(call)
+                self._add_refund_answer(call)
             case what if what == PUT_ON_SALE_FEW and call.status == 201:
                 self._few[str(call.decoded()["id"])] = int(call.asked()["stock"])
 
-    def _hear_purchase(self, call: Call) -> None:
+    def _add_purchase(self, call: Call) -> None:
         identity = (call.who, call.key or call.id)
         purchase = self._purchases.setdefault(identity, _Purchase(call.who, call.key))
         self._by_call[call.id] = purchase
@@ -132,10 +132,10 @@ class Judge:
             purchase.was_confirmed |= call.status == 201
             if call.meant is not None and _lines_of(view) != sorted(call.meant):
                 self._violated(ANSWERED, "an order holds something else than was asked for", view["id"])
-            self._hear_view(call, view)
+            self._add_view(call, view)
 
-    def _hear_view(self, call: Call, view: dict[str, Any]) -> None:
-        told = self._told.setdefault(str(view["id"]), _Told(call.who, _essence(view)))
+    def _add_view(self, call: Call, view: dict[str, Any]) -> None:
+        told = self._told.setdefault(str(view["id"]), _Answered(call.who, _essence(view)))
         if told.essence != _essence(view):
             self._violated(ANSWERED, "an order was answered in two ways", view["id"])
         if view.get("total") is not None:
@@ -146,28 +146,28 @@ class Judge:
         if view["status"] in BOUGHT:
             told.was_confirmed = True
 
-    def _hear_cancellation(self, call: Call) -> None:
+    def _add_cancellation(self, call: Call) -> None:
         assert call.subject is not None, "a cancellation names its order"
         if not call.is_refused:
             self._cancels_asked.add(call.subject)
-        self._hear_of_order(call)
+        self._add_order_answer(call)
         if call.status in {200, 202} and call.subject in self._told:
             self._told[call.subject].must_be = "cancelled"
 
-    def _hear_not_found(self, call: Call) -> None:
+    def _add_not_found(self, call: Call) -> None:
         if call.status == 404:
             self._violated(ANSWERED, "an order that was answered was not found", call.subject, call.what)
 
-    def _hear_of_order(self, call: Call) -> None:
-        self._hear_not_found(call)
+    def _add_order_answer(self, call: Call) -> None:
+        self._add_not_found(call)
         if 200 <= call.status < 300:
             view = call.decoded()
             # An administrator may look at it, too: the buyer is the one who bought.
-            self._hear_view(call, view)
+            self._add_view(call, view)
             if call.what == "ship":
                 self._told[str(view["id"])].must_be = "shipped"
 
-    def _hear_refund(self, call: Call) -> None:
+    def _add_refund_answer(self, call: Call) -> None:
         if call.status == 201:
             view = call.decoded()
             amount_minor = int(Decimal(view["amount"]["amount"]) * 100)
@@ -193,9 +193,9 @@ class Judge:
         elif told.was_confirmed and status not in BOUGHT and not self._may_be_cancelled(str(id_), status):
             self._violated(ANSWERED, "an order was answered to be confirmed", id_, f"it is {status}")
 
-    def meet(self, order: KeptOrder) -> None:
+    def meet(self, order: StoredOrder) -> None:
         """An order as it is kept."""
-        self._kept_orders += 1
+        self._stored_orders += 1
         purchase = self._by_call.get(order.correlation_id)
         if purchase is None:
             self._violated(REFUSED, "an order is kept that nobody asked for", order.id, order.correlation_id)
@@ -211,7 +211,7 @@ class Judge:
         if code is not None and order.was_confirmed:
             self._violated(REFUSED, "a refused purchase was confirmed", order.id, code)
 
-    def meet_refund(self, refund: KeptRefund) -> None:
+    def add_refund(self, refund: StoredRefund) -> None:
         code = self._refused_calls.get(refund.correlation_id)
         if code is not None:
             self._violated(REFUSED, "a refused refund is kept", refund.id, code)
@@ -229,15 +229,15 @@ class Judge:
         for id_ in self._refunds:
             self._violated(ANSWERED, "a refund that was answered does not exist", id_)
         for purchase in self._purchases.values():
-            self._judge_purchase(purchase)
-        self._judge_carts()
-        self._judge_few()
+            self._check_purchase(purchase)
+        self._check_carts()
+        self._check_few()
         self.findings[ANSWERED].checked_so_many("orders answered", len(self._told))
         self.findings[CHARGED_ONCE].checked_so_many("purchases asked for", len(self._purchases))
         self.findings[REFUSED].checked_so_many("calls refused", len(self._refused_calls))
-        self.findings[REFUSED].checked_so_many("orders kept", self._kept_orders)
+        self.findings[REFUSED].checked_so_many("orders kept", self._stored_orders)
 
-    def _judge_purchase(self, purchase: _Purchase) -> None:
+    def _check_purchase(self, purchase: _Purchase) -> None:
         kept = {order.id: order for order in purchase.kept}
         named = f"{purchase.who} {purchase.key or 'without a key'}"
         if len(purchase.orders | kept.keys()) > 1:
@@ -250,7 +250,7 @@ class Judge:
                 detail = ", ".join(sorted(purchase.refusals))
                 self._violated(REFUSED, "a refused purchase was confirmed", order.id, detail)
 
-    def _judge_carts(self) -> None:
+    def _check_carts(self) -> None:
         """An order that came to nothing gives the cart back, and the next one may buy it."""
         buyers: defaultdict[str, set[str]] = defaultdict(set)
         for purchase in self._purchases.values():
@@ -261,7 +261,7 @@ class Judge:
                 self._violated(CHARGED_ONCE, "a cart was bought more than once", filling, " ".join(sorted(orders)))
         self.findings[CHARGED_ONCE].checked_so_many("carts filled", len(buyers))
 
-    def _judge_few(self) -> None:
+    def _check_few(self) -> None:
         buyers: defaultdict[str, list[_Purchase]] = defaultdict(list)
         for purchase in self._purchases.values():
             if purchase.product in self._few:

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
-from cartwright.chaos.history import NOTHING, Call, Recorder
-from cartwright.errors import CannotGoOn
+from cartwright.chaos.history import NOTHING, Call, HistoryWriter
+from cartwright.launcher.errors import CannotGoOn
 
 CALL_S_MAX = 8.0
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 2.0
@@ -25,15 +25,15 @@ CONNECTIONS_MAX = 400
 _encode = msgspec.json.Encoder().encode
 
 
-class Line:
+class GatewayClient:
     """The way to the gateway, shared by all clients; writes down whatever passes. An async context manager."""
 
-    def __init__(self, url: str, recorder: Recorder) -> None:
+    def __init__(self, url: str, recorder: HistoryWriter) -> None:
         self.url = url
         self._recorder = recorder
         self._began = time.monotonic()
 
-    async def __aenter__(self) -> "Line":
+    async def __aenter__(self) -> "GatewayClient":
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=20),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -115,7 +115,7 @@ class Line:
 class Account:
     """Somebody with an access token, which is renewed in time."""
 
-    def __init__(self, line: Line, email: str, password: str) -> None:
+    def __init__(self, line: GatewayClient, email: str, password: str) -> None:
         self._line = line
         self.email = email
         self._password = password

@@ -15,7 +15,7 @@ from rich.status import Status
 from cartwright.chaos.outcome import Outcome, tell
 from cartwright.chaos.run import Plan, Progress, planned, run
 from cartwright.chaos.schedule import SECONDS_BETWEEN_FAULTS
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEEDS = 1_000_000
@@ -51,7 +51,7 @@ def _run(plan: Plan, folder: Path, console: Console, *, keep: bool) -> Outcome:
         assert task is not None
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        with _Watching(console, plan) as watching:
+        with _ProgressDisplay(console, plan) as watching:
             return await run(plan, folder, watching.show, keep=keep)
 
     try:
@@ -63,7 +63,7 @@ def _run(plan: Plan, folder: Path, console: Console, *, keep: bool) -> Outcome:
         raise CannotGoOn(f"The run broke off: {error or type(error).__name__}") from error
 
 
-class _Watching:
+class _ProgressDisplay:
     """A line that is redrawn in place on a terminal, and a line now and then elsewhere."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -73,7 +73,7 @@ class _Watching:
         self._next_line_at = 0.0
         self._step = ""
 
-    def __enter__(self) -> "_Watching":
+    def __enter__(self) -> "_ProgressDisplay":
         if self._console.is_terminal:
             self._status = self._console.status("")
             self._status.start()

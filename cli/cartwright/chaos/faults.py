@@ -13,16 +13,15 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from cartwright import operate
 from cartwright.chaos import redelivery
 from cartwright.chaos.forgery import Forgeries
-from cartwright.chaos.proxy import Proxy
 from cartwright.chaos.schedule import Fault
-from cartwright.errors import CannotGoOn
-from cartwright.launcher import postgres, supervisor
+from cartwright.launcher import operator_calls, postgres, supervisor
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.parts import all_parts
 from cartwright.launcher.postgres_logins import service_login
 from cartwright.launcher.system import System
+from cartwright.testkit.proxy import Proxy
 
 CONNECT_S_MAX = 5.0
 STOP_S_MAX = 20.0
@@ -45,21 +44,21 @@ _LATEST_BACKEND = """
 class Faults:
     """`inject` returns when the fault is over and what had to be mended by hand is mended."""
 
-    def __init__(self, system: System, ways: Mapping[str, Proxy], seed: int, forgeries: Forgeries) -> None:
+    def __init__(self, system: System, links: Mapping[str, Proxy], seed: int, forgeries: Forgeries) -> None:
         self._system = system
-        self._ways = ways
+        self._links = links
         self._seed = seed
         self._forgeries = forgeries
         self._frozen: set[psutil.Process] = set()
         self._store_of_broker = asyncio.Lock()
         self._parts = {part.name: part for part in all_parts(system)}
-        self._ways_to_fail: Mapping[str, Callable[[Fault], Awaitable[str]]] = {
+        self._injectors: Mapping[str, Callable[[Fault], Awaitable[str]]] = {
             "kill": self._kill,
             "kill a backend of": self._kill_backend,
             "freeze": self._freeze,
-            "cut": self._break_way,
-            "hang": self._break_way,
-            "slow": self._break_way,
+            "cut": self._break_link,
+            "hang": self._break_link,
+            "slow": self._break_link,
             "redelivered events of": self._redeliver,
             "forged events of": self._forge,
             "fill the disk of": self._fill_disk,
@@ -69,15 +68,15 @@ class Faults:
 
     async def inject(self, fault: Fault) -> str:
         """Answers a note where something came differently than planned."""
-        return await self._ways_to_fail[fault.kind](fault)
+        return await self._injectors[fault.kind](fault)
 
     def heal(self) -> None:
         """Whatever is still broken because a fault was interrupted."""
         for process in self._frozen:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
-        for way in self._ways.values():
-            way.flow()
+        for link in self._links.values():
+            link.flow()
 
     # --- Processes
 
@@ -158,21 +157,21 @@ class Faults:
         async with self._store_of_broker, self._stopped_broker():
             pass
 
-    # --- Ways
+    # --- FaultyNetwork
 
-    async def _break_way(self, fault: Fault) -> str:
-        way = self._ways[fault.target]
+    async def _break_link(self, fault: Fault) -> str:
+        link = self._links[fault.target]
         match fault.kind:
             case "cut":
-                way.cut()
+                link.cut()
             case "hang":
-                way.hang()
+                link.hang()
             case _:
-                way.slow(fault.delay_s)
+                link.slow(fault.delay_s)
         try:
             await asyncio.sleep(fault.lasts_s)
         finally:
-            way.flow()
+            link.flow()
         return ""
 
     # --- What the broker holds
@@ -225,7 +224,7 @@ class Faults:
         while True:
             try:
                 await asyncio.to_thread(
-                    operate.replay_events, self._system.layout.data, since, "The broker lost its store."
+                    operator_calls.replay_events, self._system.layout.data, since, "The broker lost its store."
                 )
                 return ""
             except CannotGoOn as error:

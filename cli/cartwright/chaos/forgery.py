@@ -18,11 +18,11 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from cartwright.chaos.event_stream import BROKER_ERRORS, EventStream, StreamMessage
+from cartwright.launcher.layout import CONSUMERS, PUBLISHERS
 from cartwright.launcher.system import System
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.liveness import LISTENERS, PUBLISHERS
-from cartwright.verifier.quiet import HEARD_BY
-from cartwright.verifier.snapshots import Books
+from cartwright.verifier.quiet import CONSUMED_BY
+from cartwright.verifier.snapshots import Snapshots
 from chassis.messaging import envelope
 from chassis.messaging.signed_broker import Signer
 
@@ -62,7 +62,7 @@ class Forgery:
         types = [_events(self.message.body)[0][1].type] if self.kind == OTHER_TYPE else []
         return [
             group
-            for group in LISTENERS
+            for group in CONSUMERS
             if _listens(group, self.message.type) and not any(_listens(group, type_) for type_ in types)
         ]
 
@@ -73,7 +73,7 @@ def forge(
     """Each message in all four kinds. A forged event is about another order or account than the genuine one."""
     forgeries = []
     subjects = sorted({event.subject for message in messages for _, event in _events(message.body)})
-    types = sorted({type_ for group in LISTENERS for type_ in HEARD_BY[group]} - {"*"})
+    types = sorted({type_ for group in CONSUMERS for type_ in CONSUMED_BY[group]} - {"*"})
     for message in messages:
         raw, event = draw.choice(_events(message.body))
         victim = draw.choice([subject for subject in subjects if subject != event.subject] or subjects)
@@ -137,20 +137,20 @@ class Forgeries:
             await asyncio.sleep(POLL_S)
         self.uncounted = missing
 
-    async def check(self, books: Books) -> Findings:
+    async def check(self, snapshots: Snapshots) -> Findings:
         findings = Findings(0.0)
-        await find_effects(books, self.published, findings)
+        await find_effects(snapshots, self.published, findings)
         for group, detail in self.uncounted.items():
             findings.violated("forged events were not counted as refused", group, detail)
         return findings
 
 
-async def find_effects(books: Books, forgeries: Iterable[Forgery], findings: Findings) -> None:
+async def find_effects(snapshots: Snapshots, forgeries: Iterable[Forgery], findings: Findings) -> None:
     """A consumer writes the id of an event into its inbox in the transaction of the effect."""
     by_id = {forgery.event_id: forgery for forgery in forgeries if forgery.event_id is not None}
-    for service in LISTENERS:
+    for service in CONSUMERS:
         for where, query in {**_TRACES, **({"entries": _ENTRIES} if service == "audit" else {})}.items():
-            for row in await books.rows(service, query, list(by_id)):
+            for row in await snapshots.rows(service, query, list(by_id)):
                 detail = f"{by_id[row[0]].kind}: {by_id[row[0]].message.type}, in the {where} of {service}"
                 findings.violated("a forged event had an effect", row[0], detail)
     findings.checked_so_many("forged events", len(by_id))
@@ -160,7 +160,7 @@ async def refused_by_group(system: System) -> Counter[str]:
     """How many messages each group has refused, over all its replicas."""
     refused: Counter[str] = Counter()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=POLL_S * 20)) as http:
-        for group in LISTENERS:
+        for group in CONSUMERS:
             for url in system.service_urls(group):
                 async with http.get(f"{url}/metrics") as answer:
                     lines = (await answer.text()).splitlines()
@@ -173,4 +173,4 @@ def _events(body: bytes) -> list[tuple[bytes, _Event]]:
 
 
 def _listens(group: str, type_: str) -> bool:
-    return any(fnmatchcase(type_, pattern) for pattern in HEARD_BY[group])
+    return any(fnmatchcase(type_, pattern) for pattern in CONSUMED_BY[group])

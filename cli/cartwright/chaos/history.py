@@ -58,7 +58,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="c
         return str(self.decoded().get("code", "")) if self.status >= 400 else ""
 
 
-class Injected(msgspec.Struct, frozen=True, kw_only=True, tag="fault", tag_field="line"):
+class InjectedFault(msgspec.Struct, frozen=True, kw_only=True, tag="fault", tag_field="line"):
     """A fault that has happened. `note` says what came of it, where that is not what was planned."""
 
     fault: Fault
@@ -67,7 +67,7 @@ class Injected(msgspec.Struct, frozen=True, kw_only=True, tag="fault", tag_field
     note: str = ""
 
 
-Line = Call | Injected
+GatewayClient = Call | InjectedFault
 
 
 def _object(raw: msgspec.Raw) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _object(raw: msgspec.Raw) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-class Recorder:
+class HistoryWriter:
     """Writes the record, and has `note` look at every call as it comes in. Used as a context manager."""
 
     def __init__(self, path: Path, note: Callable[[Call], None]) -> None:
@@ -92,7 +92,7 @@ class Recorder:
     ) -> None:
         self._file.close()
 
-    def write(self, line: Line) -> None:
+    def write(self, line: GatewayClient) -> None:
         self._file.write(self._encoder.encode(line) + b"\n")
         if isinstance(line, Call):
             self._note(line)
@@ -101,9 +101,9 @@ class Recorder:
         self._file.flush()
 
 
-def read(path: Path) -> Iterator[Line]:
+def read(path: Path) -> Iterator[GatewayClient]:
     """Line by line, so that a long record needs no memory."""
-    decoder = msgspec.json.Decoder(Line)
+    decoder = msgspec.json.Decoder(GatewayClient)
     with path.open("rb") as file:
         for line in file:
             yield decoder.decode(line)

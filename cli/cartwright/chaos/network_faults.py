@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from cartwright.chaos.proxy import Proxy
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE, Ports, part_name
+from cartwright.testkit.proxy import Proxy
 
 CLIENTS = "clients"
 GATEWAY = "gateway"
-SPEAKING_TO_NATS = SERVICES_WITH_DATABASE
+NATS_CLIENTS = SERVICES_WITH_DATABASE
 CALLS = {
     "orders": ("users", "catalog", "payments"),
     "storefront": ("orders", "payments", "notifications"),
@@ -16,16 +16,16 @@ CALLS = {
 """Who calls which services. Keys are asked for too seldom for a failure to be noticed."""
 
 
-class Ways:
+class FaultyNetwork:
     """All proxies of a run, by who calls and which part. An async context manager."""
 
     def __init__(self, ports: Ports) -> None:
-        self._proxies = {way: Proxy(port) for way, port in _ports_by_way(ports).items()}
-        self.detours: dict[tuple[str, str], int] = {}
+        self._proxies = {link: Proxy(port) for link, port in _ports_by_link(ports).items()}
+        self.proxy_ports: dict[tuple[str, str], int] = {}
 
-    async def __aenter__(self) -> "Ways":
-        for way, proxy in self._proxies.items():
-            self.detours[way] = await proxy.start()
+    async def __aenter__(self) -> "FaultyNetwork":
+        for link, proxy in self._proxies.items():
+            self.proxy_ports[link] = await proxy.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -34,21 +34,21 @@ class Ways:
 
     @property
     def by_name(self) -> Mapping[str, Proxy]:
-        return {named(*way): proxy for way, proxy in self._proxies.items()}
+        return {named(*link): proxy for link, proxy in self._proxies.items()}
 
 
 def names(ports: Ports) -> Sequence[str]:
-    return [named(*way) for way in _ports_by_way(ports)]
+    return [named(*link) for link in _ports_by_link(ports)]
 
 
 def named(caller: str, part: str) -> str:
     return f"{caller} > {part}"
 
 
-def _ports_by_way(ports: Ports) -> dict[tuple[str, str], int]:
+def _ports_by_link(ports: Ports) -> dict[tuple[str, str], int]:
     return {
         **{(service, "postgres"): ports.postgres for service in SERVICES_WITH_DATABASE},
-        **{(service, "nats"): ports.nats for service in SPEAKING_TO_NATS},
+        **{(service, "nats"): ports.nats for service in NATS_CLIENTS},
         **{
             (caller, part_name(service, replica)): ports.service(service, replica)
             for caller, services in CALLS.items()

@@ -8,9 +8,9 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from cartwright.chaos.history import Injected
+from cartwright.chaos.history import InjectedFault
 from cartwright.chaos.traffic import Health
-from cartwright.verifier.command import tell_verdict
+from cartwright.verifier.printing import print_verdict
 from cartwright.verifier.reads import Verdict
 
 TRIES_MIN = 3
@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         minutes: float,
         count: int,
         seconds: float,
-        injected: Sequence[Injected],
+        injected: Sequence[InjectedFault],
         health: Health,
         verdicts: list[Verdict],
     ) -> "Outcome":
@@ -83,14 +83,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def kinds_never_injected(injected: Sequence[Injected]) -> list[str]:
+def kinds_never_injected(injected: Sequence[InjectedFault]) -> list[str]:
     """Kinds that were tried `TRIES_MIN` times or more and never happened. Once or twice can be chance."""
     tried = Counter(each.fault.kind for each in injected)
     happened = {each.fault.kind for each in injected if not each.note}
     return [kind for kind, count in tried.items() if count >= TRIES_MIN and kind not in happened]
 
 
-def recovery_times(injected: Sequence[Injected], bought_s: Mapping[int, float]) -> dict[int, float]:
+def recovery_times(injected: Sequence[InjectedFault], bought_s: Mapping[int, float]) -> dict[int, float]:
     """Seconds by the fault's number, for those after which something was bought at `bought_s`."""
     outages = sorted((each.began_s, each.ended_s) for each in injected if each.fault.is_outage)
     times = {}
@@ -104,7 +104,7 @@ def recovery_times(injected: Sequence[Injected], bought_s: Mapping[int, float]) 
     return times
 
 
-def _recovery(injected: Sequence[Injected], time_by_number: Mapping[int, float]) -> Recovery | None:
+def _recovery(injected: Sequence[InjectedFault], time_by_number: Mapping[int, float]) -> Recovery | None:
     times = sorted(
         (time_by_number[each.fault.number], each.fault.says) for each in injected if each.fault.number in time_by_number
     )
@@ -139,7 +139,7 @@ def tell(outcome: Outcome, console: Console) -> None:
         console.print(f"[red]never happened, though it was planned: {escape(kind)} ...[/]")
     console.print()
     for verdict in outcome.verdicts:
-        tell_verdict(verdict, console)
+        print_verdict(verdict, console)
     if outcome.holds:
         console.print("\nAll promises hold.")
     elif all(verdict.holds for verdict in outcome.verdicts) and not outcome.never_recovered:

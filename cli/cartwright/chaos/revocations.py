@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from cartwright.chaos.clients import PAUSE_S_MAX, Account, Line
+from cartwright.chaos.clients import PAUSE_S_MAX, Account, GatewayClient
 from cartwright.verifier.findings import Findings
 
 RIGHTS_GONE = 14
@@ -40,7 +40,7 @@ class Revoked(msgspec.Struct, frozen=True):
 class Revocations:
     """`run` until cancelled; then `judge`."""
 
-    def __init__(self, line: Line, administrator: Account) -> None:
+    def __init__(self, line: GatewayClient, administrator: Account) -> None:
         self._line = line
         self._administrator = administrator
         self._email = f"leaver-{secrets.token_hex(6)}@example.com"

@@ -13,23 +13,22 @@ from pathlib import Path
 import msgspec
 
 from cartwright.chaos import schedule as schedules
-from cartwright.chaos.clients import Line
+from cartwright.chaos.clients import GatewayClient
 from cartwright.chaos.faults import Faults
 from cartwright.chaos.forgery import Forgeries
-from cartwright.chaos.history import Injected, Recorder
-from cartwright.chaos.network_faults import CLIENTS, GATEWAY, Ways, names
+from cartwright.chaos.history import HistoryWriter, InjectedFault
+from cartwright.chaos.network_faults import CLIENTS, GATEWAY, FaultyNetwork, names
 from cartwright.chaos.outcome import Outcome
 from cartwright.chaos.schedule import Fault, Targets
 from cartwright.chaos.traffic import Health, Traffic, open_shop
-from cartwright.chaos.verdicts import judge_record
-from cartwright.down import erase_data, stop, stop_at_once
+from cartwright.chaos.verdicts import check_history
 from cartwright.launcher import listening
 from cartwright.launcher.launch import launch
-from cartwright.launcher.layout import LOOPBACK, SERVICES, SERVICES_WITH_DATABASE, Ports, part_name
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.layout import LOOPBACK, PUBLISHERS, SERVICES, SERVICES_WITH_DATABASE, Ports, part_name
+from cartwright.launcher.reaper import Reaper
+from cartwright.launcher.stop import erase_data, stop, stop_at_once
 from cartwright.launcher.system import System, make_data_folder, make_system
-from cartwright.verifier.liveness import PUBLISHERS
-from cartwright.watch import look_once, wait_until_ready
+from cartwright.launcher.watch import read_once, wait_until_ready
 
 REPLICAS = 2
 # Below the ports that the kernel hands out to clients.
@@ -80,14 +79,14 @@ async def run(plan: Plan, folder: Path, watch: Watch, *, keep: bool) -> Outcome:
     progress = Progress()
     watch(progress)
     outcome: Outcome | None = None
-    with LastWill() as last_will:
+    with Reaper() as reaper:
         if not keep:
-            last_will.remove_folder(folder)
+            reaper.remove_folder(folder)
         system = _make(folder / "data")
-        async with Ways(system.ports) as ways:
-            system = replace(system, detours=ways.detours)
-            async with _started(system, last_will, keep=keep):
-                outcome = await _break_and_judge(plan, system, ways, folder / RECORD, progress, watch)
+        async with FaultyNetwork(system.ports) as links:
+            system = replace(system, proxy_ports=links.proxy_ports)
+            async with _started(system, reaper, keep=keep):
+                outcome = await _break_and_judge(plan, system, links, folder / RECORD, progress, watch)
         if keep or not outcome.holds:
             kept = folder if keep else _saved(folder)
             outcome = msgspec.structs.replace(outcome, record=str(kept / RECORD))
@@ -109,10 +108,10 @@ def _make(data: Path) -> System:
 
 
 @contextlib.asynccontextmanager
-async def _started(system: System, last_will: LastWill, *, keep: bool) -> AsyncIterator[None]:
+async def _started(system: System, reaper: Reaper, *, keep: bool) -> AsyncIterator[None]:
     command = [sys.executable, "-m", "cartwright", "down", "--erase", "--data", str(system.layout.data)]
     if not keep:
-        last_will.run_command(command, while_exists=system.layout.data)
+        reaper.run_command(command, while_exists=system.layout.data)
     launching = asyncio.ensure_future(asyncio.to_thread(launch, system, lambda _: None))
     try:
         await asyncio.shield(launching)
@@ -128,13 +127,13 @@ async def _started(system: System, last_will: LastWill, *, keep: bool) -> AsyncI
 
 
 async def _break_and_judge(
-    plan: Plan, system: System, ways: Ways, record: Path, progress: Progress, watch: Watch
+    plan: Plan, system: System, links: FaultyNetwork, record: Path, progress: Progress, watch: Watch
 ) -> Outcome:
     health = progress.health = Health()
     forgeries = Forgeries(system, plan.seed)
-    faults = Faults(system, ways.by_name, plan.seed, forgeries)
-    with Recorder(record, health.note) as recorder:
-        async with Line(f"http://{LOOPBACK}:{ways.detours[CLIENTS, GATEWAY]}/api", recorder) as line:
+    faults = Faults(system, links.by_name, plan.seed, forgeries)
+    with HistoryWriter(record, health.note) as recorder:
+        async with GatewayClient(f"http://{LOOPBACK}:{links.proxy_ports[CLIENTS, GATEWAY]}/api", recorder) as line:
             shop = await open_shop(system, line)
             traffic = Traffic(shop, plan.seed)
             line.begin()
@@ -166,14 +165,14 @@ async def _break_and_judge(
                 await forgeries.publish_and_count()
             recorder.flush()
             wait_s = max(healed + QUIET_S_MAX - time.monotonic(), 1.0)
-            verdicts = await judge_record(system, line, shop, traffic.revocations, forgeries, record, wait_s, unready)
+            verdicts = await check_history(system, line, shop, traffic.revocations, forgeries, record, wait_s, unready)
     return Outcome.of(plan.seed, plan.minutes, plan.faults, traffic_s, injecting.all, health, verdicts)
 
 
 async def _parts_not_ready(system: System, deadline: float) -> list[str]:
     """The parts that do not come back, though nothing hinders them any more."""
     while True:
-        waiting = [view.name for view in await look_once(system) if view.state != "ready"]
+        waiting = [view.name for view in await read_once(system) if view.state != "ready"]
         if not waiting or time.monotonic() > deadline:
             return waiting
         await asyncio.sleep(0.25)
@@ -182,13 +181,13 @@ async def _parts_not_ready(system: System, deadline: float) -> list[str]:
 class _Injecting:
     """The faults under way, each a task of its own: they may overlap."""
 
-    def __init__(self, faults: Faults, recorder: Recorder, health: Health, now_s: Callable[[], float]) -> None:
+    def __init__(self, faults: Faults, recorder: HistoryWriter, health: Health, now_s: Callable[[], float]) -> None:
         self._faults = faults
         self._recorder = recorder
         self._health = health
         self._now_s = now_s
         self._tasks: list[asyncio.Task[None]] = []
-        self.all: list[Injected] = []
+        self.all: list[InjectedFault] = []
 
     def start(self, fault: Fault) -> None:
         self._tasks.append(asyncio.create_task(self._inject(fault)))
@@ -196,7 +195,7 @@ class _Injecting:
     async def _inject(self, fault: Fault) -> None:
         began_s = self._now_s()
         note = await self._faults.inject(fault)
-        injected = Injected(fault=fault, began_s=began_s, ended_s=self._now_s(), note=note)
+        injected = InjectedFault(fault=fault, began_s=began_s, ended_s=self._now_s(), note=note)
         self._health.fault_ended(fault.number, injected.ended_s)
         self._recorder.write(injected)
         self.all.append(injected)

@@ -13,8 +13,8 @@ SECONDS_BETWEEN_FAULTS = 5.0
 CALM_S = 3.0
 """Before the first fault, so that the clients have begun."""
 
-STORES_AND_ENTRY = ("postgres", "nats", "gateway", "mail")
-WITHOUT_WAY_ROUND = ("orders > postgres", "catalog > postgres", "payments > postgres", "clients > gateway")
+SINGLE_PARTS = ("postgres", "nats", "gateway", "mail")
+CRITICAL_LINKS = ("orders > postgres", "catalog > postgres", "payments > postgres", "clients > gateway")
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_outage(self) -> bool:
         """Whether nobody can buy while it lasts: there is no other replica, and no way round."""
-        return self.target in ("postgres", "gateway", *WITHOUT_WAY_ROUND)
+        return self.target in ("postgres", "gateway", *CRITICAL_LINKS)
 
     @property
     def says(self) -> str:
@@ -49,7 +49,7 @@ class Targets:
     replicas: Sequence[str]
     databases: Sequence[str]
     publishers: Sequence[str]
-    ways: Sequence[str] = field(default_factory=tuple)
+    links: Sequence[str] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ def _deck(targets: Targets) -> list[_Card]:
     """Every fault there is. What is there twice is twice as frequent."""
     return [
         *(2 * [_Card(["kill"], replica) for replica in targets.replicas]),
-        *(3 * [_Card(["kill"], part) for part in STORES_AND_ENTRY]),
+        *(3 * [_Card(["kill"], part) for part in SINGLE_PARTS]),
         *(_Card(["kill a backend of"], database) for database in targets.databases),
         *(_Card(["freeze"], replica, _frozen_s) for replica in targets.replicas),
         _Card(["freeze"], "nats", _between(1.0, 12.0)),
         # Nobody can buy meanwhile: long enough for time-outs, short enough to go on testing.
         *(_Card(["freeze"], part, _between(0.5, 4.0)) for part in ("postgres", "gateway")),
-        *(_Card(["cut", "hang", "slow"], way, _between(0.5, 12.0)) for way in targets.ways),
+        *(_Card(["cut", "hang", "slow"], link, _between(0.5, 12.0)) for link in targets.links),
         *(_Card(["redelivered events of"], publisher) for publisher in targets.publishers),
         *(_Card(["forged events of"], publisher) for publisher in targets.publishers),
         _Card(["fill the disk of"], "postgres", _between(0.5, 2.0)),

@@ -9,16 +9,16 @@ import random
 import secrets
 import time
 
-from cartwright.chaos.clients import Account, Line
+from cartwright.chaos.clients import Account, GatewayClient
 from cartwright.chaos.history import Call
 from cartwright.chaos.revocations import Revocations
 from cartwright.chaos.workload import Client, Shop, product, sell_a_few
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.system import System
 
 ACCOUNTS = 12
 CLIENTS = 48
-TURNS_PER_SECOND_MAX = 120.0
+ACTIONS_PER_S_MAX = 120.0
 PULSE_S = 0.25
 PULSES_AT_ONCE_MAX = 40
 SECONDS_BETWEEN_FEW = 15.0
@@ -79,7 +79,7 @@ class Traffic:
         self._over = asyncio.Event()
         self.revocations = Revocations(shop.line, shop.administrator)
         self._revoking: asyncio.Task[None] | None = None
-        self._next_turn_at = 0.0
+        self._next_action_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -123,14 +123,14 @@ class Traffic:
 
     async def _go_on(self, client: Client) -> None:
         while not self._over.is_set():
-            await self._my_turn()
+            await self._wait_for_turn()
             await client.turn()
 
-    async def _my_turn(self) -> None:
+    async def _wait_for_turn(self) -> None:
         """Shares out turns, so many a second. What a stall has kept from happening is not made up for."""
         now = time.monotonic()
-        self._next_turn_at = max(now, self._next_turn_at) + 1 / TURNS_PER_SECOND_MAX
-        await asyncio.sleep(self._next_turn_at - now)
+        self._next_action_at = max(now, self._next_action_at) + 1 / ACTIONS_PER_S_MAX
+        await asyncio.sleep(self._next_action_at - now)
 
     async def _pulse(self) -> None:
         client = Client(self._shop, self._shop.accounts[0], random.Random(f"{self._seed} pulse"))  # noqa: S311
@@ -151,7 +151,7 @@ class Traffic:
                 await asyncio.wait_for(self._over.wait(), SECONDS_BETWEEN_FEW)
 
 
-async def open_shop(system: System, line: Line) -> Shop:
+async def open_shop(system: System, line: GatewayClient) -> Shop:
     """Registers the customers and puts up the products. Nothing is broken yet, so every call has to succeed."""
     administrator = Account(line, system.credentials.administrator_email, system.credentials.administrator)
     await administrator.sign_in()
@@ -164,11 +164,11 @@ async def open_shop(system: System, line: Line) -> Shop:
     return Shop(line, customers, administrator, products=ids[:-1], hot_product=ids[-1])
 
 
-def _newcomer(line: Line) -> Account:
+def _newcomer(line: GatewayClient) -> Account:
     return Account(line, f"buyer-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(18))
 
 
-async def _put_on_sale(line: Line, administrator: Account, what: dict[str, object]) -> str:
+async def _put_on_sale(line: GatewayClient, administrator: Account, what: dict[str, object]) -> str:
     call = await line.call(administrator, "put on sale", "POST", "/products", body=what)
     if call.status != 201:
         raise CannotGoOn(f"A product could not be put on sale: {call.status} {call.decoded()}")

@@ -8,33 +8,33 @@ from typing import Any
 import msgspec
 
 from cartwright.chaos import history
-from cartwright.chaos.checker import SAYS, Judge, KeptOrder, KeptRefund
-from cartwright.chaos.clients import Account, Line
+from cartwright.chaos.checker import SAYS, Checker, StoredOrder, StoredRefund
+from cartwright.chaos.clients import Account, GatewayClient
 from cartwright.chaos.forgery import ORIGIN, ORIGIN_SAYS, Forgeries
 from cartwright.chaos.history import Call
 from cartwright.chaos.revocations import RIGHTS_GONE, Revocations
 from cartwright.chaos.workload import Shop
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import SERVICES_WITH_DATABASE
 from cartwright.launcher.system import System
 from cartwright.verifier.findings import Findings, Violation
-from cartwright.verifier.quiet import LETTERS, wait_until_quiet
+from cartwright.verifier.quiet import NOTIFICATIONS, wait_until_quiet
 from cartwright.verifier.reads import Report, Verdict, verify
-from cartwright.verifier.snapshots import open_books
+from cartwright.verifier.snapshots import open_snapshots
 
 PAGE = 100
 READ_S_MAX = 30.0
 ENDS = 7
 # A sender that was killed with a batch of mails in hand has them leased for 90 s.
-LETTERS_S_MAX = 100.0
+NOTIFICATIONS_S_MAX = 100.0
 
 _ORDERS = "SELECT id, user_id, idempotency_key, correlation_id, status, confirmed_at IS NOT NULL FROM orders"
 _REFUNDS = "SELECT id, idempotency_key, correlation_id, amount_minor FROM refunds WHERE is_requested"
 
 
-async def judge_record(
+async def check_history(
     system: System,
-    line: Line,
+    line: GatewayClient,
     shop: Shop,
     revocations: Revocations,
     forgeries: Forgeries,
@@ -47,21 +47,21 @@ async def judge_record(
     `unready` are the parts that did not come back.
     """
     urls = {service: system.reader_url(service) for service in SERVICES_WITH_DATABASE}
-    async with open_books(urls) as books:
-        late = await wait_until_quiet(books, wait_s)
-    late.pop(LETTERS, None)
-    report = await verify(urls, head_keys=system.head_keys, wait_s=0.0 if late else LETTERS_S_MAX)
-    judge = Judge()
-    await asyncio.to_thread(_hear, judge, path)
+    async with open_snapshots(urls) as snapshots:
+        late = await wait_until_quiet(snapshots, wait_s)
+    late.pop(NOTIFICATIONS, None)
+    report = await verify(urls, head_keys=system.head_keys, wait_s=0.0 if late else NOTIFICATIONS_S_MAX)
+    judge = Checker()
+    await asyncio.to_thread(_add_history, judge, path)
     for account in shop.accounts:
         async for view in _orders_of(account, line):
             judge.see(view)
-    async with open_books(urls) as books, books.snapshot():
-        async for row in books.stream("orders", _ORDERS):
-            judge.meet(KeptOrder(str(row[0]), str(row[1]), row[2], row[3], row[4], row[5]))
-        async for row in books.stream("payments", _REFUNDS):
-            judge.meet_refund(KeptRefund(str(row[0]), row[1], row[2], row[3]))
-        forged = await forgeries.check(books)
+    async with open_snapshots(urls) as snapshots, snapshots.snapshot():
+        async for row in snapshots.stream("orders", _ORDERS):
+            judge.meet(StoredOrder(str(row[0]), str(row[1]), row[2], row[3], row[4], row[5]))
+        async for row in snapshots.stream("payments", _REFUNDS):
+            judge.add_refund(StoredRefund(str(row[0]), row[1], row[2], row[3]))
+        forged = await forgeries.check(snapshots)
     judge.conclude()
     findings = [*judge.findings.items(), (RIGHTS_GONE, await revocations.judge()), (ORIGIN, forged)]
     return combined(report, findings, unready, late or report.in_flight)
@@ -97,13 +97,13 @@ def _with(verdict: Verdict, violations: list[Violation], checked: dict[str, int]
     )
 
 
-def _hear(judge: Judge, path: Path) -> None:
+def _add_history(judge: Checker, path: Path) -> None:
     for line in history.read(path):
         if isinstance(line, Call):
             judge.hear(line)
 
 
-async def _orders_of(account: Account, line: Line) -> AsyncIterator[dict[str, Any]]:
+async def _orders_of(account: Account, line: GatewayClient) -> AsyncIterator[dict[str, Any]]:
     """All of them, the refused ones too, which are listed only when asked for."""
     await account.keep_signed_in()
     for which in ("", "&status=refused"):

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cartwright.chaos.clients import Account, Line, new_key, until_known
+from cartwright.chaos.clients import Account, GatewayClient, new_key, until_known
 from cartwright.chaos.history import Call
 
 DECLINED_CARD = "pm_card_chargeDeclined"
@@ -32,7 +32,7 @@ PUT_ON_SALE_FEW = "put a few on sale"
 class Shop:
     """What the clients share: who they are, what there is, and which purchases went well lately."""
 
-    line: Line
+    line: GatewayClient
     accounts: Sequence[Account]
     administrator: Account
     products: Sequence[str]
@@ -53,11 +53,11 @@ class Client:
         self._shop = shop
         self._account = account
         self._draw = draw
-        turns = self._turns()
-        self._turn_list = [turn for _, turn in turns]
+        turns = self._actions()
+        self._action_list = [turn for _, turn in turns]
         self._weights = [weight for weight, _ in turns]
 
-    def _turns(self) -> list[tuple[int, Callable[[], Awaitable[object]]]]:
+    def _actions(self) -> list[tuple[int, Callable[[], Awaitable[object]]]]:
         return [
             (56, self.buy_something),
             (12, self.buy_the_hot_product),
@@ -82,7 +82,7 @@ class Client:
 
     async def turn(self) -> None:
         await self._account.keep_signed_in()
-        (turn,) = self._draw.choices(self._turn_list, self._weights)
+        (turn,) = self._draw.choices(self._action_list, self._weights)
         await turn()
 
     # --- Purchases

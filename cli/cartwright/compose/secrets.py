@@ -28,7 +28,7 @@ from cartwright.launcher.postgres_logins import (
     service_login,
 )
 from cartwright.launcher.private_files import make_private_folder, write_private
-from cartwright.remote_system import Elsewhere
+from cartwright.launcher.remote_system import RemoteSystem
 
 READABLE_BY_ALL = 0o444
 
@@ -48,7 +48,7 @@ def make_secrets(folder: Path) -> None:
     _kept(folder / "users" / "key-encryption-keys", keys.make_encryption_key)
     _make_broker_secrets(folder)
     certificate = _certificate(folder / "tls")
-    system = Elsewhere(
+    system = RemoteSystem(
         gateway_url=names.gateway_url(with_tls=certificate is not None),
         gateway_certificate=certificate,
         services={service: names.service_url(service) for service in SERVICES},

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cartwright.errors import StartFailed
 from cartwright.launcher import envoy, nats, postgres, supervisor, tls
+from cartwright.launcher.errors import StartFailed
 from cartwright.launcher.layout import LOOPBACK, SERVICES
 from cartwright.launcher.parts import all_parts
 from cartwright.launcher.private_files import write_private

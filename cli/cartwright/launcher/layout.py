@@ -14,6 +14,10 @@ SERVICES = ("users", "catalog", "orders", "payments", "notifications", "audit", 
 
 # The storefront keeps nothing: it joins the answers of the others.
 SERVICES_WITH_DATABASE = tuple(name for name in SERVICES if name != "storefront")
+PUBLISHERS = ("users", "catalog", "orders", "payments", "notifications")
+"""Those that emit events."""
+CONSUMERS = ("catalog", "orders", "payments", "notifications", "audit")
+"""Those that consume events; each is a consumer group."""
 
 STREAM = "cartwright"
 

@@ -5,7 +5,7 @@ import socket
 
 import psutil
 
-from cartwright.errors import PortInUse
+from cartwright.launcher.errors import PortInUse
 from cartwright.launcher.layout import LOOPBACK, Ports
 
 PORT_BASE_MAX = 65_000

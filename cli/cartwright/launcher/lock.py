@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 from cartwright.launcher.layout import Layout
 
 

@@ -54,7 +54,7 @@ def all_parts(system: System) -> list[Part]:
             stop_seconds_max=30,
             user=postgres.server_user(),
         ),
-        *([_nats(system)] if system.broker_elsewhere is None else []),
+        *([_nats(system)] if system.external_broker_url is None else []),
         Part(
             name="mail",
             group="stores",

@@ -22,7 +22,7 @@ class Probes:
         self._has_gateway_the_keys = False
         self._probes: Mapping[str, Callable[[], Awaitable[bool]]] = {
             "postgres": self._postgres_takes_logins,
-            **({"nats": self._nats_is_healthy} if system.broker_elsewhere is None else {}),
+            **({"nats": self._nats_is_healthy} if system.external_broker_url is None else {}),
             "mail": lambda: self._answers_200(f"http://{LOOPBACK}:{system.ports.mailbox}/health"),
             "gateway": self._gateway_passes_requests,
             **{

@@ -20,7 +20,7 @@ STOP_SECONDS_MAX = 10
 COMMAND_SECONDS_MAX = 60
 
 
-class LastWill:
+class Reaper:
     """Used as a context manager around everything that must not outlive this process."""
 
     def __enter__(self) -> Self:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright.errors import CannotGoOn, NoSuchSystem
 from cartwright.launcher import broker_logins, credentials, keys, postgres, postgres_logins
 from cartwright.launcher.credentials import Credentials
+from cartwright.launcher.errors import CannotGoOn, NoSuchSystem
 from cartwright.launcher.layout import LOOPBACK, SERVICES, STREAM, Layout, Ports, part_name
 from cartwright.launcher.private_files import make_private_folder, write_private
 from cartwright.launcher.tls import TlsFiles, client_context
@@ -54,15 +54,15 @@ class System:
     ports: Ports
     credentials: Credentials
     rate_limit: int | None = RATE_LIMIT_DEFAULT
-    detours: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    proxy_ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """The port of a proxy, by who calls and which part: for `cartwright chaos`, which has connections fail."""
-    broker_elsewhere: str | None = None
+    external_broker_url: str | None = None
     """The EVENTS_URL of a broker that is no part of this system."""
     entry: Entry = PLAIN_ENTRY
 
     def port(self, caller: str, part: str, port: int) -> int:
         """Where `caller` finds the part that listens at `port`."""
-        return self.detours.get((caller, part), port)
+        return self.proxy_ports.get((caller, part), port)
 
     @property
     def replicas(self) -> range:
@@ -94,8 +94,8 @@ class System:
         return f"http://localhost:{self.ports.mailbox}"
 
     def events_url(self, service: str) -> str:
-        if self.broker_elsewhere is not None:
-            return self.broker_elsewhere
+        if self.external_broker_url is not None:
+            return self.external_broker_url
         port = self.port(service, "nats", self.ports.nats)
         login, password = service, self.credentials.brokers[service]
         return f"nats://{login}:{password}@{LOOPBACK}:{port}/{STREAM}"
@@ -103,8 +103,8 @@ class System:
     @property
     def operator_events_url(self) -> str:
         """The login that may do everything at the broker: for tools, and for no service."""
-        if self.broker_elsewhere is not None:
-            return self.broker_elsewhere
+        if self.external_broker_url is not None:
+            return self.external_broker_url
         return f"nats://{broker_logins.OPERATOR}:{self.credentials.broker}@{LOOPBACK}:{self.ports.nats}/{STREAM}"
 
     @property
@@ -212,7 +212,7 @@ def make_system(
 
 def _system(layout: Layout, kept: Credentials, choices: Choices) -> System:
     ports = Ports(choices.port, choices.replicas)
-    return System(layout, ports, kept, choices.rate_limit, broker_elsewhere=choices.events_url, entry=choices.entry)
+    return System(layout, ports, kept, choices.rate_limit, external_broker_url=choices.events_url, entry=choices.entry)
 
 
 def write_what_services_may_know(system: System) -> None:

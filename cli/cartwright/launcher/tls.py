@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from cartwright.errors import CannotGoOn
+from cartwright.launcher.errors import CannotGoOn
 
 SECRET_NAME = "gateway"  # noqa: S105 - as the template calls it.
 RSA_BITS_MIN = 2048

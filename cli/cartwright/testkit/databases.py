@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cartwright.testkit.servers import ScratchPostgres, service_url
+from cartwright.testkit.servers import PostgresServer, service_url
 from chassis.persistence.database import Database
 
 
@@ -16,7 +16,7 @@ class MigratedDatabases:
     The URL is that of the login by which a service runs, so that a missing grant is seen (`scratch.owner_url`).
     """
 
-    def __init__(self, postgres: ScratchPostgres) -> None:
+    def __init__(self, postgres: PostgresServer) -> None:
         self._postgres = postgres
         self._originals: dict[Path, str] = {}
 

@@ -27,7 +27,7 @@ from cartwright.launcher.postgres_logins import (
     reader_login,
     service_login,
 )
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
@@ -35,14 +35,14 @@ POLL_SECONDS = 0.02
 RABBIT_SETTLE_SECONDS = 1.5
 
 
-class ScratchServer:
+class ServerProcess:
     """A server process that a test may kill and start again on the same port with the same data."""
 
     def __init__(
         self,
         command: list[str],
         folder: Path,
-        will: LastWill,
+        will: Reaper,
         user: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -101,10 +101,10 @@ class ScratchServer:
         raise NotImplementedError
 
 
-class ScratchPostgres(ScratchServer):
+class PostgresServer(ServerProcess):
     """`superuser_url` may do anything; tests otherwise use a database of their own by `make_database`."""
 
-    def __init__(self, folder: Path, will: LastWill) -> None:
+    def __init__(self, folder: Path, will: Reaper) -> None:
         self.host = LOOPBACK
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
@@ -217,13 +217,13 @@ def _with_login(url: str, change: Callable[[str], str]) -> str:
     return address._replace(netloc=change(str(address.username)) + rest).geturl()
 
 
-class ScratchNats(ScratchServer):
+class NatsServer(ServerProcess):
     """`url(stream)` is what a service takes as EVENTS_URL.
 
     With `logins`, each of these services has a login of its own to the one stream of a system: `url_of(service)`.
     """
 
-    def __init__(self, folder: Path, will: LastWill, logins: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, will: Reaper, logins: Sequence[str] = ()) -> None:
         self.host = LOOPBACK
         self.port = free_port()
         self.monitor_port = free_port()
@@ -262,13 +262,13 @@ class ScratchNats(ScratchServer):
         return False
 
 
-class ScratchRabbit(ScratchServer):
+class RabbitServer(ServerProcess):
     """`url(exchange)` is what a service takes as EVENTS_URL. Only where `rabbitmq.program()` finds one.
 
     With `logins`, each of these services has a login of its own to the exchange of a system: `url_of(service)`.
     """
 
-    def __init__(self, folder: Path, will: LastWill, logins: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, will: Reaper, logins: Sequence[str] = ()) -> None:
         program = rabbitmq.program()
         assert program is not None, rabbitmq.INSTALL
         self._ports = rabbitmq.NodePorts(free_port(), free_port(), free_port())
@@ -318,9 +318,9 @@ class ScratchRabbit(ScratchServer):
 
 
 @contextlib.contextmanager
-def running_postgres(will: LastWill) -> Iterator[ScratchPostgres]:
-    with scratch_folder(will) as folder:
-        server = ScratchPostgres(folder, will)
+def running_postgres(will: Reaper) -> Iterator[PostgresServer]:
+    with temporary_folder(will) as folder:
+        server = PostgresServer(folder, will)
         server.start()
         try:
             yield server
@@ -329,9 +329,9 @@ def running_postgres(will: LastWill) -> Iterator[ScratchPostgres]:
 
 
 @contextlib.contextmanager
-def running_nats(will: LastWill, logins: Sequence[str] = ()) -> Iterator[ScratchNats]:
-    with scratch_folder(will) as folder:
-        server = ScratchNats(folder, will, logins)
+def running_nats(will: Reaper, logins: Sequence[str] = ()) -> Iterator[NatsServer]:
+    with temporary_folder(will) as folder:
+        server = NatsServer(folder, will, logins)
         server.start()
         try:
             yield server
@@ -340,9 +340,9 @@ def running_nats(will: LastWill, logins: Sequence[str] = ()) -> Iterator[Scratch
 
 
 @contextlib.contextmanager
-def running_rabbit(will: LastWill, logins: Sequence[str] = ()) -> Iterator[ScratchRabbit]:
-    with scratch_folder(will) as folder:
-        server = ScratchRabbit(folder, will, logins)
+def running_rabbit(will: Reaper, logins: Sequence[str] = ()) -> Iterator[RabbitServer]:
+    with temporary_folder(will) as folder:
+        server = RabbitServer(folder, will, logins)
         try:
             server.start()
             yield server
@@ -351,7 +351,7 @@ def running_rabbit(will: LastWill, logins: Sequence[str] = ()) -> Iterator[Scrat
 
 
 @contextlib.contextmanager
-def scratch_folder(will: LastWill) -> Iterator[Path]:
+def temporary_folder(will: Reaper) -> Iterator[Path]:
     """A folder that is gone afterwards, in a place where the user who runs PostgreSQL reaches it."""
     is_root = postgres.server_user() is not None
     if is_root:

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cartwright.launcher import postgres
-from cartwright.launcher.reaper import LastWill
-from cartwright.testkit.servers import ScratchPostgres, running_postgres, scratch_folder, wait_until
+from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.servers import PostgresServer, running_postgres, temporary_folder, wait_until
 
 REPLICATION_LOGIN = f"host replication {postgres.SUPERUSER} 127.0.0.1/32 scram-sha-256\n"
 
 
-class ScratchStandby(ScratchPostgres):
+class StandbyServer(PostgresServer):
     """A copy of `primary` that follows it. `promote` makes it a primary."""
 
-    def __init__(self, folder: Path, will: LastWill, primary: ScratchPostgres) -> None:
+    def __init__(self, folder: Path, will: Reaper, primary: PostgresServer) -> None:
         self._primary = primary
         super().__init__(folder, will)
         self.password = primary.password
@@ -35,7 +35,7 @@ class ScratchStandby(ScratchPostgres):
         self.execute("SELECT pg_promote()")
 
 
-def demote(primary: ScratchPostgres) -> None:
+def demote(primary: PostgresServer) -> None:
     """Restarts a primary as a hot standby, as a failover manager does with one that it replaces."""
     primary.stop()
     postgres.write_owned(primary.cluster / "standby.signal", "")
@@ -43,13 +43,13 @@ def demote(primary: ScratchPostgres) -> None:
 
 
 @contextlib.contextmanager
-def running_pair(will: LastWill) -> Iterator[tuple[ScratchPostgres, ScratchStandby]]:
+def running_pair(will: Reaper) -> Iterator[tuple[PostgresServer, StandbyServer]]:
     """A primary and its standby. A commit returns once the standby has it too."""
-    with running_postgres(will) as primary, scratch_folder(will) as folder:
+    with running_postgres(will) as primary, temporary_folder(will) as folder:
         authentication = primary.cluster / "pg_hba.conf"
         postgres.write_owned(authentication, authentication.read_text() + REPLICATION_LOGIN)
         primary.execute("SELECT pg_reload_conf()")
-        standby = ScratchStandby(folder, will, primary)
+        standby = StandbyServer(folder, will, primary)
         standby.start()
         try:
             primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
@@ -59,5 +59,5 @@ def running_pair(will: LastWill) -> Iterator[tuple[ScratchPostgres, ScratchStand
             standby.end()
 
 
-def _is_synchronous(primary: ScratchPostgres) -> bool:
+def _is_synchronous(primary: PostgresServer) -> bool:
     return primary.query("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"

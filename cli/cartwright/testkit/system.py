@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwright.down import erase_data, stop_at_once
 from cartwright.launcher import listening
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
+from cartwright.launcher.stop import erase_data, stop_at_once
 from cartwright.launcher.system import System, open_system
 
 COMMAND_SECONDS_MAX = 110
@@ -20,7 +20,7 @@ PORTS_FROM, PORTS_TO = 20_000, 30_000
 
 
 @dataclass(frozen=True)
-class ScratchSystem:
+class SystemUnderTest:
     """`data` is its folder, `port` its base port, `replicas` how many of each service run.
 
     `events_url` is that of a broker which is no part of it; `options` are further ones of `cartwright up`.
@@ -84,15 +84,15 @@ class ScratchSystem:
 @contextlib.contextmanager
 def running_system(
     data: Path,
-    last_will: LastWill,
+    reaper: Reaper,
     replicas: int = 1,
     events_url: str | None = None,
     options: tuple[str, ...] = (),
-) -> Iterator[ScratchSystem]:
+) -> Iterator[SystemUnderTest]:
     """A started system without rate limits, erased afterwards however this ends."""
     start = random.randrange(PORTS_FROM, PORTS_TO, listening.STEP_BETWEEN_SYSTEMS)  # noqa: S311
-    system = ScratchSystem(data, listening.free_base(start, replicas), replicas, events_url, options)
-    last_will.run_command(system.command_line("down", "--erase"), while_exists=data)
+    system = SystemUnderTest(data, listening.free_base(start, replicas), replicas, events_url, options)
+    reaper.run_command(system.command_line("down", "--erase"), while_exists=data)
     try:
         system.start()
         yield system

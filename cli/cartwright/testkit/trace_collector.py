@@ -29,7 +29,7 @@ class SeenSpan:
     seconds: float
 
 
-class ScratchCollector:
+class TraceCollector:
     """`endpoint` is what OTEL_EXPORTER_OTLP_ENDPOINT holds."""
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ class ScratchCollector:
 
 
 @contextlib.contextmanager
-def running_collector() -> Iterator[ScratchCollector]:
-    collector = ScratchCollector()
+def running_collector() -> Iterator[TraceCollector]:
+    collector = TraceCollector()
     try:
         yield collector
     finally:

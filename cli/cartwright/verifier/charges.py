@@ -1,6 +1,6 @@
 """Promise 2: nobody is charged twice. One order per key, one live payment per order, and the provider agrees."""
 
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 
 ONE_ORDER_PER_KEY = Rule(
     service="orders",
@@ -79,7 +79,7 @@ PROVIDER_AGREES = Rule(
     """,
 )
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     2,
     "one order per key and per cart, one live payment per order",
     rules=(ONE_ORDER_PER_KEY, ONE_ORDER_PER_CART, BOUGHT_CART_IS_EMPTY, ONE_LIVE_PAYMENT, PROVIDER_AGREES),

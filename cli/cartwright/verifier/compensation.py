@@ -1,7 +1,7 @@
 """Promise 5: an order that was cancelled or refused holds no stock and no money, and each was given back once."""
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 from cartwright.verifier.orders import Case
 
 # That stock is given back once shows in its balance: promise 3.
@@ -37,6 +37,6 @@ def of_order(case: Case, findings: Findings) -> None:
             findings.violated("its money was not given back", case.id, detail, age_s=case.age_s)
 
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     5, "cancelled and refused orders hold no stock and no money", rules=(NOT_MORE_THAN_WAS_TAKEN,), of_order=of_order
 )

@@ -4,8 +4,8 @@ What is a record of the books stays: orders, payments, that there were messages.
 """
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
-from cartwright.verifier.snapshots import Books, side_by_side
+from cartwright.verifier.invariant import Invariant, Rule
+from cartwright.verifier.snapshots import Snapshots, side_by_side
 
 _DELETED = """
     SELECT id, extract(epoch FROM now() - deleted_at)::float8 AS age_s
@@ -19,7 +19,7 @@ _KEPT_BY = {
     "a name and an address": ("orders", "SELECT user_id FROM customers WHERE NOT deleted ORDER BY user_id"),
     "a cart": ("orders", "SELECT DISTINCT user_id FROM cart_items ORDER BY user_id"),
 }
-TOKENS_GO = Rule(
+TOKENS_ARE_ERASED = Rule(
     service="payments",
     says="a payment of a deleted account keeps its token",
     things="deleted accounts",
@@ -50,10 +50,10 @@ MESSAGES_ARE_EMPTY = Rule(
 )
 
 
-async def walk(books: Books, findings: Findings) -> None:
-    streams = {what: books.stream(service, query) for what, (service, query) in _KEPT_BY.items()}
+async def walk(snapshots: Snapshots, findings: Findings) -> None:
+    streams = {what: snapshots.stream(service, query) for what, (service, query) in _KEPT_BY.items()}
     deleted = 0
-    async for user_id, found in side_by_side({"deleted": books.stream("users", _DELETED), **streams}):
+    async for user_id, found in side_by_side({"deleted": snapshots.stream("users", _DELETED), **streams}):
         if account := found.pop("deleted"):
             deleted += 1
             for what, kept in found.items():
@@ -62,4 +62,6 @@ async def walk(books: Books, findings: Findings) -> None:
     findings.checked_so_many("deleted accounts", deleted)
 
 
-PROMISE = Promise(16, "nothing personal is kept of a deleted account", rules=(TOKENS_GO, MESSAGES_ARE_EMPTY), walk=walk)
+INVARIANT = Invariant(
+    16, "nothing personal is kept of a deleted account", rules=(TOKENS_ARE_ERASED, MESSAGES_ARE_EMPTY), walk=walk
+)

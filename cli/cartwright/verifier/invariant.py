@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 from cartwright.verifier.findings import Findings
 from cartwright.verifier.orders import Case
-from cartwright.verifier.snapshots import Books
+from cartwright.verifier.snapshots import Snapshots
 
-Judge: TypeAlias = Callable[[Case, Findings], None]
-Walk: TypeAlias = Callable[[Books, Findings], Awaitable[None]]
+Checker: TypeAlias = Callable[[Case, Findings], None]
+Walk: TypeAlias = Callable[[Snapshots, Findings], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Promise:
+class Invariant:
     """`number` is that of the list of promises."""
 
     number: int
     says: str
     rules: tuple[Rule, ...] = ()
-    of_order: Judge | None = None
+    of_order: Checker | None = None
     walk: Walk | None = None
 
 
-async def check_rule(books: Books, rule: Rule, findings: Findings) -> None:
-    findings.checked_so_many(rule.things, await books.number(rule.service, rule.total))
-    async for row in books.stream(rule.service, rule.broken):
+async def check_rule(snapshots: Snapshots, rule: Rule, findings: Findings) -> None:
+    findings.checked_so_many(rule.things, await snapshots.number(rule.service, rule.total))
+    async for row in snapshots.stream(rule.service, rule.broken):
         findings.violated(rule.says, row[0], row[1] or "", age_s=float(row[2]) if len(row) > 2 else None)

@@ -1,9 +1,7 @@
 """Promise 7: nothing is stuck. Every saga ends, every event leaves its journal, dead letters are there to be seen."""
 
-from cartwright.verifier.invariant import Promise, Rule
-
-PUBLISHERS = ("users", "catalog", "orders", "payments", "notifications")
-LISTENERS = ("catalog", "orders", "payments", "notifications", "audit")
+from cartwright.launcher.layout import CONSUMERS, PUBLISHERS
+from cartwright.verifier.invariant import Invariant, Rule
 
 SAGAS_END = Rule(
     service="orders",
@@ -18,7 +16,7 @@ SAGAS_END = Rule(
           AND (deadline_at < now() - interval '60 s' OR next_attempt_at < now() - interval '60 s')
     """,
 )
-MONEY_MOVES = Rule(
+PAYMENTS_SETTLE = Rule(
     service="payments",
     says="a payment waits for its provider",
     things="payments",
@@ -34,7 +32,7 @@ MONEY_MOVES = Rule(
     """,
 )
 # A mail server may be away for long, and then the next attempt lies ahead. A sender's lease is 90 s.
-LETTERS_LEAVE = Rule(
+NOTIFICATIONS_ARE_SENT = Rule(
     service="notifications",
     says="a notification is not being sent",
     things="notifications",
@@ -74,14 +72,14 @@ def _no_dead_letters(service: str) -> Rule:
     )
 
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     7,
     "every saga ends, every event is published, no dead letters",
     rules=(
         SAGAS_END,
-        MONEY_MOVES,
-        LETTERS_LEAVE,
+        PAYMENTS_SETTLE,
+        NOTIFICATIONS_ARE_SENT,
         *(_events_leave(service) for service in PUBLISHERS),
-        *(_no_dead_letters(service) for service in LISTENERS),
+        *(_no_dead_letters(service) for service in CONSUMERS),
     ),
 )

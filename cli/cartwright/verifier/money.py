@@ -4,7 +4,7 @@ Refunds that administrators gave for confirmed orders are what the two sides may
 """
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 from cartwright.verifier.orders import Case
 from cartwright.verifier.snapshots import Row
 
@@ -117,7 +117,7 @@ def _told(sums: dict[str, int]) -> str:
     return ", ".join(f"{minor} {currency}" for currency, minor in sorted(sums.items())) or "nothing"
 
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     4,
     "captured - refunded = the totals of confirmed orders; the ledger sums to zero",
     rules=(LEDGER_SUMS_TO_ZERO, LEDGER_IS_COMPLETE, PROVIDER_GAVE_THE_SAME, REFUNDS_ARE_COUNTED),

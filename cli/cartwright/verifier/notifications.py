@@ -4,11 +4,11 @@ Whether it was sent, failed for good or was not wanted by the buyer is told in t
 """
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 from cartwright.verifier.orders import Case
 from cartwright.verifier.snapshots import Row
 
-ONCE = Rule(
+WRITTEN_ONCE = Rule(
     service="notifications",
     says="a notification was written twice",
     things="notifications",
@@ -72,4 +72,6 @@ def _compare(case: Case, which: str, true: tuple[int, str | None], letter: Row, 
         findings.violated(_ANOTHER_SUM, case.id, f"{which} {stated[0]} {stated[1]}, and not {true[0]} {true[1]}")
 
 
-PROMISE = Promise(6, "one notification per order and kind, with the ledger's sums", rules=(ONCE,), of_order=of_order)
+INVARIANT = Invariant(
+    6, "one notification per order and kind, with the ledger's sums", rules=(WRITTEN_ONCE,), of_order=of_order
+)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from cartwright.verifier.snapshots import Books, Row, side_by_side
+from cartwright.verifier.snapshots import Row, Snapshots, side_by_side
 
 # The age is that of the last change which others have to follow.
 _ORDERS = """
@@ -42,7 +42,7 @@ _PAYMENTS = """
     ORDER BY payments.order_id
 """
 # The sums are those that the text states; those of a cancellation are there once it was sent.
-_LETTERS = """
+_NOTIFICATIONS = """
     SELECT order_id, kind, subject_key, amounts ->> 'currency' AS currency,
            (amounts ->> 'total')::bigint AS total_minor, (amounts ->> 'refund')::bigint AS refund_minor,
            (amounts ->> 'charged')::bigint AS charged_minor, (amounts ->> 'refunded')::bigint AS refunded_minor,
@@ -84,13 +84,13 @@ class Case:
         return max(float(row["age_s"]) for row in (*self.reservations, *self.payments, *self.letters))
 
 
-async def every_order(books: Books) -> AsyncIterator[Case]:
+async def every_order(snapshots: Snapshots) -> AsyncIterator[Case]:
     """In the order of their ids, within a snapshot."""
     streams = {
-        "orders": books.stream("orders", _ORDERS),
-        "reservations": books.stream("catalog", _RESERVATIONS),
-        "payments": books.stream("payments", _PAYMENTS),
-        "letters": books.stream("notifications", _LETTERS),
+        "orders": snapshots.stream("orders", _ORDERS),
+        "reservations": snapshots.stream("catalog", _RESERVATIONS),
+        "payments": snapshots.stream("payments", _PAYMENTS),
+        "letters": snapshots.stream("notifications", _NOTIFICATIONS),
     }
     async for order_id, found in side_by_side(streams):
         order = found["orders"][0] if found["orders"] else None

@@ -7,15 +7,15 @@ import asyncio
 import time
 from fnmatch import fnmatchcase
 
-from cartwright.verifier.liveness import PUBLISHERS
-from cartwright.verifier.snapshots import Books, Row
+from cartwright.launcher.layout import PUBLISHERS
+from cartwright.verifier.snapshots import Row, Snapshots
 
 POLL_S = 0.25
-LETTERS = "notifications to be sent"
+NOTIFICATIONS = "notifications to be sent"
 RECENT_EVENTS = 2_000
 """So many of a journal's latest events are looked for in the inboxes. What is older and was lost shows elsewhere."""
 
-HEARD_BY = {
+CONSUMED_BY = {
     "orders": (
         "user.registered",
         "user.updated",
@@ -55,7 +55,7 @@ _UNDER_WAY = (
     ),
     # One that failed before waits for the mail server, and may do so for hours.
     (
-        LETTERS,
+        NOTIFICATIONS,
         "notifications",
         "SELECT count(*) FROM notifications WHERE state = 'pending' AND attempts <= 1",
     ),
@@ -67,31 +67,31 @@ UNPUBLISHED = """
     WHERE (journal.transaction_id, journal.position) > (relay.transaction_id, relay.position)
 """
 _RECENT = "SELECT event_id, type FROM journal ORDER BY position DESC LIMIT $1"
-_UNHEARD = """
+_UNCONSUMED = """
     SELECT count(*)
     FROM unnest($1::uuid[]) AS said (event_id)
     WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.event_id = said.event_id)
 """
 
 
-async def wait_until_quiet(books: Books, wait_s: float) -> dict[str, int]:
+async def wait_until_quiet(snapshots: Snapshots, wait_s: float) -> dict[str, int]:
     """What is still under way after `wait_s` at the most; empty once the system is quiet."""
     deadline = time.monotonic() + wait_s
-    while under_way := await _look(books):
+    while under_way := await _look(snapshots):
         if time.monotonic() >= deadline:
             break
         await asyncio.sleep(POLL_S)
     return under_way
 
 
-async def _look(books: Books) -> dict[str, int]:
-    counts = {things: await books.number(service, query) for things, service, query in _UNDER_WAY}
+async def _look(snapshots: Snapshots) -> dict[str, int]:
+    counts = {things: await snapshots.number(service, query) for things, service, query in _UNDER_WAY}
     for service in PUBLISHERS:
-        counts[f"events of {service} to be published"] = await books.number(service, UNPUBLISHED)
+        counts[f"events of {service} to be published"] = await snapshots.number(service, UNPUBLISHED)
     recent: list[Row] = []
     for service in PUBLISHERS:
-        recent += await books.rows(service, _RECENT, RECENT_EVENTS)
-    for service, patterns in HEARD_BY.items():
+        recent += await snapshots.rows(service, _RECENT, RECENT_EVENTS)
+    for service, patterns in CONSUMED_BY.items():
         for_it = [id_ for id_, type_ in recent if any(fnmatchcase(type_, pattern) for pattern in patterns)]
-        counts[f"events to be heard by {service}"] = await books.number(service, _UNHEARD, for_it)
+        counts[f"events to be heard by {service}"] = await snapshots.number(service, _UNCONSUMED, for_it)
     return {things: count for things, count in counts.items() if count}

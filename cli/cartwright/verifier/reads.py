@@ -10,34 +10,34 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cartwright.verifier import (
+    audit_journal,
     charges,
     compensation,
     erasure,
     liveness,
     money,
     notifications,
-    record,
     rights,
     stock,
     totals,
 )
 from cartwright.verifier.findings import Findings, Violation
-from cartwright.verifier.invariant import Promise, check_rule
+from cartwright.verifier.invariant import Invariant, check_rule
 from cartwright.verifier.orders import every_order
 from cartwright.verifier.quiet import wait_until_quiet
-from cartwright.verifier.snapshots import Books, open_books
+from cartwright.verifier.snapshots import Snapshots, open_snapshots
 
-PROMISES: tuple[Promise, ...] = (
-    charges.PROMISE,
-    stock.PROMISE,
-    money.PROMISE,
-    compensation.PROMISE,
-    notifications.PROMISE,
-    liveness.PROMISE,
-    record.PROMISE,
-    totals.PROMISE,
-    rights.PROMISE,
-    erasure.PROMISE,
+INVARIANTS: tuple[Invariant, ...] = (
+    charges.INVARIANT,
+    stock.INVARIANT,
+    money.INVARIANT,
+    compensation.INVARIANT,
+    notifications.INVARIANT,
+    liveness.INVARIANT,
+    audit_journal.INVARIANT,
+    totals.INVARIANT,
+    rights.INVARIANT,
+    erasure.INVARIANT,
 )
 GRACE_S = 60.0
 """What a busy system gets for an effect that follows by an event. A quiet one has nothing under way."""
@@ -70,39 +70,39 @@ async def verify(urls: Mapping[str, str], *, head_keys: str = "", wait_s: float 
 
     Raises OSError and asyncpg's errors when a database cannot be read.
     """
-    async with open_books(urls, head_keys) as books:
-        in_flight = await wait_until_quiet(books, wait_s)
+    async with open_snapshots(urls, head_keys) as snapshots:
+        in_flight = await wait_until_quiet(snapshots, wait_s)
         grace_s = GRACE_S if in_flight else 0.0
-        verdicts = await judge(books, grace_s, PAUSES_S)
+        verdicts = await judge(snapshots, grace_s, PAUSES_S)
     return Report(holds=all(verdict.holds for verdict in verdicts), in_flight=in_flight, verdicts=verdicts)
 
 
-async def judge(books: Books, grace_s: float, pauses_s: Sequence[float] = ()) -> list[Verdict]:
+async def judge(snapshots: Snapshots, grace_s: float, pauses_s: Sequence[float] = ()) -> list[Verdict]:
     """One look at all promises, and after each pause another at those that seem broken."""
-    findings = await _look(books, PROMISES, grace_s)
+    findings = await _look(snapshots, INVARIANTS, grace_s)
     for pause_s in pauses_s:
-        suspected = [promise for promise in PROMISES if findings[promise.number].violations]
+        suspected = [promise for promise in INVARIANTS if findings[promise.number].violations]
         if not suspected:
             break
         await asyncio.sleep(pause_s)
-        for number, later in (await _look(books, suspected, grace_s)).items():
+        for number, later in (await _look(snapshots, suspected, grace_s)).items():
             later.keep_only_those_in(findings[number])
             findings[number] = later
-    return [_verdict(promise, findings[promise.number]) for promise in PROMISES]
+    return [_verdict(promise, findings[promise.number]) for promise in INVARIANTS]
 
 
-async def _look(books: Books, promises: Sequence[Promise], grace_s: float) -> dict[int, Findings]:
+async def _look(snapshots: Snapshots, promises: Sequence[Invariant], grace_s: float) -> dict[int, Findings]:
     findings = {promise.number: Findings(grace_s) for promise in promises}
-    async with books.snapshot():
+    async with snapshots.snapshot():
         for promise in promises:
             for rule in promise.rules:
-                await check_rule(books, rule, findings[promise.number])
+                await check_rule(snapshots, rule, findings[promise.number])
             if promise.walk is not None:
-                await promise.walk(books, findings[promise.number])
+                await promise.walk(snapshots, findings[promise.number])
         judges = [(promise.of_order, findings[promise.number]) for promise in promises if promise.of_order is not None]
         if judges:
             cases = 0
-            async for case in every_order(books):
+            async for case in every_order(snapshots):
                 cases += 1
                 for judge_order, found in judges:
                     judge_order(case, found)
@@ -111,7 +111,7 @@ async def _look(books: Books, promises: Sequence[Promise], grace_s: float) -> di
     return findings
 
 
-def _verdict(promise: Promise, findings: Findings) -> Verdict:
+def _verdict(promise: Invariant, findings: Findings) -> Verdict:
     return Verdict(
         promise=promise.number,
         says=promise.says,

@@ -5,7 +5,7 @@ and the request may have begun before, in a process that was frozen meanwhile: h
 end shows for the 15 minutes that a token lives.
 """
 
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 
 # Acts that are done when they are answered. A capture or a refund keeps the actor who asked for it, and may come later.
 _DONE_AT_ONCE = """
@@ -19,7 +19,7 @@ _CHANGES_OF_RIGHTS = """
     WHERE type IN ('user.roles_changed', 'user.deleted')
 """
 
-ADMINISTRATORS_ARE_SO_STILL = Rule(
+ADMINISTRATORS_HAVE_THE_ROLE = Rule(
     service="audit",
     says="an administrator acted whose role had been taken away",
     things="recorded events",
@@ -43,7 +43,7 @@ ADMINISTRATORS_ARE_SO_STILL = Rule(
                             AND changes.event_time BETWEEN acts.event_time - interval '1 minute' AND acts.event_time)
     """,  # noqa: S608
 )
-PEOPLE_HAVE_ACCOUNTS = Rule(
+ACTORS_HAVE_ACCOUNTS = Rule(
     service="audit",
     says="a person acted whose account had been deleted",
     things="recorded events",
@@ -59,8 +59,8 @@ PEOPLE_HAVE_ACCOUNTS = Rule(
     """,  # noqa: S608
 )
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     14,
     "nobody acts with a right that was taken away",
-    rules=(ADMINISTRATORS_ARE_SO_STILL, PEOPLE_HAVE_ACCOUNTS),
+    rules=(ADMINISTRATORS_HAVE_THE_ROLE, ACTORS_HAVE_ACCOUNTS),
 )

@@ -13,7 +13,7 @@ CONNECT_S_MAX = 10.0
 COMMAND_S_MAX = 600.0
 
 
-class Books:
+class Snapshots:
     """One connection to each service's database. `async with books.snapshot()` stops time on all of them."""
 
     def __init__(self, connections: Mapping[str, "asyncpg.Connection[Row]"], head_keys: str = "") -> None:
@@ -50,7 +50,7 @@ class Books:
 
 
 @contextlib.asynccontextmanager
-async def open_books(urls: Mapping[str, str], head_keys: str = "") -> AsyncIterator[Books]:
+async def open_snapshots(urls: Mapping[str, str], head_keys: str = "") -> AsyncIterator[Snapshots]:
     """`urls` are those of the read-only logins, by service."""
     async with contextlib.AsyncExitStack() as opened:
         connections: dict[str, asyncpg.Connection[Row]] = {}
@@ -58,7 +58,7 @@ async def open_books(urls: Mapping[str, str], head_keys: str = "") -> AsyncItera
             connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX, command_timeout=COMMAND_S_MAX)
             opened.push_async_callback(connection.close, timeout=CONNECT_S_MAX)
             connections[service] = connection
-        yield Books(connections, head_keys)
+        yield Snapshots(connections, head_keys)
 
 
 async def side_by_side(streams: Mapping[str, AsyncIterator[Row]]) -> AsyncIterator[tuple[Any, dict[str, list[Row]]]]:

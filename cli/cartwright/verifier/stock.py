@@ -1,11 +1,11 @@
 """Promise 3: nothing is oversold. Stock is conserved, never below zero, and what is held or sold is so for an order."""
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 from cartwright.verifier.orders import Case
 
 # Added up here from the rows, rather than read from catalog's own view of the balance.
-CONSERVED = Rule(
+STOCK_IS_CONSERVED = Rule(
     service="catalog",
     says="initial + restocked is not available + held + sold",
     things="products",
@@ -60,4 +60,6 @@ def of_order(case: Case, findings: Findings) -> None:
         findings.violated("stock was sold without a confirmation", case.id, case.status or "")
 
 
-PROMISE = Promise(3, "stock is conserved, and never below zero", rules=(CONSERVED, NOT_BELOW_ZERO), of_order=of_order)
+INVARIANT = Invariant(
+    3, "stock is conserved, and never below zero", rules=(STOCK_IS_CONSERVED, NOT_BELOW_ZERO), of_order=of_order
+)

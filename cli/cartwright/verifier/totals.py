@@ -1,10 +1,10 @@
 """Promise 9: the total is the sum of quantity x unit price, as reserved."""
 
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
+from cartwright.verifier.invariant import Invariant, Rule
 from cartwright.verifier.orders import Case
 
-ADDED_UP = Rule(
+TOTAL_IS_SUM_OF_LINES = Rule(
     service="orders",
     says="the total is not the sum of its lines",
     things="totals",
@@ -33,4 +33,6 @@ def of_order(case: Case, findings: Findings) -> None:
             findings.violated("the order is not what was reserved", case.id)
 
 
-PROMISE = Promise(9, "total = the sum of quantity x unit price, as reserved", rules=(ADDED_UP,), of_order=of_order)
+INVARIANT = Invariant(
+    9, "total = the sum of quantity x unit price, as reserved", rules=(TOTAL_IS_SUM_OF_LINES,), of_order=of_order
+)

@@ -12,7 +12,7 @@ from audit.record_events import record_events
 from audit.sign_head import sign_head
 from audit.verify_audit_record import verify_audit_record
 from audit.verify_chain import verify_chain
-from cartwright.launcher import keys
+from cartwright.testkit import keys
 from chassis.persistence.database import Connection, Database
 
 # By an attacker who can write to the database and knows the formula of the hash.

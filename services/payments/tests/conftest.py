@@ -19,7 +19,7 @@ from litestar.testing import AsyncTestClient
 from uuid_utils.compat import uuid7
 
 from cartwright.testkit.databases import MigratedDatabases
-from cartwright.testkit.servers import ScratchNats
+from cartwright.testkit.servers import NatsServer
 from cartwright.testkit.service import NO_REVOCATIONS
 from chassis.persistence.database import Database
 from payments.app import MIGRATIONS, build
@@ -67,7 +67,7 @@ def users_url(user_jwks: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def module_events_url(nats_server: ScratchNats) -> str:
+def module_events_url(nats_server: NatsServer) -> str:
     return nats_server.url(f"payments-{secrets.token_hex(6)}")
 
 

@@ -12,8 +12,7 @@ import pytest
 import pytest_asyncio
 from uuid_utils.compat import uuid7
 
-from cartwright.launcher import keys
-from cartwright.testkit import servers
+from cartwright.testkit import keys, servers
 from cartwright.testkit.databases import MigratedDatabases
 from cartwright.testkit.service import ready_client, until
 from chassis.persistence.database import Database

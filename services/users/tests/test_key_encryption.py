@@ -8,8 +8,8 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 
-from cartwright.launcher.keys import make_encryption_key, make_key
 from cartwright.testkit import servers
+from cartwright.testkit.keys import make_encryption_key, make_key
 from chassis.persistence.database import Connection, Database
 from users.app import MIGRATIONS
 from users.key_encryption import CannotDecrypt, EncryptedKey, parse_encryption_keys

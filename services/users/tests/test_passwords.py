@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cartwright.launcher.keys import make_encryption_key
+from cartwright.testkit.keys import make_encryption_key
 from cartwright.testkit.service import until
 from chassis.problems import Overloaded
 from users import malloc

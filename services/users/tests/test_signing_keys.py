@@ -12,7 +12,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
 from cartwright.testkit import servers
-from cartwright.testkit.servers import ScratchPostgres
+from cartwright.testkit.servers import PostgresServer
 from chassis.persistence.database import Connection, Database
 from chassis.security.tokens import Caller
 from users.app import MIGRATIONS
@@ -25,7 +25,7 @@ ADMINISTRATOR = Caller(user_id=UUID(int=1), roles=frozenset({"admin"}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_database(postgres: ScratchPostgres) -> AsyncIterator[Database]:
+async def shared_database(postgres: PostgresServer) -> AsyncIterator[Database]:
     url = postgres.make_database()
     database = Database(servers.service_url(url), owner_url=url, migrations=MIGRATIONS)
     await database.start()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from cartwright.errors import CannotGoOn, NoSuchSystem
+from cartwright.launcher.errors import CannotGoOn, NoSuchSystem
 from cartwright.launcher.tls import client_context
 
 
-class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+class RemoteSystem(msgspec.Struct, frozen=True, kw_only=True):
     """Where its parts are, as whoever reads this reaches them. `services` and `readers` are addresses by service.
 
     `readers` are logins that read all of one database and change nothing.
@@ -46,10 +46,10 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
         return hmac.new(self.administrator_password.encode(), email.encode(), hashlib.sha256).hexdigest()
 
 
-def read_elsewhere(file: Path, url: str | None = None) -> Elsewhere:
+def read_remote_system(file: Path, url: str | None = None) -> RemoteSystem:
     """The system that `file` tells of, with its gateway at `url` when that is given: who is outside finds it there."""
     try:
-        system = msgspec.json.decode(file.read_bytes(), type=Elsewhere)
+        system = msgspec.json.decode(file.read_bytes(), type=RemoteSystem)
     except FileNotFoundError as error:
         raise NoSuchSystem(f"There is no {file}, which tells of a system. For Docker: make docker-secrets") from error
     except msgspec.MsgspecError as error:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from cartwright.chaos.proxy import Proxy
+from cartwright.testkit.proxy import Proxy
 
 ANSWER_S_MAX = 5.0
 SILENCE_S = 0.3

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cartwright.chaos.checker import ANSWERED, CHARGED_ONCE, REFUSED, SOLD_OUT, Judge, KeptOrder, KeptRefund
+from cartwright.chaos.checker import ANSWERED, CHARGED_ONCE, REFUSED, SOLD_OUT, Checker, StoredOrder, StoredRefund
 from cartwright.chaos.history import Call
 from cartwright.chaos.workload import PUT_ON_SALE_FEW
 
@@ -33,8 +33,8 @@ class World:
 
     calls: list[Call] = field(default_factory=list)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
-    orders: list[KeptOrder] = field(default_factory=list)
-    refunds: list[KeptRefund] = field(default_factory=list)
+    orders: list[StoredOrder] = field(default_factory=list)
+    refunds: list[StoredRefund] = field(default_factory=list)
 
     def call(self, what: str, status: int, answer: Any = None, **more: Any) -> Call:
         call = Call(
@@ -55,7 +55,7 @@ class World:
         return self.call("buy", status, answer, key=key, meant=[(product, 1)], **more)
 
     def keep(self, call: Call, id_: str, status: str = "confirmed", *, was_confirmed: bool = True) -> None:
-        self.orders.append(KeptOrder(id_, call.who, call.key, call.id, status, was_confirmed))
+        self.orders.append(StoredOrder(id_, call.who, call.key, call.id, status, was_confirmed))
         assert call.meant is not None
         self.shown[id_] = view(id_, call.meant[0][0], status, call.who)
 
@@ -74,7 +74,7 @@ class World:
 
     def broken(self) -> dict[int, list[str]]:
         """The rules that were broken, by promise."""
-        judge = Judge()
+        judge = Checker()
         for call in self.calls:
             judge.hear(call)
         for shown in self.shown.values():
@@ -82,7 +82,7 @@ class World:
         for order in self.orders:
             judge.meet(order)
         for refund in self.refunds:
-            judge.meet_refund(refund)
+            judge.add_refund(refund)
         judge.conclude()
         return {
             number: [violation.rule for violation in findings.violations.values()]
@@ -107,12 +107,12 @@ def world() -> World:
     world.buy(422, {"code": "key_used_again"}, key="once", product="other")
     cancelled = world.bought("cancelled", key="cancelled")
     world.call("cancel", 200, view("cancelled", status="cancelled"), subject="cancelled")
-    world.orders[-1] = KeptOrder("cancelled", ADA, "cancelled", cancelled.id, "cancelled", True)
+    world.orders[-1] = StoredOrder("cancelled", ADA, "cancelled", cancelled.id, "cancelled", True)
     world.shown["cancelled"]["status"] = "cancelled"
     pending = world.buy(202, view("pending", status="pending") | {"total": None}, key="pending")
     world.keep(pending, "pending")
     refund = world.call("refund", 201, {"id": "refund", "amount": {"amount": "0.01"}}, key="r", subject="once")
-    world.refunds.append(KeptRefund("refund", "r", refund.id, 1))
+    world.refunds.append(StoredRefund("refund", "r", refund.id, 1))
     world.bought("of a cart", key="first tab", cart="filling")
     world.buy(409, {"code": "cart_already_bought"}, key="second tab", cart="filling")
     world.few(2)
@@ -211,7 +211,7 @@ def told_yes_and_no(world: World) -> None:
 
 
 def nobody_asked(world: World) -> None:
-    world.orders.append(KeptOrder("ghost", ADA, "ghost", "nobody's call", "confirmed", True))
+    world.orders.append(StoredOrder("ghost", ADA, "ghost", "nobody's call", "confirmed", True))
 
 
 def cancelled_by_itself(world: World) -> None:
@@ -220,7 +220,7 @@ def cancelled_by_itself(world: World) -> None:
 
 def a_refused_refund_is_kept(world: World) -> None:
     call = world.call("refund", 409, {"code": "payment_not_captured"}, key="no", subject="once")
-    world.refunds.append(KeptRefund("no", "no", call.id, 1))
+    world.refunds.append(StoredRefund("no", "no", call.id, 1))
 
 
 def one_more_than_there_was(world: World) -> None:

@@ -1,26 +1,26 @@
-"""The yardstick of `cartwright bench` does what it says: a purchase as five durable transactions, with all rows."""
+"""The baseline of `cartwright bench` does what it says: a purchase as five durable transactions, with all rows."""
 
 import secrets
 
 import asyncpg
 
-from cartwright.bench.baseline import DATABASE, running_yardstick
+from cartwright.bench.baseline import DATABASE, running_baseline
 from cartwright.bench.own_system import folder
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 
 PRODUCTS = 20
 STOCK_EACH = 2_000_000_000
 
 
-async def test_each_transaction_of_pgbench_is_a_whole_purchase_in_five_durable_commits(last_will: LastWill) -> None:
+async def test_each_transaction_of_pgbench_is_a_whole_purchase_in_five_durable_commits(reaper: Reaper) -> None:
     password = secrets.token_urlsafe(12)
     with (
-        folder(last_will, for_postgres=True) as place,
-        running_yardstick(place, password, last_will, PRODUCTS) as yardstick,
+        folder(reaper, for_postgres=True) as place,
+        running_baseline(place, password, reaper, PRODUCTS) as baseline,
     ):
-        outcome = yardstick.measure(clients=3, seconds=1)
+        outcome = baseline.measure(clients=3, seconds=1)
         connection = await asyncpg.connect(
-            host="127.0.0.1", port=yardstick.port, user=DATABASE, password=password, database=DATABASE
+            host="127.0.0.1", port=baseline.port, user=DATABASE, password=password, database=DATABASE
         )
         try:
             count = connection.fetchval

@@ -1,5 +1,5 @@
 -- The tables of one purchase in orders, catalog and payments, as their first migrations made them, in one database.
--- They do not follow later migrations: a yardstick that changes its length measures nothing.
+-- They do not follow later migrations: a baseline that changes its length measures nothing.
 
 CREATE TABLE orders (
     id                   uuid        PRIMARY KEY,

@@ -13,9 +13,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.databases import MigratedDatabases
-from cartwright.testkit.servers import ScratchNats, ScratchPostgres, owner_url, wait_until
+from cartwright.testkit.servers import NatsServer, PostgresServer, owner_url, wait_until
 
 
 async def test_a_fresh_database_belongs_to_a_login_that_is_no_superuser(database_url: str) -> None:
@@ -38,7 +38,7 @@ async def test_a_migrated_database_is_nobody_elses(migrated: MigratedDatabases, 
             await connection.close()
 
 
-async def test_a_killed_postgres_starts_again_with_what_was_committed(own_postgres: ScratchPostgres) -> None:
+async def test_a_killed_postgres_starts_again_with_what_was_committed(own_postgres: PostgresServer) -> None:
     own_postgres.execute("CREATE TABLE kept AS SELECT 1 AS id")
     own_postgres.kill()
     own_postgres.start()
@@ -57,7 +57,7 @@ async def test_a_message_passes_through_the_broker(events_url: str) -> None:
     await connection.close()
 
 
-async def test_a_killed_broker_starts_again_with_its_streams(own_nats: ScratchNats) -> None:
+async def test_a_killed_broker_starts_again_with_its_streams(own_nats: NatsServer) -> None:
     connection = await nats.connect(own_nats.url("kept"), connect_timeout=5)
     await connection.jetstream().add_stream(name="kept", subjects=["kept.>"])
     await connection.close()
@@ -70,10 +70,10 @@ async def test_a_killed_broker_starts_again_with_its_streams(own_nats: ScratchNa
 
 OWNER = """
 import time
-from cartwright.launcher.reaper import LastWill
+from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import owner_url, running_nats
 
-with LastWill() as will, running_nats(will) as server:
+with Reaper() as will, running_nats(will) as server:
     print(server.pid, server.folder, flush=True)
     time.sleep(60)
 """
@@ -91,7 +91,7 @@ def test_servers_and_folders_go_when_their_owner_is_killed() -> None:
 def test_a_command_of_the_will_is_run_only_while_there_is_something_to_undo(tmp_path: Path) -> None:
     there, gone = tmp_path / "there", tmp_path / "gone"
     there.mkdir()
-    with LastWill() as will:
+    with Reaper() as will:
         for folder in (there, gone):
             will.run_command(["touch", f"{folder}.undone"], while_exists=folder)
     assert (tmp_path / "there.undone").exists()

@@ -11,10 +11,10 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from cartwright.errors import CannotGoOn, NoSuchSystem
 from cartwright.launcher import processes
+from cartwright.launcher.errors import CannotGoOn, NoSuchSystem
+from cartwright.launcher.remote_system import RemoteSystem, read_remote_system
 from cartwright.launcher.system import System, open_system
-from cartwright.remote_system import Elsewhere, read_elsewhere
 
 CALL_SECONDS_MAX = 30
 
@@ -102,13 +102,13 @@ class Api:
         return self.with_token(str(answer.json["access_token"]))
 
 
-def open_running(data: Path, url: str | None = None) -> System | Elsewhere:
+def open_running(data: Path, url: str | None = None) -> System | RemoteSystem:
     """The system that runs at this data folder, or the one that this file tells of, with its gateway at `url`.
 
     Raises NoSuchSystem where none does, and CannotGoOn for a file that tells of none.
     """
     if url is not None or data.is_file():
-        return read_elsewhere(data, url)
+        return read_remote_system(data, url)
     return open_running_here(data)
 
 
@@ -120,12 +120,12 @@ def open_running_here(data: Path) -> System:
     return system
 
 
-def gateway(system: System | Elsewhere) -> Api:
-    url = system.gateway_url if isinstance(system, Elsewhere) else system.gateway_address
+def gateway(system: System | RemoteSystem) -> Api:
+    url = system.gateway_url if isinstance(system, RemoteSystem) else system.gateway_address
     return Api(f"{url}/api", tls=system.gateway_tls)
 
 
-def administrator(system: System | Elsewhere) -> Api:
+def administrator(system: System | RemoteSystem) -> Api:
     """The first administrator, signed in with the password that the start has made."""
     return gateway(system).signed_in(system.administrator_email, system.administrator_password)
 

@@ -13,12 +13,12 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from cartwright.launcher.layout import PUBLISHERS
 from cartwright.verifier.findings import Findings
-from cartwright.verifier.invariant import Promise, Rule
-from cartwright.verifier.liveness import PUBLISHERS
-from cartwright.verifier.snapshots import Books, Row, side_by_side
+from cartwright.verifier.invariant import Invariant, Rule
+from cartwright.verifier.snapshots import Row, Snapshots, side_by_side
 
-ORDERS_TELL_THEIR_STORY = Rule(
+ORDER_EVENTS_EXPLAIN_STATES = Rule(
     service="orders",
     says="an order's events do not tell how it came to its state",
     things="orders",
@@ -48,7 +48,7 @@ ORDERS_TELL_THEIR_STORY = Rule(
         SELECT id, format('%s: %s', coalesce(status, 'unknown'), story) FROM stories WHERE story IS DISTINCT FROM legal
     """,
 )
-PAYMENTS_TELL_THEIR_STORY = Rule(
+PAYMENT_EVENTS_EXPLAIN_STATES = Rule(
     service="payments",
     says="a payment's events do not tell how it came to its state",
     things="payments",
@@ -129,18 +129,18 @@ class _SignedHead(msgspec.Struct):
     hash: str
 
 
-async def walk(books: Books, findings: Findings) -> None:
-    await compare_journals(books, findings)
-    (head,) = await books.rows("audit", "SELECT position, hash FROM chain_head")
-    await compare_heads(books, findings)
-    await follow_chain(books.stream("audit", _CHAIN), (head["position"], head["hash"]), findings)
+async def walk(snapshots: Snapshots, findings: Findings) -> None:
+    await compare_journals(snapshots, findings)
+    (head,) = await snapshots.rows("audit", "SELECT position, hash FROM chain_head")
+    await compare_heads(snapshots, findings)
+    await follow_chain(snapshots.stream("audit", _CHAIN), (head["position"], head["hash"]), findings)
 
 
-async def compare_heads(books: Books, findings: Findings) -> None:
+async def compare_heads(snapshots: Snapshots, findings: Findings) -> None:
     """The chain with each head that was signed: who rewrites the chain cannot sign another one."""
-    public = None if not books.head_keys else KeySet.import_key_set(msgspec.json.decode(books.head_keys))
+    public = None if not snapshots.head_keys else KeySet.import_key_set(msgspec.json.decode(snapshots.head_keys))
     heads = 0
-    async for row in books.stream("audit", _HEADS):
+    async for row in snapshots.stream("audit", _HEADS):
         heads += 1
         try:
             if public is None:
@@ -158,11 +158,11 @@ async def compare_heads(books: Books, findings: Findings) -> None:
     findings.checked_so_many("signed heads", heads)
 
 
-async def compare_journals(books: Books, findings: Findings) -> None:
+async def compare_journals(snapshots: Snapshots, findings: Findings) -> None:
     """Every row of every journal with audit's entry of the same event."""
-    streams = {service: books.stream(service, _JOURNAL) for service in PUBLISHERS}
+    streams = {service: snapshots.stream(service, _JOURNAL) for service in PUBLISHERS}
     events = 0
-    async for event_id, found in side_by_side({"audit": books.stream("audit", _AUDIT), **streams}):
+    async for event_id, found in side_by_side({"audit": snapshots.stream("audit", _AUDIT), **streams}):
         entries = found.pop("audit")
         said = [(service, row) for service, rows in found.items() for row in rows]
         events += 1
@@ -225,9 +225,9 @@ def _fault_of(entry: Row, position: int, previous: bytes) -> str | None:
     return None
 
 
-PROMISE = Promise(
+INVARIANT = Invariant(
     8,
     "every change is in the audit journal once, in a legal order, with its actor; its chain holds against signed heads",
-    rules=(ORDERS_TELL_THEIR_STORY, PAYMENTS_TELL_THEIR_STORY, EVENTS_HAVE_ACTORS),
+    rules=(ORDER_EVENTS_EXPLAIN_STATES, PAYMENT_EVENTS_EXPLAIN_STATES, EVENTS_HAVE_ACTORS),
     walk=walk,
 )

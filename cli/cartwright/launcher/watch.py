@@ -6,13 +6,13 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from cartwright.errors import StartFailed, SystemGone
 from cartwright.launcher import processes, supervisor
+from cartwright.launcher.errors import StartFailed, SystemGone
 from cartwright.launcher.layout import Layout
+from cartwright.launcher.part_views import PartView, part_views
 from cartwright.launcher.parts import all_parts
 from cartwright.launcher.readiness import Probes
 from cartwright.launcher.system import System
-from cartwright.part_table import PartView, part_views
 
 READY_SECONDS_MAX = 90
 POLL_SECONDS = 0.1
@@ -24,7 +24,7 @@ LOG_LINES_SHOWN = 15
 
 
 @dataclass(frozen=True)
-class Look:
+class PartsReading:
     """One look at a system. `failing` are the parts that end at their start, again and again."""
 
     parts: list[PartView]
@@ -35,13 +35,13 @@ class Look:
         return [view.name for view in self.parts if view.state != "ready"]
 
 
-async def look_once(system: System) -> list[PartView]:
+async def read_once(system: System) -> list[PartView]:
     async with Probes(system) as probes:
         states, ready = await asyncio.gather(_states(system), probes.all_ready())
     return part_views(all_parts(system), states, ready)
 
 
-async def looks(system: System) -> AsyncGenerator[Look, None]:
+async def read_repeatedly(system: System) -> AsyncGenerator[PartsReading, None]:
     """One look after the other, close together while something is not ready.
 
     Raises SystemGone when supervisor ends.
@@ -65,7 +65,7 @@ async def looks(system: System) -> AsyncGenerator[Look, None]:
                 elif state.started:
                     fruitless_starts.setdefault(state.name, set()).add(state.started)
             failing = [name for name, starts in fruitless_starts.items() if len(starts) > FRUITLESS_STARTS_MAX]
-            look = Look(part_views(parts, states, ready), failing)
+            look = PartsReading(part_views(parts, states, ready), failing)
             yield look
             await asyncio.sleep(POLL_SECONDS if look.waiting else POLL_SECONDS_WHEN_READY)
 
@@ -73,7 +73,7 @@ async def looks(system: System) -> AsyncGenerator[Look, None]:
 async def wait_until_ready(system: System, show: Callable[[list[PartView]], None]) -> None:
     """Raises StartFailed when a part keeps ending at its start, or is not ready in time."""
     deadline = time.monotonic() + READY_SECONDS_MAX
-    async with contextlib.aclosing(looks(system)) as all_looks:
+    async with contextlib.aclosing(read_repeatedly(system)) as all_looks:
         async for look in all_looks:
             show(look.parts)
             if not look.waiting:
