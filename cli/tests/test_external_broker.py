@@ -1,4 +1,4 @@
-"""A system whose events go by a broker of somebody's own has none itself, and remembers where that is."""
+"""A system whose events go by an external broker has none itself, and remembers where that is."""
 
 import stat
 from pathlib import Path

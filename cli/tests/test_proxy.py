@@ -82,7 +82,7 @@ async def test_it_passes_everything_on_both_ways_and_the_end_too(connect: Callab
         assert await reader.read() == sent + b"bye"
 
 
-async def test_a_cut_resets_what_is_open_and_whoever_comes_then(
+async def test_a_cut_resets_open_connections_and_new_ones(
     proxy: Proxy, connect: Callable[[], Awaitable[Streams]]
 ) -> None:
     reader, writer = await connect()

@@ -73,7 +73,7 @@ class Api:
         return self.call("POST", path, body, headers)
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """`body` is sent as JSON; bytes are sent as they are. Raises CannotGoOn when nobody answers."""
+        """`body` is sent as JSON; bytes are sent as they are. Raises CannotGoOn when the server does not answer."""
         sent = {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
         if body is not None:
             sent["Content-Type"] = "application/json"

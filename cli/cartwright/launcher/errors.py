@@ -14,7 +14,7 @@ class AlreadyRunning(CannotGoOn):
 
 
 class PortInUse(CannotGoOn):
-    """Somebody else listens where this system wants to."""
+    """Another process listens on a port of this system."""
 
 
 class StartFailed(CannotGoOn):
@@ -22,7 +22,7 @@ class StartFailed(CannotGoOn):
 
 
 class SystemGone(CannotGoOn):
-    """The system was running, and somebody else stopped it."""
+    """The system was running, and another process stopped it."""
 
 
 class PromiseBroken(CannotGoOn):

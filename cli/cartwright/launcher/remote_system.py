@@ -13,7 +13,7 @@ from cartwright.launcher.tls import client_context
 
 
 class RemoteSystem(msgspec.Struct, frozen=True, kw_only=True):
-    """Where its parts are, as whoever reads this reaches them. `services` and `readers` are addresses by service.
+    """Where its parts are, as the reader of this file reaches them. `services` and `readers` are addresses by service.
 
     `readers` are logins that read all of one database and change nothing.
     """
@@ -39,7 +39,7 @@ class RemoteSystem(msgspec.Struct, frozen=True, kw_only=True):
         return self.readers[service]
 
     def password_of(self, email: str) -> str:
-        """For an account that a command makes: who knows the administrator's password finds it again, and nobody else.
+        """For an account that a command makes: it follows from the administrator's password.
 
         So it needs to be kept nowhere, and is the same from every machine.
         """

@@ -43,9 +43,9 @@ def erase_data(system: System) -> None:
     if layout.postgres.is_symlink():
         layout.postgres.unlink()
     # A first start that was killed may have made the databases, and not yet the link to them.
-    elsewhere = [] if system.cluster == layout.postgres else [system.cluster.parent]
+    outside = [] if system.cluster == layout.postgres else [system.cluster.parent]
     # What the commands find the system by goes last.
-    for folder in (*elsewhere, layout.postgres, layout.logs, layout.mail, layout.nats, layout.audit, layout.run):
+    for folder in (*outside, layout.postgres, layout.logs, layout.mail, layout.nats, layout.audit, layout.run):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
     for file in (layout.accounts, layout.credentials, layout.lock):

@@ -25,7 +25,7 @@ LOG_LINES_SHOWN = 15
 
 @dataclass(frozen=True)
 class PartsReading:
-    """One look at a system. `failing` are the parts that end at their start, again and again."""
+    """One reading at a system. `failing` are the parts that end at their start, again and again."""
 
     parts: list[PartView]
     failing: list[str]
@@ -42,7 +42,7 @@ async def read_once(system: System) -> list[PartView]:
 
 
 async def read_repeatedly(system: System) -> AsyncGenerator[PartsReading, None]:
-    """One look after the other, close together while something is not ready.
+    """One reading after the other, close together while something is not ready.
 
     Raises SystemGone when supervisor ends.
     """
@@ -65,23 +65,23 @@ async def read_repeatedly(system: System) -> AsyncGenerator[PartsReading, None]:
                 elif state.started:
                     fruitless_starts.setdefault(state.name, set()).add(state.started)
             failing = [name for name, starts in fruitless_starts.items() if len(starts) > FRUITLESS_STARTS_MAX]
-            look = PartsReading(part_views(parts, states, ready), failing)
-            yield look
-            await asyncio.sleep(POLL_SECONDS if look.waiting else POLL_SECONDS_WHEN_READY)
+            reading = PartsReading(part_views(parts, states, ready), failing)
+            yield reading
+            await asyncio.sleep(POLL_SECONDS if reading.waiting else POLL_SECONDS_WHEN_READY)
 
 
 async def wait_until_ready(system: System, show: Callable[[list[PartView]], None]) -> None:
     """Raises StartFailed when a part keeps ending at its start, or is not ready in time."""
     deadline = time.monotonic() + READY_SECONDS_MAX
-    async with contextlib.aclosing(read_repeatedly(system)) as all_looks:
-        async for look in all_looks:
-            show(look.parts)
-            if not look.waiting:
+    async with contextlib.aclosing(read_repeatedly(system)) as readings:
+        async for reading in readings:
+            show(reading.parts)
+            if not reading.waiting:
                 return
-            if look.failing:
-                raise StartFailed(failure(system.layout, look.failing[0]))
+            if reading.failing:
+                raise StartFailed(failure(system.layout, reading.failing[0]))
             if time.monotonic() > deadline:
-                late, *others = look.waiting
+                late, *others = reading.waiting
                 beside = f" Neither are: {', '.join(others)}." if others else ""
                 said = last_lines(system.layout, late)
                 raise StartFailed(f"{late} is not ready after {READY_SECONDS_MAX} s.{beside}\n{said}")

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be told to fail: cut (reset, nobody gets through), hang (silence, without an end), or be slow.
+"""A TCP proxy that can fail: cut (each connection is reset), hang (silence, without an end), or be slow.
 
 Or else it strands the connections that it has, and passes new ones.
 
@@ -113,7 +113,7 @@ class _Pair:
 
     def connected(self, half: "_Half") -> None:
         if half is self.client:
-            # Nothing is read before there is somebody to pass it on to.
+            # Nothing is read before the server is connected.
             half.pause()
             self.proxy.greet(self)
         elif self.proxy.is_silent:
