@@ -68,4 +68,8 @@ def _name(what: object) -> str:
         return " ".join(what)
     # What is defined inside a function, often without a name, goes by the name of that function.
     qualified: str = getattr(what, "__qualname__", type(what).__qualname__)
-    return qualified.partition(".<locals>")[0]
+    name = qualified.partition(".<locals>")[0]
+    if not name.startswith("_"):
+        return name
+    # A private function such as `_write` stands in several modules of a service.
+    return f"{what.__module__.rpartition('.')[2]}.{name}"

@@ -95,6 +95,15 @@ async def test_a_transaction_is_named_by_who_asks_for_it_and_only_where_it_chang
     assert passed() == ["Shop.sell: before commit", "Shop.sell: after commit"]
 
 
+async def _write(database: Database) -> None:
+    await database.run(lambda connection: connection.execute("INSERT INTO effect (name) VALUES ('sold')"))
+
+
+async def test_a_private_function_is_named_with_its_module(database: Database, passed: Callable[[], list[str]]) -> None:
+    await _write(database)
+    assert passed() == ["test_failpoint._write: before commit", "test_failpoint._write: after commit"]
+
+
 async def test_what_is_killed_before_its_commit_was_not_done_and_after_it_was(
     tmp_path: Path, service_url: str, database: Database, migrations: Path
 ) -> None:
