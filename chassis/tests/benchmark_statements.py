@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from cartwright.launcher.reaper import Reaper
+from cartwright.testkit.launching import Reaper
 from cartwright.testkit.servers import running_postgres
 from chassis.persistence.statements import Json, Statement, columns_of
 
