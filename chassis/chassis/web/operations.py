@@ -25,7 +25,7 @@ from chassis.problems import Conflict, NotFound, OutcomeUnknown, Unavailable
 from chassis.security import access
 from chassis.security.tokens import Caller
 from chassis.values import visible_text
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 
 TAGS = ["operations"]
 WHY_CHARACTERS_MAX = 500
@@ -105,8 +105,7 @@ def _of_dead_letters(database: Database, consumer: Consumer, tell: Tell) -> list
     async def list_dead_letters(limit: Limit = 20, cursor: Cursor = None) -> Page[DeadLetter]:
         after = key_of(cursor, UUID)
         letters = await database.read(lambda connection: inbox.read_dead_letters(connection, after, limit + 1))
-        page = letters[:limit]
-        return Page(page, cursor_of(page[-1].event_id) if len(letters) > limit else None)
+        return page_of(letters, limit, lambda letter: letter.event_id)
 
     @post(
         "/dead-letters/{event_id:uuid}/redrive",

@@ -6,6 +6,7 @@ while somebody reads, and a late page costs as little as the first.
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -19,6 +20,7 @@ INTEGER_MAX = 2**63 - 1
 CURSOR_CHARACTERS_MAX = 2_500
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
+ViewT = TypeVar("ViewT")
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=100, description="How many items at the most.")]
 Cursor = Annotated[
@@ -32,6 +34,19 @@ class Page(msgspec.Struct, Generic[ItemT]):
 
     items: list[ItemT]
     next_cursor: str | None
+
+    def map(self, view: Callable[[ItemT], ViewT]) -> "Page[ViewT]":
+        """The same page with the view of each item in its place."""
+        return Page([view(item) for item in self.items], self.next_cursor)
+
+
+def page_of(rows: Sequence[ItemT], limit: int, key: Callable[[ItemT], object]) -> Page[ItemT]:
+    """A page of the first `limit` rows. `rows` holds up to `limit + 1`: the last one shows that there is a next page.
+
+    `key` returns the sort key of a row, which `key_of` reads from the cursor.
+    """
+    items = list(rows[:limit])
+    return Page(items, cursor_of(key(items[-1])) if len(rows) > limit else None)
 
 
 def cursor_of(key: object) -> str:

@@ -6,7 +6,7 @@ from catalog.domain.stock import StockAdjustment
 from catalog.errors import UnknownProduct
 from catalog.store import products, stock
 from chassis.persistence.database import Connection, Database
-from chassis.web.pages import Page, cursor_of, key_of
+from chassis.web.pages import Page, key_of, page_of
 
 
 async def list_stock_adjustments(
@@ -24,4 +24,4 @@ async def list_stock_adjustments(
         return await stock.list_adjustments(connection, product_id, after, limit + 1)
 
     found = await database.read(work)
-    return Page(found[:limit], cursor_of(found[limit - 1].id) if len(found) > limit else None)
+    return page_of(found, limit, lambda entry: entry.id)

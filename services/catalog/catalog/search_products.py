@@ -14,7 +14,7 @@ from catalog.store import product_search
 from catalog.store.product_search import Hit, SearchQuery
 from chassis.persistence.database import Connection, Database
 from chassis.problems import Invalid
-from chassis.web.pages import Page, cursor_of, key_of
+from chassis.web.pages import Page, key_of, page_of
 
 _SearchKind: TypeAlias = str | list[str]
 """What a cursor says of its search, so that it is never used for another one."""
@@ -40,7 +40,6 @@ async def search_products(
     search = _resume_from(search, cursor)
 
     async def find(connection: Connection, search: ProductSearch, query: SearchQuery | None) -> list[Hit]:
-        # One more than a page holds shows whether there is a next page.
         return await product_search.search_products(connection, search, limit + 1, query, in_documents=in_documents)
 
     async def work(connection: Connection) -> tuple[ProductSearch, list[Hit]]:
@@ -58,8 +57,8 @@ async def search_products(
         return corrected, await find(connection, corrected, SearchQuery(matches=query, ranks=query))
 
     searched, hits = await database.read(work)
-    next_cursor = cursor_of((_kind_of(searched), *hits[limit - 1].sort_key)) if len(hits) > limit else None
-    return Page([hit.product for hit in hits[:limit]], next_cursor)
+    kind = _kind_of(searched)
+    return page_of(hits, limit, lambda hit: (kind, *hit.sort_key)).map(lambda hit: hit.product)
 
 
 def _resume_from(search: ProductSearch, cursor: str | None) -> ProductSearch:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.persistence.database import Database
-from chassis.web.pages import Page, cursor_of, key_of
+from chassis.web.pages import Page, key_of, page_of
 from users.domain.account import Account
 from users.errors import AccountGone, UnknownUser
 from users.store import accounts
@@ -29,10 +29,8 @@ async def read_account(database: Database, account_id: UUID) -> Account:
 async def read_accounts(database: Database, cursor: str | None, limit: int) -> Page[Account]:
     """The newest first. Raises `Invalid` for a malformed cursor."""
     after = key_of(cursor, UUID)
-    # One more row than requested shows whether there is a next page.
     found = await database.read(lambda connection: accounts.read_page(connection, after, limit + 1))
-    items = found[:limit]
-    return Page(items=items, next_cursor=cursor_of(items[-1].id) if len(found) > limit else None)
+    return page_of(found, limit, lambda account: account.id)
 
 
 async def look_up_accounts(database: Database, account_ids: Sequence[UUID]) -> list[Account]:

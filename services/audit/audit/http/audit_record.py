@@ -16,7 +16,7 @@ from audit.store.chain import EventFilter
 from audit.verify_audit_record import verify_audit_record
 from chassis.persistence.database import Database
 from chassis.security import access
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from chassis.web.query_parameters import Instant, instant_of
 
 POSITION_MAX = 2**63 - 1
@@ -54,9 +54,7 @@ def routes(database: Database, signer: HeadSigner, heads_file: HeadsFile) -> lis
         )
         after = key_of(cursor, Position) or 0
         entries = await database.read(lambda c: chain.search_entries(c, event_filter, after, limit + 1))
-        page = entries[:limit]
-        next_cursor = cursor_of(page[-1].position) if entries[limit:] else None
-        return Page([RecordedEvent.of(entry) for entry in page], next_cursor)
+        return page_of(entries, limit, lambda entry: entry.position).map(RecordedEvent.of)
 
     @get("/audit/verify", guards=[access.administrator], summary="Verify the hash chain")
     async def verify(from_position: FromPosition = 1) -> Verification:

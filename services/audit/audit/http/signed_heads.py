@@ -9,7 +9,7 @@ from audit.http.schemas import HeadKeys, KeptHead
 from audit.store import signed_heads
 from chassis.persistence.database import Database
 from chassis.security import access
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 
 
 def routes(database: Database, signer: HeadSigner) -> list[HTTPRouteHandler]:
@@ -17,9 +17,8 @@ def routes(database: Database, signer: HeadSigner) -> list[HTTPRouteHandler]:
     async def list_heads(limit: Limit = 20, cursor: Cursor = None) -> Page[KeptHead]:
         after = key_of(cursor, Position) or 0
         stored = await database.read(lambda c: signed_heads.read_statements(c, after, limit + 1))
-        page = stored[:limit]
-        items = [KeptHead(head=signer.read(row.statement), statement=row.statement) for row in page]
-        return Page(items, cursor_of(page[-1].id) if stored[limit:] else None)
+        page = page_of(stored, limit, lambda row: row.id)
+        return page.map(lambda row: KeptHead(head=signer.read(row.statement), statement=row.statement))
 
     @get("/audit/keys", guards=[access.administrator], summary="The public keys by which signed heads are verified")
     async def show_keys() -> HeadKeys:

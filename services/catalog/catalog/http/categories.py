@@ -22,7 +22,7 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
     async def get_categories(limit: Limit = 20, cursor: Cursor = None) -> Page[Category]:
         """The categories by name."""
         page = await list_categories(database, cursor, limit)
-        return Page([Category.of(category) for category in page.items], page.next_cursor)
+        return page.map(Category.of)
 
     @post("/categories", guards=[access.administrator])
     async def post_category(

@@ -88,7 +88,7 @@ def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> li
         )
         _check(search)
         page = await search_products(database, search, cursor, limit, in_documents=are_documents_complete())
-        return Page([Product.of(product) for product in page.items], page.next_cursor)
+        return page.map(Product.of)
 
     @get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])
     async def get_product(product_id: FromPath[UUID]) -> Response[Product]:

@@ -46,6 +46,6 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
     ) -> Page[StockAdjustment]:
         """The stock ledger of a product, the newest entry first."""
         page = await list_stock_adjustments(database, product_id, cursor, limit)
-        return Page([StockAdjustment.of(adjustment) for adjustment in page.items], page.next_cursor)
+        return page.map(StockAdjustment.of)
 
     return [post_adjustment, get_adjustments]

@@ -12,7 +12,7 @@ from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.security.tokens import Caller
 from chassis.web.idempotency import IdempotencyKey, accepted_key
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from notifications.http.schemas import EmailAccepted, EmailRequest, OwnMessage
 from notifications.request_email import Email, request_email
 from notifications.store import notifications
@@ -39,9 +39,7 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
                 connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
             )
         )
-        page = found[:limit]
-        next_cursor = cursor_of(page[-1].id) if found[limit:] else None
-        return Page([OwnMessage.of(notification) for notification in page], next_cursor)
+        return page_of(found, limit, lambda notification: notification.id).map(OwnMessage.of)
 
     @post(
         "/send",

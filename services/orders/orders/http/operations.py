@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.web.operations import TAGS, Reason
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from orders import store
 from orders.cancel_order import cancel_order_for_operator
 from orders.checkout import CheckoutRunner
@@ -35,8 +35,7 @@ def routes(
         orders = await database.read(
             lambda connection: store.stuck_orders.read_stuck(connection, older_than_s, after, limit + 1)
         )
-        page = orders[:limit]
-        return Page(page, cursor_of(page[-1].id) if len(orders) > limit else None)
+        return page_of(orders, limit, lambda order: order.id)
 
     @post(
         "/orders/{order_id:uuid}/retry", guards=[access.operator], status_code=202, tags=TAGS, summary="Try again now"

@@ -17,9 +17,8 @@ from chassis.messaging import journal
 from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.security.tokens import Caller
-from chassis.web import pages
 from chassis.web.idempotency import IdempotencyKey, accepted_key
-from chassis.web.pages import Cursor, Limit, Page
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from orders import store
 from orders.cancel_order import cancel_order
 from orders.checkout import CheckoutRunner
@@ -115,17 +114,15 @@ def _read_routes(database: Database) -> list[HTTPRouteHandler]:
         status: FromQuery[ShownStatus | None] = None,
     ) -> Page[OrderView]:
         """The caller's orders, newest first. Refused ones are listed only when asked for by status."""
-        before = pages.key_of(cursor, UUID)
+        before = key_of(cursor, UUID)
         orders = await database.read(
             lambda connection: store.orders.history(connection, user_id_of(request), before, status, limit + 1)
         )
-        more = len(orders) > limit
-        shown = orders[:limit]
+        page = page_of(orders, limit, lambda order: order.id)
         refunded = await database.read(
-            lambda connection: store.payment_events.refunded(connection, [order.id for order in shown])
+            lambda connection: store.payment_events.refunded(connection, [order.id for order in page.items])
         )
-        views = [view_of(order, refunded=refunded.get(order.id)) for order in shown]
-        return Page(views, pages.cursor_of(shown[-1].id) if more else None)
+        return page.map(lambda order: view_of(order, refunded=refunded.get(order.id)))
 
     @get("/orders/{order_id:uuid}", guards=[access.signed_in])
     async def read_order(request: CallerRequest, order_id: FromPath[UUID]) -> OrderView:

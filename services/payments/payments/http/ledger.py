@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from chassis.persistence.database import Connection, Database, Row
 from chassis.security import access
 from chassis.values.money import money
-from chassis.web.pages import Cursor, Limit, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, key_of, page_of
 from payments import store
 from payments.http.schemas import Balance, LedgerEntry, LedgerPage
 
@@ -27,10 +27,10 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
             return entries, await store.ledger.read_balances(connection)
 
         entries, balances = await database.read(query)
-        page = entries[:limit]
+        page = page_of(entries, limit, lambda row: row["position"]).map(_entry)
         return LedgerPage(
-            items=[_entry(row) for row in page],
-            next_cursor=cursor_of(page[-1]["position"]) if len(entries) > limit else None,
+            items=page.items,
+            next_cursor=page.next_cursor,
             balances=[
                 Balance(account=row["account"], balance=money(row["balance_minor"], row["currency"]))
                 for row in balances

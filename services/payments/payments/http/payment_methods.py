@@ -14,7 +14,7 @@ from chassis.security.tokens import Caller
 from chassis.values import visible_text
 from chassis.web import idempotency
 from chassis.web.idempotency import IdempotencyKey, accepted_key
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.http.schemas import NewPaymentMethod, PaymentMethod
@@ -47,8 +47,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         rows = await database.read(
             lambda connection: store.payment_methods.read_methods(connection, user_id, after, limit + 1)
         )
-        methods = [_method(row) for row in rows[:limit]]
-        return Page(methods, cursor_of(methods[-1].id) if len(rows) > limit else None)
+        return page_of(rows, limit, lambda row: row["id"]).map(_method)
 
     @delete(
         "/payment-methods/{method_id:uuid}",

@@ -16,7 +16,7 @@ from chassis.values import visible_text
 from chassis.values.money import money
 from chassis.web import idempotency
 from chassis.web.idempotency import RequiredIdempotencyKey, required_key
-from chassis.web.pages import Cursor, Limit, Page, cursor_of, key_of
+from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.domain.refund import RefundKey
@@ -49,8 +49,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
                 connection, user_id=user_id, order_id=order_id, before=before, limit=limit + 1
             )
         )
-        payments = [_payment(row) for row in rows[:limit]]
-        return Page(payments, cursor_of(payments[-1].id) if len(rows) > limit else None)
+        return page_of(rows, limit, lambda row: row["id"]).map(_payment)
 
     @get("/payments/{payment_id:uuid}", guards=[access.signed_in], tags=["payments"], summary="One payment")
     async def read_payment(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
@@ -124,8 +123,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         rows = await database.read(
             lambda connection: store.refunds.read_refunds(connection, payment_id, before, limit + 1)
         )
-        refunds = [_refund(row, request.user) for row in rows[:limit]]
-        return Page(refunds, cursor_of(refunds[-1].id) if len(rows) > limit else None)
+        return page_of(rows, limit, lambda row: row["id"]).map(lambda row: _refund(row, request.user))
 
     return [list_payments, read_payment, capture, void, create_refund, list_refunds]
 

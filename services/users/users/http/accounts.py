@@ -37,7 +37,7 @@ def routes(database: Database, hasher: PasswordHasher) -> list[HTTPRouteHandler]
     @get("/users", guards=[administrator], summary="List accounts, the newest first")
     async def list_accounts(limit: Limit = 20, cursor: Cursor = None) -> Page[Profile]:
         page = await read_accounts.read_accounts(database, cursor, limit)
-        return Page(items=[Profile.of(account) for account in page.items], next_cursor=page.next_cursor)
+        return page.map(Profile.of)
 
     @get("/users/{user_id:uuid}", guards=[administrator], summary="Read an account")
     async def read_account(user_id: FromPath[UUID]) -> Profile:
