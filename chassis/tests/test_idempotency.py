@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chassis.problems import KeyRequired, Malformed
-from chassis.web.idempotency import KEY_LENGTH_MAX, accepted_key, fingerprint, required_key
+from chassis.problems import KeyRequired, KeyUsedAgain, Malformed
+from chassis.web.idempotency import KEY_LENGTH_MAX, accepted_key, check_same_request, fingerprint, required_key
 
 
 class Purchase(msgspec.Struct):
@@ -54,3 +54,11 @@ def test_another_request_has_another_fingerprint() -> None:
 )
 def test_another_json_value_has_another_fingerprint_though_python_holds_it_for_the_same(one: Any, other: Any) -> None:
     assert fingerprint(Described({"of": one})) != fingerprint(Described({"of": other}))
+
+
+def test_a_repeated_request_is_accepted_and_another_request_with_its_key_is_refused() -> None:
+    stored = fingerprint(Purchase("a", 1))
+    check_same_request(stored, fingerprint(Purchase("a", 1)))
+    for other in (stored, None, b""):
+        with pytest.raises(KeyUsedAgain):
+            check_same_request(other, fingerprint(Purchase("a", 2)))

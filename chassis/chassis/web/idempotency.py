@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from litestar.params import HeaderParameter
 
-from chassis.problems import KeyRequired, Malformed
+from chassis.problems import KeyRequired, KeyUsedAgain, Malformed
 
 KEY_LENGTH_MAX = 255
 
@@ -56,3 +56,9 @@ def required_key(given: str | None) -> str:
 def fingerprint(request: msgspec.Struct) -> bytes:
     """32 bytes that tell whether two decoded requests are the same, whatever their spacing and order of keys."""
     return hashlib.sha256(msgspec.json.encode(request, order="deterministic")).digest()
+
+
+def check_same_request(stored: bytes | None, given: bytes) -> None:
+    """Raises `KeyUsedAgain` unless the fingerprint that was stored with a key is the fingerprint of this request."""
+    if stored != given:
+        raise KeyUsedAgain

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from chassis.problems import KeyUsedAgain
-from chassis.web.idempotency import accepted_key, fingerprint
+from chassis.web.idempotency import accepted_key, check_same_request, fingerprint
 
 
 class Creation(msgspec.Struct, frozen=True):
@@ -36,6 +35,6 @@ class Creation(msgspec.Struct, frozen=True):
         """Whether `found` was created by this request before. Raises `KeyUsedAgain` if another request created it."""
         if found is None:
             return False
-        if found.id != self.id and found.fingerprint != self.fingerprint:
-            raise KeyUsedAgain
+        if found.id != self.id:
+            check_same_request(found.fingerprint, self.fingerprint)
         return True

@@ -8,7 +8,6 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from chassis.problems import KeyUsedAgain
 from chassis.values import email_address, visible_text
 from chassis.web import idempotency
 from notifications import events
@@ -45,8 +44,7 @@ async def request_email(database: Database, email: Email, *, requested_by: UUID,
             return message_id  # It was committed before, and the answer to the COMMIT was lost.
         stored = await email_requests.read_by_key(connection, requested_by, idempotency_key)
         assert stored is not None, "the key prevented the insert, and requests are never removed"
-        if stored.fingerprint != fingerprint:
-            raise KeyUsedAgain
+        idempotency.check_same_request(stored.fingerprint, fingerprint)
         return stored.message_id
 
     accepted = await database.run(insert)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from chassis.persistence.database import Connection
 from chassis.problems import KeyUsedAgain, Refusal
+from chassis.web.idempotency import check_same_request
 from orders import store
 from orders.domain.order import Customer, NewOrder, Order
 from orders.errors import CartAlreadyBought, NothingToBuy
@@ -62,8 +63,16 @@ async def _refused_before(connection: Connection, purchases: Sequence[Purchase])
     for new, _ in purchases:
         if new.idempotency_key is not None and (new.user_id, new.idempotency_key) in refusals:
             fingerprint, order_id = refusals[new.user_id, new.idempotency_key]
-            refused[new.id] = _already_bought(order_id) if fingerprint == new.fingerprint else KeyUsedAgain()
+            refused[new.id] = _refuse_again(new, fingerprint, order_id)
     return refused
+
+
+def _refuse_again(new: NewOrder, fingerprint: bytes, order_id: UUID) -> Refusal:
+    try:
+        check_same_request(fingerprint, new.fingerprint)
+    except KeyUsedAgain as refusal:
+        return refusal
+    return _already_bought(order_id)
 
 
 async def _refuse(connection: Connection, new: NewOrder) -> Order | Refusal | None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from chassis.persistence.database import Database
-from chassis.problems import KeyInProgress, KeyUsedAgain, OutcomeUnknown, Unavailable
+from chassis.problems import KeyInProgress, OutcomeUnknown, Unavailable
+from chassis.web.idempotency import check_same_request
 from orders import store
 from orders.checkout import CheckoutRunner
 from orders.domain.order import NewOrder, Order, Status
@@ -59,8 +60,7 @@ async def _repeat(database: Database, new: NewOrder, *, wait_s: float) -> Order:
     found = await database.read(lambda connection: store.orders.by_key(connection, new.user_id, key))
     assert found is not None, "orders are never deleted"
     order, fingerprint = found
-    if fingerprint != new.fingerprint:
-        raise KeyUsedAgain
+    check_same_request(fingerprint, new.fingerprint)
     if order.status.is_final_for_checkout or order.answer_later:
         return _answer(order)
     if datetime.now(UTC) - order.created_at < timedelta(seconds=wait_s + 1.0):

@@ -8,8 +8,9 @@ from uuid_utils.compat import uuid7
 
 from chassis import context
 from chassis.persistence.database import Connection, Database, Row
-from chassis.problems import KeyUsedAgain, Unavailable
+from chassis.problems import Unavailable
 from chassis.values.money import Money
+from chassis.web.idempotency import check_same_request
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.domain.payment import Payment, PaymentState
@@ -59,8 +60,7 @@ async def _create(connection: Connection, new_id: UUID, request: RefundToCreate)
     existing = await store.refunds.find_by_request(connection, payment_id, new_id, request.key)
     if existing is not None:
         existing_id, existing_fingerprint = existing
-        if existing_fingerprint != request.fingerprint:
-            raise KeyUsedAgain
+        check_same_request(existing_fingerprint, request.fingerprint)
         return existing_id, []
     change = payment.request_refund(_amount_minor(payment, request.amount))
     await store.payments.update(connection, [change])

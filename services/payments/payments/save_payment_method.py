@@ -6,7 +6,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from chassis.persistence.database import Connection, Database, Row
-from chassis.problems import KeyUsedAgain
+from chassis.web.idempotency import check_same_request
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.domain.payment_provider import Card
@@ -64,6 +64,6 @@ async def _save(connection: Connection, method_id: UUID, method: MethodToSave, c
         )
         saved = await store.payment_methods.find_by_request(connection, user_id, method_id, method.key)
         assert saved is not None, "the same transaction has inserted it"
-    elif saved["fingerprint"] != method.fingerprint:
-        raise KeyUsedAgain
+    else:
+        check_same_request(saved["fingerprint"], method.fingerprint)
     return saved

@@ -16,7 +16,6 @@ from uuid_utils.compat import uuid7
 
 from chassis.messaging import journal
 from chassis.persistence.database import Connection, Database
-from chassis.problems import KeyUsedAgain
 from chassis.values import visible_text
 from chassis.web import idempotency
 from users import events
@@ -101,8 +100,7 @@ def _key_digest(email: str, key: str) -> str:
 def _answer_of(existing: ExistingAccount, identity: _Identity, fingerprint: bytes) -> RegisteredAccount:
     if not existing.has_key:
         raise EmailTaken
-    if existing.fingerprint != fingerprint:
-        raise KeyUsedAgain
+    idempotency.check_same_request(existing.fingerprint, fingerprint)
     return RegisteredAccount(
         id=existing.account_id, email=identity.email, name=identity.name, created_at=existing.created_at
     )
