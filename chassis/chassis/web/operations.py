@@ -6,12 +6,12 @@ it. The gateway has no route to these operations: an administrator calls a servi
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 import structlog
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
@@ -26,6 +26,7 @@ from chassis.security import access
 from chassis.security.tokens import Caller
 from chassis.values import visible_text
 from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
+from chassis.web.requests import CallerRequest
 
 TAGS = ["operations"]
 WHY_CHARACTERS_MAX = 500
@@ -114,7 +115,7 @@ def _of_dead_letters(database: Database, consumer: Consumer, tell: Tell) -> list
         tags=TAGS,
         summary="Give an event its effect after all",
     )
-    async def redrive(request: Request[Caller, Any, Any], event_id: FromPath[UUID], data: JSONBody[Reason]) -> None:
+    async def redrive(request: CallerRequest, event_id: FromPath[UUID], data: JSONBody[Reason]) -> None:
         act = operator_acted("redrive dead letter", str(event_id), request.user, data.reason)
         try:
             was_there = await consumer.redrive(event_id, lambda connection: tell(connection, act))
@@ -131,7 +132,7 @@ def _of_dead_letters(database: Database, consumer: Consumer, tell: Tell) -> list
 
 def _of_journal(database: Database, relay: Relay, tell: Tell) -> list[HTTPRouteHandler]:
     @post("/journal/replay", guards=[access.operator], status_code=200, tags=TAGS, summary="Publish events again")
-    async def replay(request: Request[Caller, Any, Any], data: JSONBody[Replay]) -> Replayed:
+    async def replay(request: CallerRequest, data: JSONBody[Replay]) -> Replayed:
         act = operator_acted("replay journal", data.since.isoformat(), request.user, data.reason)
 
         async def work(connection: Connection) -> int:

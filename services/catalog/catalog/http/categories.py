@@ -1,8 +1,6 @@
 """Categories: the list for clients, and new ones by administrators."""
 
-from typing import Any
-
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
@@ -12,9 +10,9 @@ from catalog.http.schemas import Category, CreateCategory
 from catalog.list_categories import list_categories
 from chassis.persistence.database import Database
 from chassis.security import access
-from chassis.security.tokens import Caller
 from chassis.web.idempotency import IdempotencyKey
 from chassis.web.pages import Cursor, Limit, Page
+from chassis.web.requests import CallerRequest
 
 
 def routes(database: Database) -> list[HTTPRouteHandler]:
@@ -26,7 +24,7 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
 
     @post("/categories", guards=[access.administrator])
     async def post_category(
-        request: Request[Caller, Any, Any], data: JSONBody[CreateCategory], idempotency_key: IdempotencyKey = None
+        request: CallerRequest, data: JSONBody[CreateCategory], idempotency_key: IdempotencyKey = None
     ) -> Category:
         """Add a category."""
         fields = data.normalized()

@@ -1,10 +1,10 @@
 """Products: searches and reads for clients, changes by administrators, and the lookup for other services."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Request, Response, delete, get, patch, post
+from litestar import Response, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
@@ -21,11 +21,11 @@ from catalog.show_product import show_product
 from chassis.persistence.database import Database
 from chassis.problems import Invalid
 from chassis.security import access
-from chassis.security.tokens import Caller
 from chassis.values.money import Money, is_currency
 from chassis.web.entity_tags import ETAG, IfMatch, Precondition, entity_tag
 from chassis.web.idempotency import IdempotencyKey
 from chassis.web.pages import Cursor, Limit, Page
+from chassis.web.requests import CallerRequest
 
 QUERY_CHARACTERS_MAX = 800
 """The length of a name of 200 characters in NFD, where a mark is a character of its own."""
@@ -102,7 +102,7 @@ def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> li
 def _changes(database: Database) -> list[HTTPRouteHandler]:
     @post("/products", guards=[access.administrator], response_headers=[ETAG])
     async def post_product(
-        request: Request[Caller, Any, Any], data: JSONBody[CreateProduct], idempotency_key: IdempotencyKey = None
+        request: CallerRequest, data: JSONBody[CreateProduct], idempotency_key: IdempotencyKey = None
     ) -> Response[Product]:
         """Add a product with its initial stock."""
         fields = data.normalized()

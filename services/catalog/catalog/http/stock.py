@@ -1,10 +1,9 @@
 """The stock ledger of a product: its entries, and new ones by administrators."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
@@ -14,9 +13,9 @@ from catalog.http.schemas import AdjustStock, StockAdjustment
 from catalog.list_stock_adjustments import list_stock_adjustments
 from chassis.persistence.database import Database
 from chassis.security import access
-from chassis.security.tokens import Caller
 from chassis.web.idempotency import IdempotencyKey
 from chassis.web.pages import Cursor, Limit, Page
+from chassis.web.requests import CallerRequest
 
 
 class AdjustmentIdentity(msgspec.Struct, frozen=True):
@@ -29,7 +28,7 @@ class AdjustmentIdentity(msgspec.Struct, frozen=True):
 def routes(database: Database) -> list[HTTPRouteHandler]:
     @post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
     async def post_adjustment(
-        request: Request[Caller, Any, Any],
+        request: CallerRequest,
         product_id: FromPath[UUID],
         data: JSONBody[AdjustStock],
         idempotency_key: IdempotencyKey = None,

@@ -8,9 +8,9 @@ from litestar.params import FromPath, JSONBody
 
 from chassis.persistence.database import Database
 from chassis.security import access
+from chassis.web.requests import CallerRequest, user_id_of
 from orders.change_cart import put_cart_item, remove_cart_items
 from orders.clients.catalog import Catalog
-from orders.http.orders import CallerRequest, user_id_of
 from orders.http.schemas import CartView, PutCartItem, cart_view_of
 from orders.read_cart import read_cart
 

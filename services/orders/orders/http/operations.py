@@ -11,11 +11,11 @@ from chassis.persistence.database import Database
 from chassis.security import access
 from chassis.web.operations import TAGS, Reason
 from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
+from chassis.web.requests import CallerRequest
 from orders import store
 from orders.cancel_order import cancel_order_for_operator
 from orders.checkout import CheckoutRunner
 from orders.domain.order import Status, StuckOrder
-from orders.http.orders import CallerRequest
 from orders.http.schemas import OrderView, view_of
 from orders.retry_order import retry_order
 from orders.waiters import Waiters

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent
@@ -16,9 +16,9 @@ from chassis.actor import without_operator_id
 from chassis.messaging import journal
 from chassis.persistence.database import Database
 from chassis.security import access
-from chassis.security.tokens import Caller
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
+from chassis.web.requests import CallerRequest, user_id_of
 from orders import store
 from orders.cancel_order import cancel_order
 from orders.checkout import CheckoutRunner
@@ -31,7 +31,6 @@ from orders.place_order import place_order
 from orders.ship_order import ship_order
 from orders.waiters import Waiters
 
-CallerRequest = Request[Caller, Any, Any]
 ShownStatus = Literal["pending", "cancelling", "confirmed", "shipped", "cancelled", "refused"]
 Prefer = Annotated[
     str | None,
@@ -168,8 +167,3 @@ async def _visible_order(request: CallerRequest, order_id: UUID, database: Datab
     if order is None or (order.customer.id != request.user.user_id and not request.user.is_administrator):
         raise OrderNotFound
     return order
-
-
-def user_id_of(request: CallerRequest) -> UUID:
-    assert request.user.user_id is not None, "the guard admits only users"
-    return request.user.user_id

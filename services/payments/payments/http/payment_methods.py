@@ -1,38 +1,35 @@
 """The caller's own saved payment methods."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from chassis.persistence.database import Database, Row
 from chassis.security import access
-from chassis.security.tokens import Caller
 from chassis.values import visible_text
 from chassis.web import idempotency
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
+from chassis.web.requests import CallerRequest, user_id_of
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.http.schemas import NewPaymentMethod, PaymentMethod
 from payments.remove_payment_method import remove_payment_method
 from payments.save_payment_method import MethodToSave, save_payment_method
 
-ServiceRequest = Request[Caller, Any, Any]
-
 
 def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandler]:
     @post("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="Save a payment method")
     async def save(
-        request: ServiceRequest, data: JSONBody[NewPaymentMethod], idempotency_key: IdempotencyKey = None
+        request: CallerRequest, data: JSONBody[NewPaymentMethod], idempotency_key: IdempotencyKey = None
     ) -> PaymentMethod:
         if data.label is not None:
             data = msgspec.structs.replace(data, label=visible_text.name(data.label, member="label"))
         method = MethodToSave(
-            user_id=_user_id(request),
+            user_id=user_id_of(request),
             token=data.token,
             label=data.label,
             is_default=data.default,
@@ -42,8 +39,8 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         return _method(await save_payment_method(database, provider, method))
 
     @get("/payment-methods", guards=[access.signed_in], tags=["payment methods"], summary="My payment methods")
-    async def list_methods(request: ServiceRequest, limit: Limit = 20, cursor: Cursor = None) -> Page[PaymentMethod]:
-        after, user_id = key_of(cursor, UUID), _user_id(request)
+    async def list_methods(request: CallerRequest, limit: Limit = 20, cursor: Cursor = None) -> Page[PaymentMethod]:
+        after, user_id = key_of(cursor, UUID), user_id_of(request)
         rows = await database.read(
             lambda connection: store.payment_methods.read_methods(connection, user_id, after, limit + 1)
         )
@@ -55,15 +52,10 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         tags=["payment methods"],
         summary="Remove a payment method",
     )
-    async def remove(request: ServiceRequest, method_id: FromPath[UUID]) -> None:
-        await remove_payment_method(database, _user_id(request), method_id)
+    async def remove(request: CallerRequest, method_id: FromPath[UUID]) -> None:
+        await remove_payment_method(database, user_id_of(request), method_id)
 
     return [save, list_methods, remove]
-
-
-def _user_id(request: ServiceRequest) -> UUID:
-    assert request.user.user_id is not None, "the guard admits users only"
-    return request.user.user_id
 
 
 def _method(row: Row) -> PaymentMethod:

@@ -1,10 +1,10 @@
 """Payments and refunds: buyers read their own; administrators read, capture, void and refund them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -17,6 +17,7 @@ from chassis.values.money import money
 from chassis.web import idempotency
 from chassis.web.idempotency import RequiredIdempotencyKey, required_key
 from chassis.web.pages import Cursor, Limit, Page, key_of, page_of
+from chassis.web.requests import CallerRequest, user_id_of
 from payments import store
 from payments.clients.provider_client import ProviderClient
 from payments.domain.refund import RefundKey
@@ -25,7 +26,6 @@ from payments.http.schemas import TEXT_CHARACTERS_MAX, Card, NewRefund, PaymentR
 from payments.manual_settlement import capture_manually, void_manually
 from payments.request_refund import RefundToCreate, request_refund
 
-ServiceRequest = Request[Caller, Any, Any]
 OrderId = Annotated[UUID | None, QueryParameter(name="order_id", description="Only the payment of this order.")]
 
 
@@ -40,7 +40,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
 
     @get("/payments", guards=[access.signed_in], tags=["payments"], summary="My payments; an administrator's: all")
     async def list_payments(
-        request: ServiceRequest, order_id: OrderId = None, limit: Limit = 20, cursor: Cursor = None
+        request: CallerRequest, order_id: OrderId = None, limit: Limit = 20, cursor: Cursor = None
     ) -> Page[PaymentRead]:
         before = key_of(cursor, UUID)
         user_id = None if request.user.is_administrator else request.user.user_id
@@ -52,7 +52,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         return page_of(rows, limit, lambda row: row["id"]).map(_payment)
 
     @get("/payments/{payment_id:uuid}", guards=[access.signed_in], tags=["payments"], summary="One payment")
-    async def read_payment(request: ServiceRequest, payment_id: FromPath[UUID]) -> PaymentRead:
+    async def read_payment(request: CallerRequest, payment_id: FromPath[UUID]) -> PaymentRead:
         return await find(payment_id, request.user)
 
     @post(
@@ -63,7 +63,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         summary="Capture a payment",
     )
     async def capture(
-        request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
+        request: CallerRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
         required_key(idempotency_key)  # Not stored: a payment is captured once, whatever the key.
         await capture_manually(database, provider, payment_id)
@@ -77,7 +77,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         summary="Void a payment",
     )
     async def void(
-        request: ServiceRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
+        request: CallerRequest, payment_id: FromPath[UUID], idempotency_key: RequiredIdempotencyKey = None
     ) -> Response[PaymentRead]:
         required_key(idempotency_key)  # Not stored, as for a capture.
         await void_manually(database, provider, payment_id)
@@ -90,13 +90,12 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         summary="Refund a payment, in whole or in part",
     )
     async def create_refund(
-        request: ServiceRequest,
+        request: CallerRequest,
         payment_id: FromPath[UUID],
         data: JSONBody[NewRefund],
         idempotency_key: RequiredIdempotencyKey = None,
     ) -> RefundRead:
-        assert request.user.user_id is not None, "the guard admits users only"
-        key = RefundKey(request.user.user_id, required_key(idempotency_key))
+        key = RefundKey(user_id_of(request), required_key(idempotency_key))
         # The buyer reads the reason in a mail.
         reason = visible_text.line(data.reason, member="reason", characters_max=TEXT_CHARACTERS_MAX)
         data = msgspec.structs.replace(data, reason=reason)
@@ -116,7 +115,7 @@ def routes(database: Database, provider: ProviderClient) -> list[HTTPRouteHandle
         summary="The refunds of a payment",
     )
     async def list_refunds(
-        request: ServiceRequest, payment_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
+        request: CallerRequest, payment_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
     ) -> Page[RefundRead]:
         before = key_of(cursor, UUID)
         await find(payment_id, request.user)

@@ -1,13 +1,13 @@
 """GET /orders/{id}/details, behind the gateway's /api."""
 
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, get
+from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from chassis.security import access
+from chassis.web.requests import CallerRequest
 from storefront.clients.services import ServiceClients
 from storefront.http.schemas import OrderDetails
 from storefront.join_order_details import join_order_details
@@ -24,7 +24,7 @@ def routes(clients: ServiceClients) -> list[HTTPRouteHandler]:
             "affect the others. Without the order itself the answer is 503."
         ),
     )
-    async def order_details(request: Request[Any, Any, Any], order_id: FromPath[UUID]) -> OrderDetails:
+    async def order_details(request: CallerRequest, order_id: FromPath[UUID]) -> OrderDetails:
         return OrderDetails.of(await join_order_details(clients, order_id, request.headers["authorization"]))
 
     return [order_details]

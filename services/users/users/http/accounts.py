@@ -1,9 +1,8 @@
 """Registration, the requests of administrators about accounts, and the lookup for services."""
 
-from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, get, post, put
+from litestar import Response, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 
@@ -13,6 +12,7 @@ from chassis.security.client_source import source_of
 from chassis.web.application import INTERNAL_BODY_BYTES_MAX
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Limit, Page
+from chassis.web.requests import CallerRequest, user_id_of
 from users import read_accounts, register_account, set_roles
 from users.http.schemas import FoundUser, FoundUsers, Lookup, NewRoles, Profile, Registered, Registration
 from users.password_hasher import PasswordHasher
@@ -21,7 +21,7 @@ from users.password_hasher import PasswordHasher
 def routes(database: Database, hasher: PasswordHasher) -> list[HTTPRouteHandler]:
     @post("/users", guards=[public], operation_id="UsersRegisterAccount", summary="Register")
     async def register(
-        request: Request[Any, Any, Any], data: JSONBody[Registration], idempotency_key: IdempotencyKey = None
+        request: CallerRequest, data: JSONBody[Registration], idempotency_key: IdempotencyKey = None
     ) -> Response[Registered]:
         registered = await register_account.register_account(
             database,
@@ -44,10 +44,8 @@ def routes(database: Database, hasher: PasswordHasher) -> list[HTTPRouteHandler]
         return Profile.of(await read_accounts.read_account(database, user_id))
 
     @put("/users/{user_id:uuid}/roles", guards=[administrator], summary="Set the roles of an account")
-    async def set_account_roles(
-        request: Request[Any, Any, Any], user_id: FromPath[UUID], data: JSONBody[NewRoles]
-    ) -> Profile:
-        account = await set_roles.set_roles(database, user_id, data.roles, by=request.user.user_id)
+    async def set_account_roles(request: CallerRequest, user_id: FromPath[UUID], data: JSONBody[NewRoles]) -> Profile:
+        account = await set_roles.set_roles(database, user_id, data.roles, by=user_id_of(request))
         return Profile.of(account)
 
     @post(

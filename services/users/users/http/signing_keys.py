@@ -1,13 +1,11 @@
 """The public signing keys (JWKS), and their rotation by an administrator."""
 
-from typing import Any
-
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from chassis.persistence.database import Database
 from chassis.security.access import administrator, anyone
-from chassis.security.tokens import Caller
+from chassis.web.requests import CallerRequest
 from users.domain.signing_key import RotationSchedule
 from users.http.schemas import NextKey, PublicKeys
 from users.key_encryption import KeyEncryption
@@ -23,7 +21,7 @@ def routes(
         return Response(PublicKeys.of(key_ring.jwks()), headers={"cache-control": "public, max-age=60"})
 
     @post("/auth/keys/rotate", guards=[administrator], status_code=202, summary="Publish the next signing key")
-    async def rotate_keys(request: Request[Caller, Any, Any]) -> NextKey:
+    async def rotate_keys(request: CallerRequest) -> NextKey:
         await rotate_signing_keys(database, encryption, schedule, request.user)
         await key_ring.reload()
         assert key_ring.newest is not None, "there is one since the start"

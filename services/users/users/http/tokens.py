@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Response, post
 from litestar.datastructures import Cookie
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import ValidationException
@@ -14,6 +14,7 @@ from chassis.persistence.database import Database
 from chassis.problems import Refusal, UnsupportedType, refusal_to_problem
 from chassis.security.access import Connection, anyone
 from chassis.security.client_source import source_of
+from chassis.web.requests import CallerRequest
 from users import refresh_session, sign_in, sign_out
 from users.domain.session import Session
 from users.errors import InvalidRequest, UnsupportedGrantType
@@ -36,7 +37,7 @@ async def require_form(connection: Connection, _: BaseRouteHandler) -> None:
         raise UnsupportedType(f"The request body has to be {RequestEncodingType.URL_ENCODED.value}.")
 
 
-def refuse_repeated_parameter(request: Request[Any, Any, Any], _: ValidationException) -> Response[Any]:
+def refuse_repeated_parameter(request: CallerRequest, _: ValidationException) -> Response[Any]:
     """All parameters are optional text, so the only invalid form is one that repeats a parameter."""
     refusal: Refusal = InvalidRequest("The form must not repeat a parameter.")
     return refusal_to_problem(refusal).to_response(request)
@@ -52,7 +53,7 @@ def routes(database: Database, hasher: PasswordHasher, key_ring: KeyRing, settin
         status_code=200,
         summary="Sign in, or refresh (OAuth 2)",
     )
-    async def make_tokens(request: Request[Any, Any, Any], data: URLEncodedBody[TokenForm]) -> Response[Tokens]:
+    async def make_tokens(request: CallerRequest, data: URLEncodedBody[TokenForm]) -> Response[Tokens]:
         match data.grant_type:
             case "password":
                 credentials = _credentials(request, data)
@@ -81,7 +82,7 @@ def routes(database: Database, hasher: PasswordHasher, key_ring: KeyRing, settin
     return [make_tokens, end_session]
 
 
-def _credentials(request: Request[Any, Any, Any], form: TokenForm) -> Credentials:
+def _credentials(request: CallerRequest, form: TokenForm) -> Credentials:
     if form.username is None or form.password is None:
         raise InvalidRequest("grant_type password requires username and password.")
     return Credentials(
