@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
@@ -21,6 +21,7 @@ from chassis.security import access
 from chassis.security.tokens import TokenVerifier, UserKeys
 from chassis.web.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
 from chassis.web.idempotency import IdempotencyKey, accepted_key
+from chassis.web.pages import Cursor, Page
 from chassis.web.query_parameters import Instant, instant_of
 
 # One application for all of them: none leaves anything behind.
@@ -53,6 +54,11 @@ async def make_many(data: JSONBody[list[Thing]]) -> list[Thing]:
 @get("/things", guards=[access.public])
 async def list_things(limit: Limit = 20) -> int:
     return limit
+
+
+@get("/pages", guards=[access.public])
+async def list_pages(limit: Limit = 20, cursor: Cursor = None) -> Page[Thing]:
+    return Page([], cursor)
 
 
 @get("/moments", guards=[access.public])
@@ -99,6 +105,7 @@ ROUTES = [
     make,
     make_many,
     list_things,
+    list_pages,
     list_moments,
     show_page,
     tell_context,
@@ -144,7 +151,9 @@ def verifier(user_jwks: str, service_jwks: str) -> TokenVerifier:
     )
 
 
-def _build(verifier: TokenVerifier, gate: Gate, healthy: Callable[[], bool] = lambda: True) -> Litestar:
+def _build(
+    verifier: TokenVerifier, gate: Gate, healthy: Callable[[], bool] = lambda: True, routes: Sequence[Any] = ROUTES
+) -> Litestar:
     async def is_healthy() -> bool:
         return healthy()
 
@@ -152,7 +161,7 @@ def _build(verifier: TokenVerifier, gate: Gate, healthy: Callable[[], bool] = la
         name="things",
         description="Things.",
         version="1",
-        routes=ROUTES,
+        routes=routes,
         parts=[gate],
         verifier=verifier,
         is_healthy=is_healthy,
@@ -460,6 +469,35 @@ async def test_the_description_tells_problems_tokens_and_what_is_internal(client
     assert problem == {"$ref": "#/components/schemas/Problem"}
     assert {"code", "correlation_id"} <= set(document["components"]["schemas"]["Problem"]["required"])
     assert not {"/health", "/ready", "/metrics"} & set(document["paths"])
+
+
+async def test_the_name_of_a_generic_shape_holds_no_module(client: Client) -> None:
+    answer = await client.get("/openapi.json")
+    document = answer.json()
+    assert set(document["components"]["schemas"]) == {"Page_Thing", "Problem", "Thing"}
+    listed = document["paths"]["/pages"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert listed == {"$ref": "#/components/schemas/Page_Thing"}
+    items = document["components"]["schemas"]["Page_Thing"]["properties"]["items"]["items"]
+    assert items == {"$ref": "#/components/schemas/Thing"}
+    assert "test_application" not in answer.text
+
+
+async def test_two_shapes_that_would_have_one_name_end_the_start(verifier: TokenVerifier) -> None:
+    def shape(module: str) -> type[msgspec.Struct]:
+        return msgspec.defstruct("Twin", [("name", str)], module=module)
+
+    first, second = shape("things.first"), shape("things.second")
+
+    @get("/first", guards=[access.public])
+    async def list_first() -> Page[first]:  # type: ignore[valid-type]
+        return Page([], None)
+
+    @get("/second", guards=[access.public])
+    async def list_second() -> Page[second]:  # type: ignore[valid-type]
+        return Page([], None)
+
+    with pytest.raises(AssertionError, match="Page_Twin"):
+        _build(verifier, Gate(), routes=[list_first, list_second])
 
 
 async def test_requests_are_measured_by_their_route(client: Client) -> None:

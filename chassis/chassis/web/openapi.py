@@ -3,11 +3,15 @@
 It is read off the finished application, so that no handler has to repeat what its guard and its body say already.
 """
 
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import (
+    OpenAPI,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -34,6 +38,7 @@ PROBLEM = Schema(
     },
     required=["type", "title", "status", "detail", "code", "correlation_id"],
 )
+_SCHEMAS = "#/components/schemas/"
 _TO_ANY = {"default": "A problem; its `code` says which."}
 _TO_PARAMETERS = {"422": "A value cannot be accepted."}
 _TO_BODY = {
@@ -57,6 +62,7 @@ def describe(app: Litestar) -> None:
     """Complete the documentation of all operations of `app`."""
     document = app.openapi_schema
     assert document.components is not None, "the security scheme is one"
+    _shorten_names(document)
     document.components.schemas = {**(document.components.schemas or {}), "Problem": PROBLEM}
     document.components.responses = {
         "Problem": OpenAPIResponse(
@@ -74,6 +80,44 @@ def describe(app: Litestar) -> None:
             operation = getattr(item, method.lower(), None)
             if isinstance(operation, Operation):
                 setattr(item, method.lower(), _described(operation, handler))
+
+
+def _shorten_names(document: OpenAPI) -> None:
+    """Name generic shapes without their modules: `Page_Profile`, not `Page_users.http.schemas.Profile_`.
+
+    Generated clients take these names, which a move of a class between modules must not change.
+    """
+    assert document.components is not None
+    schemas = document.components.schemas or {}
+    short = {name: _short_name(name, schema) for name, schema in schemas.items()}
+    assert len(set(short.values())) == len(short), f"two shapes would have one name: {sorted(short.values())}"
+    document.components.schemas = {short[name]: schemas[name] for name in sorted(schemas, key=short.__getitem__)}
+    for reference in _references(document, set()):
+        reference.ref = _SCHEMAS + short[reference.ref.removeprefix(_SCHEMAS)]
+
+
+def _short_name(name: str, schema: Schema) -> str:
+    # The framework puts modules into the names of generic shapes only. The title of these is such as `Page[Profile]`.
+    return re.sub(r"\W+", "_", schema.title or name).rstrip("_") if "." in name else name
+
+
+def _references(node: Any, visited: set[int]) -> Iterator[Reference]:
+    """Each reference to a schema below `node`, once."""
+    if id(node) in visited:
+        return
+    visited.add(id(node))
+    if isinstance(node, Reference):
+        if node.ref.startswith(_SCHEMAS):
+            yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _references(value, visited)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _references(value, visited)
+    elif is_dataclass(node):
+        for part in fields(node):
+            yield from _references(getattr(node, part.name), visited)
 
 
 def _described(operation: Operation, handler: HTTPRouteHandler) -> Operation:
