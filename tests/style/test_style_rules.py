@@ -47,10 +47,10 @@ def test_the_methods_of_a_class_inside_a_function_are_counted_by_themselves() ->
 
 
 def test_a_name_with_a_replaced_word_is_reported_with_its_term(tmp_path: Path, write: WriteFile) -> None:
-    write("cli/names.py", "class Reaper:\n    def forward(self, wards): ...\n\ndef turn_round(): ...\n")
+    write("cli/names.py", "class LastWill:\n    def forward(self, wards): ...\n\ndef turn_round(): ...\n")
     broken = style_rules.check(tmp_path)
     assert [(violation.line, violation.message.split(":")[0]) for violation in broken] == [
-        (1, "Reaper"),
+        (1, "LastWill"),
         (4, "turn_round"),
     ]
     assert "begin_compensation" in broken[1].message
