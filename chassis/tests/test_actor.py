@@ -96,7 +96,6 @@ async def client(worker: Worker, user_jwks: str, service_jwks: str) -> AsyncIter
     app = application(
         name="things",
         description="Things.",
-        version="1",
         routes=[as_oneself, as_administrator, as_operator, as_service, as_anybody],
         parts=[worker],
         verifier=TokenVerifier(

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
+from importlib import metadata
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from chassis import context, problems
 from chassis.problems import Refusal
 from chassis.security import access
 from chassis.security.tokens import TokenVerifier, UserKeys
-from chassis.web.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application
+from chassis.web.application import BODY_BYTES_MAX, INTERNAL_BODY_BYTES_MAX, application, version_of
 from chassis.web.idempotency import IdempotencyKey, accepted_key
 from chassis.web.pages import Cursor, Page
 from chassis.web.query_parameters import Instant, instant_of
@@ -152,15 +153,19 @@ def verifier(user_jwks: str, service_jwks: str) -> TokenVerifier:
 
 
 def _build(
-    verifier: TokenVerifier, gate: Gate, healthy: Callable[[], bool] = lambda: True, routes: Sequence[Any] = ROUTES
+    verifier: TokenVerifier,
+    gate: Gate,
+    healthy: Callable[[], bool] = lambda: True,
+    *,
+    name: str = "things",
+    routes: Sequence[Any] = ROUTES,
 ) -> Litestar:
     async def is_healthy() -> bool:
         return healthy()
 
     return application(
-        name="things",
+        name=name,
         description="Things.",
-        version="1",
         routes=routes,
         parts=[gate],
         verifier=verifier,
@@ -198,6 +203,13 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
 async def test_it_has_no_plugin_for_shapes_that_nobody_here_uses(verifier: TokenVerifier) -> None:
     plugins = {type(plugin).__module__ for plugin in _build(verifier, Gate()).plugins}
     assert not [module for module in plugins if "pydantic" in module]
+
+
+async def test_the_version_of_a_service_is_that_of_its_package(verifier: TokenVerifier) -> None:
+    installed = metadata.version("cartwright-chassis")
+    assert version_of("chassis") == installed
+    assert _build(verifier, Gate(), name="chassis").openapi_schema.info.version == installed
+    assert _build(verifier, Gate(), name="things").openapi_schema.info.version == "unknown"
 
 
 # Readiness
@@ -448,7 +460,7 @@ async def test_a_route_without_a_guard_ends_the_start(verifier: TokenVerifier) -
 
     with pytest.raises(AssertionError, match="/open names no guard"):
         application(
-            name="things", description="", version="1", routes=[forgotten], parts=[], verifier=verifier,
+            name="things", description="", routes=[forgotten], parts=[], verifier=verifier,
             is_healthy=is_healthy,
         )  # fmt: skip
 

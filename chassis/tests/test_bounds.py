@@ -66,7 +66,6 @@ async def client(verifier: CountingVerifier, serve: Serve) -> httpx.AsyncClient:
         application(
             name="things",
             description="Of the tests.",
-            version="1",
             routes=[make, refuse_at_length],
             parts=[],
             verifier=verifier,

@@ -66,7 +66,6 @@ def app(database: Database, relay: Relay, effects: Effects, user_jwks: str, serv
     return application(
         name="things",
         description="Things.",
-        version="1",
         routes=operations.routes(database, relay=relay, consumer=consumer),
         parts=[],
         verifier=TokenVerifier(

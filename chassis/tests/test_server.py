@@ -45,7 +45,7 @@ def build(settings):
         service_keys=settings.service_keys,
     )
     return application(
-        name="test", description="", version="1", routes=[slow], parts=[], verifier=verifier, is_healthy=is_healthy
+        name="test", description="", routes=[slow], parts=[], verifier=verifier, is_healthy=is_healthy
     )
 
 run("test", StatelessSettings, build)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import threading
@@ -79,6 +80,17 @@ def test_every_requirement_is_pinned_with_hashes():
 def test_a_line_that_begins_no_pin_is_no_lock():
     with pytest.raises(ValueError, match="No pin: litestar>=2"):
         selecting["read_entries"]("litestar>=2\n")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_copied_and_not_installed_knows_its_version(service, tmp_path):
+    target = tmp_path / service
+    target.mkdir()
+    shutil.copy(ROOT / "services" / service / "pyproject.toml", target)
+    subprocess.run([sys.executable, ROOT / "deploy" / "package_metadata.py", target], check=True)
+    [copied] = importlib.metadata.distributions(name=f"cartwright-{service}", path=[str(target)])
+
+    assert copied.version == importlib.metadata.version(f"cartwright-{service}")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)

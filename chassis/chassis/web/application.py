@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib import metadata
 from typing import Any
 
 import structlog
@@ -112,11 +113,18 @@ class RequestContext(ASGIMiddleware):
 _CONTEXT_HEADERS = frozenset({b"x-request-id", b"traceparent", b"x-deadline-ms"})
 
 
+def version_of(name: str) -> str:
+    """The version of service `name`, as the metadata of its package state it; `unknown` when it is not installed."""
+    try:
+        return metadata.version(f"cartwright-{name}")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def application(
     *,
     name: str,
     description: str,
-    version: str,
     routes: Sequence[ControllerRouterHandler],
     parts: Sequence[Part],
     verifier: TokenVerifier,
@@ -129,6 +137,7 @@ def application(
     `chassis.security.access`; one without is a mistake in the program and ends the start.
     """
     running = Parts(parts)
+    version = version_of(name)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

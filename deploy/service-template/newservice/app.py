@@ -41,7 +41,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="newservice",
         description="The entries of users.",
-        version="0.1.0",
         routes=[*entries.routes(database), *operations.routes(database, relay=relay, consumer=events)],
         parts=[users, revocations, database, broker, relay, events],
         verifier=TokenVerifier(

@@ -62,7 +62,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="audit",
         description="The record of all events, and whether it is intact. For administrators.",
-        version="1.0.0",
         routes=[
             *audit_record.routes(database, signer, heads_file),
             *signed_heads.routes(database, signer),

@@ -47,7 +47,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="catalog",
         description="Products, categories, prices, stock and reservations.",
-        version="0.1.0",
         routes=[
             *products.routes(database, are_documents_complete=lambda: backfill.is_complete),
             *categories.routes(database),

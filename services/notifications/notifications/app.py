@@ -64,7 +64,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="notifications",
         description="The mails about events, and their states.",
-        version="1.0.0",
         routes=[*notifications.routes(database), *operations.routes(database, relay=relay, consumer=consumer)],
         parts=[users_client, payments_client, revocations, database, broker, relay, sender, finder, monitor, consumer],
         verifier=TokenVerifier(

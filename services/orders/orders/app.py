@@ -78,7 +78,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="orders",
         description="Carts, orders and the checkout: buy, cancel, history.",
-        version="0.1.0",
         routes=[
             *orders.routes(database, batcher, runner, purchases, cancellations, streams, lease_s=settings.lease_s),
             *cart.routes(database, catalog),

@@ -69,7 +69,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="payments",
         description="Payment methods, payments, refunds and the ledger.",
-        version="0.1.0",
         routes=[
             *internal.routes(database, provider, default_token=DEFAULT_TOKEN),
             *payments.routes(database, provider),

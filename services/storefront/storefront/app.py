@@ -6,14 +6,12 @@ from litestar import Litestar
 
 from chassis.security.revocations import RevocationFollower
 from chassis.security.tokens import TokenVerifier
-from chassis.web.application import application
+from chassis.web.application import application, version_of
 from storefront.clients.contracts import read_contracts
 from storefront.clients.openapi_documents import OpenApiDocuments
 from storefront.clients.services import service_clients
 from storefront.http import order_details, reference, shop
 from storefront.settings import Settings
-
-VERSION = "1.0.0"
 
 
 def build(settings: Settings) -> Litestar:
@@ -29,11 +27,10 @@ def build(settings: Settings) -> Litestar:
     app = application(
         name="storefront",
         description="Joins the answers of the other services: order details in one call, and the web pages.",
-        version=VERSION,
         routes=[
             *order_details.routes(clients),
             *shop.routes(clients),
-            *reference.routes(documents, contracts, VERSION),
+            *reference.routes(documents, contracts, version_of("storefront")),
         ],
         parts=[*clients.by_name().values(), revocations],
         verifier=TokenVerifier(

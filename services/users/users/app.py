@@ -49,7 +49,6 @@ def build(settings: Settings) -> Litestar:
     return application(
         name="users",
         description="Accounts, sessions and signing keys: who is this?",
-        version="0.1.0",
         routes=[
             *accounts.routes(database, hasher),
             *own_account.routes(database),
