@@ -18,7 +18,8 @@ from cartwright.testkit.launching import Reaper, rabbitmq
 from cartwright.testkit.proxy import Proxy
 from cartwright.testkit.servers import NatsServer, PostgresServer, RabbitServer, running_nats, running_rabbit
 from chassis.messaging import inbox, journal
-from chassis.messaging.broker import Broker, broker_for
+from chassis.messaging.broker import Broker
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
 from chassis.messaging.brokers.rabbitmq.connection import exchange_and_address
 from chassis.persistence.database import Connection, Database

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from cartwright.testkit.proxy import Proxy
 from cartwright.testkit.servers import NatsServer, RabbitServer, free_port
-from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
-from chassis.messaging.brokers import nats
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription
+from chassis.messaging.brokers import broker_for, nats
 from chassis.messaging.brokers.rabbitmq import broker, connection, queue, topology
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]

@@ -12,7 +12,8 @@ import pytest
 from cartwright.testkit.servers import NatsServer, RabbitServer
 from chassis.messaging import consumer as consumer_module
 from chassis.messaging import envelope, inbox, journal
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.consumer import ATTEMPTS_MAX, Consumer
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.journal import Event

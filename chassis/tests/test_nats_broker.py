@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from cartwright.testkit.servers import NatsServer
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
-from chassis.messaging.brokers import nats
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription
+from chassis.messaging.brokers import broker_for, nats
 
 Eventually = Callable[[Callable[[], Awaitable[bool]], str], Awaitable[None]]
 

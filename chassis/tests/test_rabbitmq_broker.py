@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from cartwright.testkit.servers import RabbitServer
-from chassis.messaging.broker import BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.broker import BrokerUnavailable, Delivery, Message, Subscription
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.brokers.rabbitmq import connection, queue
 from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
 from chassis.messaging.brokers.rabbitmq.connection import CALL_S_MAX, exchange_and_address

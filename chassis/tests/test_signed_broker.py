@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.envelope import Envelope, encode_batch
 from chassis.messaging.signed_broker import SignedBroker, Signer, signed_broker
 

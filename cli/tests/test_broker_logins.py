@@ -19,8 +19,8 @@ from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.launcher.layout import STREAM
 from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import NatsServer, running_nats
-from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
-from chassis.messaging.brokers import nats
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription
+from chassis.messaging.brokers import broker_for, nats
 from chassis.messaging.brokers.nats import NatsBroker
 
 EVENTS = Path(__file__).parents[2] / "contracts" / "events"

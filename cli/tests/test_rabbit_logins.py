@@ -15,7 +15,8 @@ from cartwright.launcher.broker_logins import FAMILIES, LOGINS, SAID_BY_ALL
 from cartwright.launcher.layout import STREAM
 from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import RabbitServer, running_rabbit
-from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Delivery, Message, Subscription
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.brokers.rabbitmq import broker as rabbit_broker
 from chassis.messaging.brokers.rabbitmq import topology
 from chassis.messaging.brokers.rabbitmq.connection import exchange_and_address

@@ -7,7 +7,6 @@ given). The path names the stream (the exchange), so that several systems can sh
 
 from collections.abc import Sequence
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -85,17 +84,3 @@ class Broker(Protocol):
 def is_among(type_: str, types: Sequence[str]) -> bool:
     """Whether a group that asked for `types` wants an event of `type_`."""
     return any(type_.startswith(wanted[:-1]) if wanted.endswith("*") else type_ == wanted for wanted in types)
-
-
-def broker_for(events_url: str, client: str) -> Broker:
-    """The broker that `events_url` names. Raises `ValueError` for a scheme that is none of nats, amqp and amqps."""
-    scheme = urlsplit(events_url).scheme
-    if scheme == "nats":
-        from chassis.messaging.brokers.nats import NatsBroker
-
-        return NatsBroker(events_url, client)
-    if scheme in ("amqp", "amqps"):
-        from chassis.messaging.brokers.rabbitmq.broker import RabbitBroker
-
-        return RabbitBroker(events_url, client)
-    raise ValueError(f"EVENTS_URL has to start with nats://, amqp:// or amqps://, not {scheme}://.")

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePri
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 
-from chassis.messaging.broker import Broker, Delivery, Message, Subscription, broker_for, is_among
+from chassis.messaging.broker import Broker, Delivery, Message, Subscription, is_among
+from chassis.messaging.brokers import broker_for
 from chassis.security.tokens import keys_by_id
 from chassis.telemetry import metrics
 

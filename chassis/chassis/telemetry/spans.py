@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from chassis import context
 
 if TYPE_CHECKING:
-    from chassis.telemetry.tracing import Attributes, Kind, TellAnswer
+    from chassis.telemetry.span_types import Attributes, Kind, TellAnswer
 
 EXPORT_S_MAX = 5
 """For one batch of spans. What cannot be exported in time is given up: traces are no record."""

@@ -8,17 +8,14 @@ takes, and what the work does beneath goes into one of them, to which the others
 whole in its own trace, whatever it shared a batch with.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
+
+from chassis.telemetry.span_types import Attributes, Kind, TellAnswer
 
 if TYPE_CHECKING:
     from chassis.telemetry.spans import Spans
-
-Kind: TypeAlias = Literal["server", "client", "producer", "consumer", "internal"]
-Attributes: TypeAlias = Mapping[str, str | int]
-TellAnswer: TypeAlias = Callable[[str | None, int], None]
-"""Told the template of a request's path, None where there is none, and the status of its answer."""
 
 _spans: "Spans | None" = None
 _NOTHING: AbstractContextManager[None] = nullcontext()

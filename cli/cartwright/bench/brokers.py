@@ -18,7 +18,8 @@ from cartwright.bench.results import Machine
 from cartwright.launcher import rabbitmq
 from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import NatsServer, RabbitServer
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message, Subscription
+from chassis.messaging.brokers import broker_for
 
 EVENT_BYTES = 500
 FETCHED_AT_ONCE = 64

@@ -9,7 +9,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis.messaging import envelope
-from chassis.messaging.broker import Broker, Message, broker_for
+from chassis.messaging.broker import Broker, Message
+from chassis.messaging.brokers import broker_for
 from chassis.persistence.database import Database
 
 

@@ -17,7 +17,8 @@ from uuid_utils.compat import uuid7
 from audit.app import build
 from audit.settings import Settings
 from chassis.messaging import consumer, envelope
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message
+from chassis.messaging.brokers import broker_for
 from chassis.persistence.database import Database
 
 Client = httpx.AsyncClient

@@ -15,7 +15,8 @@ from services.catalog.tests.conftest import (
 from uuid_utils.compat import uuid7
 
 from catalog.load_demo_shop import load_demo_shop, read_demo_shop
-from chassis.messaging.broker import BrokerUnavailable, Message, broker_for
+from chassis.messaging.broker import BrokerUnavailable, Message
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.envelope import Envelope
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from uuid_utils.compat import uuid7
 
 from chassis.messaging import envelope
-from chassis.messaging.broker import Broker, BrokerUnavailable, Message, broker_for
+from chassis.messaging.broker import Broker, BrokerUnavailable, Message
+from chassis.messaging.brokers import broker_for
 from notifications.app import build
 
 Client = httpx.AsyncClient

@@ -11,7 +11,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from chassis.messaging import envelope
-from chassis.messaging.broker import BrokerUnavailable, Message, broker_for
+from chassis.messaging.broker import BrokerUnavailable, Message
+from chassis.messaging.brokers import broker_for
 from chassis.messaging.envelope import Envelope
 from payments.save_payment_method import METHODS_MAX
 

@@ -8,7 +8,8 @@ import pytest
 
 from chassis.lifecycle import keep_trying
 from chassis.messaging import envelope
-from chassis.messaging.broker import BrokerUnavailable, broker_for
+from chassis.messaging.broker import BrokerUnavailable
+from chassis.messaging.brokers import broker_for
 from chassis.persistence.database import Connection, Database
 
 
