@@ -4,8 +4,13 @@ A file holds up to half of what is kept, and the oldest one goes as a whole. A f
 was what sending a mail cost most: making and removing files waits for the file system's own journal.
 
 The form is mboxrd: a first line `From SENDER TIME`, the message with a `>` more before each line that would look like
-one, an empty line; lines end with LF. (The library's module `mailbox` keeps in a buffer what a full disk has refused,
-and quotes so that the text cannot be had back.)
+one, an empty line; lines end with LF.
+
+The standard library's `mailbox.mbox` would slow the bench, where each mail waits for this store. Measured on two busy
+cores in three runs, with mails of 0.7 KB: to append 2,000 mails and flush each took 1.4-2.8 s, here 0.03-0.1 s. The
+library's `flush` includes an fsync, which a sink for test mails does not need. To open a file of 20,000 mails and read
+the last 50 took 0.6-1.3 s, here 0.007-0.033 s with the files open already (the library then: 0.003-0.09 s). The library
+also keeps in a buffer what a full disk has refused, and its quoting cannot be undone.
 """
 
 import contextlib
