@@ -24,7 +24,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 def correlation_id() -> str:
-    """The id of what is being worked on. Work that nobody asked for (a sweep, a start) gets an id of its own."""
+    """The correlation id of the present work. Work without a request (a sweep, a start) gets an id of its own."""
     current = _correlation_id.get()
     if current is None:
         current = str(uuid7())
@@ -33,7 +33,7 @@ def correlation_id() -> str:
 
 
 def traceparent() -> str | None:
-    """The W3C trace context to hand on, or None when nobody traces."""
+    """The W3C trace context to hand on, or None when the present work is not traced."""
     return _traceparent.get()
 
 

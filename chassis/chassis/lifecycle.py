@@ -1,7 +1,7 @@
 """The parts of a running service: started one after the other, each waiting for what it needs, stopped in reverse.
 
-A service listens before its parts are up, so that it can say that it is alive and not ready yet; nobody has to start
-databases, brokers and services in any order.
+A service listens before its parts are up, so that it can report that it is alive and not ready yet. The operator may
+start databases, brokers and services in any order.
 """
 
 import asyncio
@@ -134,8 +134,8 @@ class Loop:
                     more = await self._turn()
                 pause_s = 0.1
             except (Exception, asyncio.CancelledError) as error:
-                # A library may end what it was asked for by a CancelledError of its own, as the client of RabbitMQ does
-                # when its connection is stuck. Nobody has cancelled this task by that.
+                # A library may end a call by a CancelledError of its own, as the client of RabbitMQ does when its
+                # connection is stuck. This task is not cancelled by that.
                 if isinstance(error, asyncio.CancelledError) and is_cancelled():
                     raise
                 self._tell(error)
@@ -158,7 +158,7 @@ class Loop:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody wants the present task to end, and not only something that it waited for has been cancelled."""
+    """Whether the present task itself is cancelled, and not only something that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

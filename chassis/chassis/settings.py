@@ -1,7 +1,7 @@
 """Settings are read once, at start, from the environment, into a frozen and typed struct.
 
 Any variable `X` may be given as `X_FILE` instead: the path of a file with the value, as container platforms hand out
-secrets. Both at once is refused, since nobody could tell which one was meant.
+secrets. Both at once is refused, since it is unknown which one the operator meant.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class StatelessSettings(msgspec.Struct, frozen=True, kw_only=True):
     otel_exporter_otlp_endpoint: str = ""
     """Where traces go, by OTLP over HTTP: `http://localhost:4318`. Empty: there are none."""
     otel_traces_sampler_arg: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    """The share of requests that are traced, unless whoever sends one has decided it already."""
+    """The share of requests that are traced, unless the sender of a request has decided it already."""
     crash_folder: str = ""
     """Where tests say at which place the process dies (`chassis.failpoint`); empty: nowhere."""
 

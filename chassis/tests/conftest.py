@@ -199,7 +199,7 @@ async def new_broker(rabbit: RabbitServer, exchange: str) -> AsyncIterator[Calla
 
 @pytest.fixture
 async def operator(rabbit: RabbitServer) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """Somebody who does things to the server by hand."""
+    """The channel of an operator who changes the server by hand."""
     _, address = exchange_and_address(rabbit.url(""))
     async with await aio_pika.connect(address) as connection:
         yield await connection.channel()

@@ -1,4 +1,4 @@
-"""A caller learns which of three it was: an answer, a definite refusal, or that nobody knows."""
+"""A caller learns which of three it was: an answer, a definite refusal, or an unknown outcome."""
 
 import asyncio
 import contextlib

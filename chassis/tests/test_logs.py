@@ -1,4 +1,4 @@
-"""Every line of a service's output is one JSON object, whoever wrote it and whatever was written."""
+"""Every line of a service's output is one JSON object, from every library and for every value."""
 
 import re
 import subprocess

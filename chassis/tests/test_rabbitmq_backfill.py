@@ -1,4 +1,4 @@
-"""A queue that lacks the history gets it while its group takes, whatever breaks, and stands in nobody's way."""
+"""A queue that lacks the history gets it while its group takes, whatever breaks, and blocks no publisher."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

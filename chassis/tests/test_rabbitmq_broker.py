@@ -1,4 +1,4 @@
-"""What is RabbitMQ's own: queues that are made and filled, the ward for what nobody survives, a server that hangs."""
+"""RabbitMQ only: queues that are made and filled, quarantine of poison messages, a server that hangs."""
 
 import asyncio
 import os

@@ -160,7 +160,7 @@ async def test_a_restored_journal_is_said_again_from_a_time_on(database: Databas
 
 
 async def test_a_cursor_that_is_further_than_its_journal_counts_too(database: Database, record: Record) -> None:
-    # As where somebody has removed what was published long ago, to have room.
+    # As where an operator has removed what was published long ago, to have room.
     await _place(database, "a")
     await Relay("orders", database, record)._turn()
     await _restore(database)

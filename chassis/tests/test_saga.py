@@ -126,7 +126,7 @@ class World:
 
 
 async def carry(world: World, thing: Thing, *, times: int = 1) -> None:
-    """Run the saga, and again for each time that it was put off, up to `times`."""
+    """Run the saga, and again for each time that it was deferred, up to `times`."""
     runner = world.runner()
     for again in range(times):
         thing.attempts += bool(again)

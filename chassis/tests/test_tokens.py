@@ -1,4 +1,4 @@
-"""Whom a token stands for, and every token that stands for nobody."""
+"""Which user a token identifies, and every token that identifies none."""
 
 import base64
 import hmac

@@ -252,7 +252,7 @@ def redrive_dead_letter(service: str, event_id: UUID, why: Why, data: Data = DAT
 def replay_events(
     since: Annotated[datetime, typer.Option(help="Of this machine's clock.")], why: Why, data: Data = DATA_DEFAULT
 ) -> None:
-    """Publish again what was said since then. Whoever had an event already leaves it at that."""
+    """Publish again the events emitted since then. A consumer ignores an event that it has had already."""
     from cartwright.launcher import operator_calls
 
     print(operator_calls.replay_events(data, since, why))
@@ -300,7 +300,7 @@ def main() -> None:
         print(f"cartwright: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        # Whoever read our output has read enough; nothing is left to say, not even at exit.
+        # The reader of our output has closed it: print nothing more, not even at exit.
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:

@@ -62,7 +62,7 @@ def up(
 
 
 def _wait_for_another_s(system: System, console: Console) -> None:
-    """Waits until a system is ready that somebody else has started, and stops nothing of it."""
+    """Waits until a system is ready that another `up` has started, and stops nothing of it."""
     try:
         asyncio.run(_wait(system, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -88,8 +88,8 @@ def _accompany(system: System, console: Console, *, detach: bool) -> None:
 
 
 def _stop_what_was_left(system: System) -> None:
-    """Whoever killed supervisor left its parts; after `cartwright down` there is nothing left. After another `up` all
-    that runs is of that one, which has seen to what was left itself."""
+    """A killed supervisor leaves its parts; after `cartwright down` there is nothing left. After another `up` all
+    that runs belongs to that one, which has stopped the leftovers itself."""
     with contextlib.suppress(CannotGoOn), only_one(system.layout):
         if not processes.is_supervised(system.layout.data):
             stop_orphans(system.layout.data)

@@ -1,4 +1,4 @@
-"""The secrets of a system under Compose: made once, kept, and told to nobody but those who need them."""
+"""The secrets of a system under Compose: made once, kept, and given only to the parts that need them."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""Passwords and keys: made once, kept, readable by nobody else."""
+"""Passwords and keys: made once, kept, readable only by their owner."""
 
 import json
 import stat

@@ -44,7 +44,7 @@ class Delivery(Protocol):
 
     @property
     def given_up(self) -> bool:
-        """Whoever took it ended before answering, again and again: keep it, and do not try it any more."""
+        """Its consumers ended before they answered, again and again: keep it as a dead letter, without another try."""
 
     async def acknowledge(self) -> None:
         """It is done with; never hand it out again."""

@@ -30,7 +30,7 @@ FETCH_WAIT_S = 0.25
 """A stop waits for the fetch in hand: giving it up would leave what it brings unacknowledged for half a minute."""
 ATTEMPTS_MAX = 5
 GATHER_S = 0.1
-"""Nobody waits for the effect of an event, and a transaction for many costs little more than one for each."""
+"""No client waits for the effect of an event, and a transaction for many costs little more than one for each."""
 AT_ONCE_S = 0.05
 """A fetch that takes less has not waited."""
 RETURN_DELAY_S = 1.0
@@ -50,7 +50,7 @@ class NobodySurvives(Exception):
 
 
 class Consumer:
-    """A `Part`. `after_commit` is called when a batch took effect, to wake whoever works on what it left."""
+    """A `Part`. `after_commit` is called when a batch took effect, to wake the workers that continue from there."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Consumer:
             await self._return([(delivery, events)], try_again)
 
     async def _keep(self, delivery: Delivery, events: Sequence[Envelope]) -> None:
-        """Put what nobody survives among the dead letters, without another try."""
+        """Put an event that ends each of its consumers among the dead letters, without another try."""
         for event in events:
             await self._bury(delivery, event, NobodySurvives("whoever took it ended before answering"))
         await _acknowledge(delivery, events)

@@ -55,8 +55,8 @@ CREATE FUNCTION journal_number(transaction_id xid8) RETURNS xid8 LANGUAGE sql ST
 """
 """What another of its migrations holds: the number by which the journal knows a transaction of this cluster.
 
-It is the transaction's own until the database is restored from a dump (`restored.py`). Until then the column's default
-stays as it is above: to change it in a migration would have purchases wait behind whoever reads the journal.
+It is the transaction's own until the database is restored from a dump (`restore_detection.py`). Until then the column's
+default stays as it is above: changing it in a migration would have purchases wait behind readers of the journal.
 """
 
 

@@ -100,7 +100,7 @@ class Relay:
             with tracing.together(
                 "producer", ((f"publish {entry.type}", entry.traceparent) for entry in entries)
             ) as own:
-                # Whoever hears of it continues from here, so that a trace shows the way over the broker.
+                # The consumers' spans continue from this one, so that a trace shows the way over the broker.
                 said = _retraced(entries, own) if own else entries
                 await self._broker.publish([self._message(batch) for batch in together(said)])
         except BrokerUnavailable:

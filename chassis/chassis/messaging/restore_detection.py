@@ -76,7 +76,7 @@ async def _read_counted(connection: Connection) -> _Counted:
 
 async def _add_to_numbers(connection: Connection) -> bool:
     """Whether it was still to be done: several replicas may start at once."""
-    # Nobody says anything meanwhile, nor has said something that is not committed.
+    # No transaction appends meanwhile, and none has appended something that is not committed.
     await connection.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
     counted = await _read_counted(connection)
     if not counted.is_from_elsewhere:

@@ -2,8 +2,8 @@
 
 Each message is signed with the key of the service that publishes it (ECDSA with P-256 and SHA-256, over all of its
 events at once), and the signature travels in a header. Consumers check it against the public key, and the type of each
-event against a table of owners. So the origin holds whatever a broker login allows, over copies of a history, messages
-that are put off, and a broker to which an attacker has written. A message that fails is acknowledged and dropped: it
+event against a table of owners. So the origin holds whatever a broker login allows, over copies of a history, deferred
+messages, and a broker to which an attacker has written. A message that fails is acknowledged and dropped: it
 is counted and logged, and its ids stay free for the events that have them by right.
 """
 

@@ -154,7 +154,7 @@ class Database:
 
     async def _migrate(self) -> None:
         async with self._owner_connection(300.0) as connection:
-            # Held by the session, so it ends with it: a replica that dies in the middle blocks nobody.
+            # Held by the session, so it ends with it: a replica that dies in the middle blocks no other.
             await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
             await ensure_pogo_sync(connection)
             applied = await get_applied_migrations(connection, schema_name="public")
@@ -232,8 +232,8 @@ class Database:
         return await self._repeated(_READ, query, in_transaction=False)
 
     async def run_statement(self, statement: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
-        """As `run`, for work that is one statement: PostgreSQL commits it by itself, so that the round trips of BEGIN
-        and COMMIT are saved, which are most of the time of a change that nobody else is in the way of.
+        """As `run`, for work that is one statement: PostgreSQL commits it by itself, which saves the round trips of
+        BEGIN and COMMIT. They are most of the time of a change that waits for no lock.
         """
         return await self._change("statement", statement, in_transaction=failpoint.is_armed())
 
@@ -307,7 +307,7 @@ async def _done(
 
 
 async def _leave_session(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Nobody here changes a session, so there is nothing to reset; by default that is one more round trip each time."""
+    """No code here changes a session, so there is nothing to reset. The default costs one more round trip each time."""
 
 
 async def _has_changed_anything(connection: Connection) -> bool:

@@ -1,4 +1,4 @@
-"""SQL statements with named parameters, and lists of dataclasses as rows: nobody counts parameters.
+"""SQL statements with named parameters, and lists of dataclasses as rows. No parameter is counted by hand.
 
 A statement is compiled once, when its module is imported, into the numbered parameters that PostgreSQL knows. Rows
 travel as one array for each column (`unnest`), which was measured as the fastest form (decision 39).

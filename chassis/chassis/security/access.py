@@ -1,6 +1,6 @@
 """Who may call what. Every route names one of these guards, or says `public`; a route that names none is closed.
 
-A service checks the token itself, whatever the gateway has checked before: a header alone convinces nobody.
+A service checks the token itself, whatever the gateway has checked before: a header alone proves nothing.
 
 A guard that lets a caller in makes that caller the actor of the request (`chassis.actor`), and so of its events.
 """
@@ -46,7 +46,7 @@ class Authentication(ASGIMiddleware):
 
 
 async def public(connection: Connection, _: BaseRouteHandler) -> None:
-    """Anybody; but a token that is given has to be good, so that nobody goes on as a stranger unawares."""
+    """Every caller. A token that is given must be valid, so that no user becomes anonymous without noticing."""
     if connection.scope["auth"] is not None:
         raise connection.scope["auth"]
     user_id = connection.scope["user"].user_id

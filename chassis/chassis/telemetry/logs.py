@@ -61,9 +61,9 @@ def configure(service: str, level: str = "info") -> None:
 class _Output:
     """A file that is flushed once for all that one round of the event loop writes.
 
-    A flush is a system call here and another one in whoever collects the logs. A process that is killed loses what it
-    told in its last round; one that ends by itself loses nothing. When nobody collects the logs any more, or their disk
-    is full, they are lost, and nothing else is: whoever tells of something has just done it.
+    A flush is a system call here and another one in the collector of the logs. A process that is killed loses the lines
+    of its last round; one that ends by itself loses nothing. If the collector is gone, or its disk is full, the lines
+    are lost and nothing else is: the work that a line reports is done before.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -100,7 +100,7 @@ class Spans:
 
 
 def is_sampled(traceparent: str | None) -> bool:
-    """Whether somebody has decided that this is traced: the lowest bit of the flags."""
+    """Whether the sender has decided that this is traced: the lowest bit of the flags."""
     return traceparent is not None and traceparent[-1] in "13579bdf"
 
 

@@ -27,7 +27,7 @@ NOT_TRACED: AbstractContextManager[TellAnswer] = nullcontext(lambda _path, _stat
 def configure(service: str, otlp_endpoint: str, ratio: float, instance: str) -> Callable[[], None]:
     """Export spans to `otlp_endpoint` (OTLP over HTTP). Returns what flushes and ends it. Empty: traces are off.
 
-    `ratio` is the share of requests that are traced among those of which nobody has decided yet: 0 to 1.
+    `ratio` is the share that is traced of the requests whose sender has not decided it: 0 to 1.
     """
     global _spans
     if not otlp_endpoint:

@@ -22,8 +22,8 @@ LOOK_S = 1.0
 """Between two looks at who stands behind a name: replicas come and go with their addresses."""
 LOOKUP_S_MAX = 2.0
 KEPT_S_MAX = 10.0
-"""For so long the last addresses serve when a name cannot be looked up. It may be the trouble of a moment, but some
-platforms answer no otherwise for a name that is gone, and its address may be somebody else's before long."""
+"""For so long the last addresses serve when a name cannot be looked up. The failure may be brief. But some platforms
+answer the same for a name that is gone, and its address may soon belong to another service."""
 _log = structlog.get_logger()
 
 LookUp = Callable[[str, int], Awaitable[Sequence[str]]]

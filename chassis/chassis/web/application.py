@@ -40,7 +40,7 @@ IsHealthy = Callable[[], Awaitable[bool]]
 
 
 class Application(Litestar):
-    """Without the plugins for shapes that nobody here uses.
+    """Without the plugins for shapes that no service uses.
 
     By default that for pydantic is there wherever pydantic is installed, as it is beside the command line: 9 MB and a
     tenth of a second of each service's start.

@@ -227,7 +227,7 @@ class ServiceClient:
         try:
             return msgspec.json.decode(answer, type=result)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            # It said yes to something, and nobody knows to what.
+            # The peer accepted the call, but its answer does not tell what it did.
             raise OutcomeUnknown(f"{self._target} answered what cannot be read: {error}.") from error
 
     async def _once(self, request: _Request, address: str) -> bytes:

@@ -1,7 +1,7 @@
 """Cursor pages: `?limit=` and `?cursor=` in, `{"items": [...], "next_cursor": ...}` out.
 
-A cursor is the sort key of the last item, opaque to clients. Unlike an offset it neither skips nor repeats what moves
-while somebody reads, and a late page costs as little as the first.
+A cursor is the sort key of the last item, opaque to clients. Unlike an offset it neither skips nor repeats items that
+move while a client reads, and a late page costs as little as the first.
 """
 
 import binascii

@@ -35,7 +35,7 @@ def run(service: str, shape: type[SettingsT], build: Callable[[SettingsT], Lites
         settings.otel_traces_sampler_arg,
         instance=f"{socket.gethostname()}:{settings.port}",
     )
-    # uvicorn drains on SIGTERM and then raises it again, to die of it; whoever stops us in order shall see a zero.
+    # uvicorn drains on SIGTERM and then raises it again, to die of it. An orderly stop has to end with status zero.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     application = build(settings)
     _settle()

@@ -20,7 +20,7 @@ from cartwright.launcher.reaper import Reaper
 from cartwright.testkit.servers import START_SECONDS_MAX, ServerProcess, free_port
 
 DATABASE = "baseline"
-# It has no rights but to its own tables, on loopback, for as long as the bench runs; the port is nobody else's.
+# It has no rights but to its own tables, on loopback, for as long as the bench runs; no other process has the port.
 CONNECTIONS_MAX = 600
 OVERHEAD_S_MAX = 60.0
 SCRIPT = Path(__file__).with_name("baseline.sql")

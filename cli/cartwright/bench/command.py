@@ -96,7 +96,7 @@ def _print_json(report: object) -> None:
 
 
 def _console() -> Console:
-    """Wide enough for the tables where nobody watches."""
+    """Wide enough for the tables where the output is no terminal."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=TABLE_WIDTH)
 

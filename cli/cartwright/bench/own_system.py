@@ -33,7 +33,7 @@ def start_again_s(scratch: SystemUnderTest) -> float:
 
 @contextlib.contextmanager
 def folder(will: Reaper, *, for_postgres: bool = False) -> Iterator[Path]:
-    """On a disk, and where PostgreSQL's user reaches it when that is somebody else."""
+    """On a disk, and where PostgreSQL's user reaches it if that is another one."""
     is_others = for_postgres and postgres.server_user() is not None
     if is_others:
         postgres.make_reachable(postgres.ROOT_HOME)

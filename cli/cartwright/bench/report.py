@@ -26,7 +26,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     durability: dict[str, str]
     """PostgreSQL's settings, as the system ran with them."""
     idle_cpu_ms: dict[str, float]
-    """By part, of a second in which nobody asks for anything."""
+    """By part, of a second without any request."""
     goals: list[Goal]
     ratios: list[Ratio]
     loads: list[LoadResult]

@@ -1,7 +1,7 @@
 """Compares what clients were answered with what the system holds: promises 1, 2, 10 and 11, which no data alone shows.
 
-The judge hears the record call by call, then sees every order as its buyer sees it and as it is kept, and then says
-what is wrong. It trusts nobody: not the answers, and not what it was told later.
+The checker reads the history call by call, then every order as its buyer sees it and as it is stored, and then reports
+what is wrong. It trusts no source: neither the answers, nor what it reads later.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Those who call: each call is bounded, recorded with its answer, and repeated where nobody knows what came of it."""
+"""The clients: each call is bounded, recorded with its answer, and repeated while its outcome is unknown."""
 
 import asyncio
 import random
@@ -113,7 +113,7 @@ class GatewayClient:
 
 
 class Account:
-    """Somebody with an access token, which is renewed in time."""
+    """A user with an access token, which is renewed in time."""
 
     def __init__(self, line: GatewayClient, email: str, password: str) -> None:
         self._line = line

@@ -19,7 +19,7 @@ TRIES_MIN = 3
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """From the end of a fault until a purchase that began then was confirmed, in seconds.
 
-    Those in which another fault let nobody buy do not count: faults overlap.
+    Faults overlap: those in which another fault made every purchase impossible do not count.
     """
 
     count: int

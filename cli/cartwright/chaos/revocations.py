@@ -1,7 +1,7 @@
 """Takes rights away while things break: sessions end, an administrator is demoted. Their tokens must be worth nothing.
 
 Promise 14. The tokens are kept, and are tried at each service when all is healed: none of them has expired by then, and
-each replica has been asked. Within the two seconds of the promise nobody can tell while a network is down.
+each replica is called. The two seconds of the promise cannot be checked while a network is down.
 """
 
 import asyncio

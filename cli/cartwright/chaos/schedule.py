@@ -33,7 +33,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_outage(self) -> bool:
-        """Whether nobody can buy while it lasts: there is no other replica, and no way round."""
+        """Whether no client can buy while it lasts: there is no other replica, and no other path."""
         return self.target in ("postgres", "gateway", *CRITICAL_LINKS)
 
     @property
@@ -96,7 +96,7 @@ def _deck(targets: Targets) -> list[_Card]:
         *(_Card(["kill a backend of"], database) for database in targets.databases),
         *(_Card(["freeze"], replica, _frozen_s) for replica in targets.replicas),
         _Card(["freeze"], "nats", _between(1.0, 12.0)),
-        # Nobody can buy meanwhile: long enough for time-outs, short enough to go on testing.
+        # No client can buy meanwhile: long enough for time-outs, short enough to go on testing.
         *(_Card(["freeze"], part, _between(0.5, 4.0)) for part in ("postgres", "gateway")),
         *(_Card(["cut", "hang", "slow"], link, _between(0.5, 12.0)) for link in targets.links),
         *(_Card(["redelivered events of"], publisher) for publisher in targets.publishers),

@@ -92,7 +92,7 @@ class Traffic:
         self._revoking = asyncio.create_task(self.revocations.run())
 
     async def settle(self) -> None:
-        """Nobody begins anything new; who has no answer yet goes on asking, for a minute at the most."""
+        """No client begins anything new. A client without an answer goes on calling, for a minute at the most."""
         self._over.set()
         await self._stop_revoking()
         self._shop.give_up_at = time.monotonic() + SETTLE_S_MAX / 2

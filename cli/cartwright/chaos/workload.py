@@ -40,7 +40,7 @@ class Shop:
     give_up_at: float = float("inf")
     """When a client that was not answered stops asking, on the monotonic clock."""
     bought: deque[tuple[Account, str]] = field(default_factory=lambda: deque(maxlen=RECENT_MAX))
-    """Confirmed orders that somebody may cancel, refund or ship."""
+    """Confirmed orders that a client may cancel, refund or ship."""
 
     def give_up(self) -> bool:
         return time.monotonic() > self.give_up_at
@@ -108,7 +108,7 @@ class Client:
         await self._look_at(bought)
 
     async def buy_without_a_key(self) -> None:
-        """Nobody may ask again: a second request would be a second purchase."""
+        """The client must not repeat it: a second request would be a second purchase."""
         await self._purchase({"items": _items(meant := self._some_products())}, meant, None)
 
     async def be_declined(self) -> None:

@@ -36,7 +36,7 @@ READABLE_BY_ALL = 0o444
 def make_secrets(folder: Path) -> None:
     """Makes in `folder` what is missing, and what follows from the rest. Raises OSError where it cannot be written."""
     make_private_folder(folder)
-    # Whoever made it: all that is in it rests on this.
+    # Also for a folder that existed before: all that is in it relies on this mode.
     folder.chmod(0o700)
     for service in SERVICES:
         make_private_folder(folder / service)

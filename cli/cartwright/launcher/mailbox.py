@@ -71,7 +71,7 @@ class Mailbox:
         self._read: dict[str, Summary] = {}
 
     def keep(self, recipients: Sequence[str], content: bytes) -> None:
-        """Stores one message, whole or not at all. It is parsed only when somebody looks. Raises `OSError`."""
+        """Stores one message, whole or not at all. It is parsed only when it is read. Raises `OSError`."""
         envelope = "".join(f"{RECIPIENTS_HEADER}: {recipient}\n" for recipient in recipients)
         self._newest_file().append(envelope.encode() + content.replace(b"\r\n", b"\n"))
 

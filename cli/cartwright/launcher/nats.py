@@ -1,7 +1,7 @@
 """Writes the configuration of an embedded nats-server with JetStream, and finds its program.
 
-The broker is trusted with delivery, not with keeping: journals and inboxes repair what it loses. But somebody has to
-set a cursor back for that, and nobody should have to after a power failure: so what it confirms is on the disk.
+The broker is trusted with delivery, not with keeping: journals and inboxes repair what it loses. But that takes a
+rewind of a cursor, which should not be needed after a power failure: so what the broker confirms is on the disk.
 """
 
 import json

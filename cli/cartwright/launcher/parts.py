@@ -11,15 +11,15 @@ from cartwright.launcher import envoy, nats, postgres
 from cartwright.launcher.layout import LOOPBACK, SERVICES, part_name
 from cartwright.launcher.system import System
 
-# The groups in the order in which they end: nobody new comes in, then the services finish what they began, and what
-# they write to ends last.
+# The groups in the order in which they end: first no request comes in, then the services finish what they began, and
+# what they write to ends last.
 GROUPS = ("entry", "services", "stores")
 
 # What of a person's own environment the parts get: how to find things, and what to tell about themselves.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LOG_LEVEL", "PYTHONDONTWRITEBYTECODE")
 PASSED_ON_PREFIXES = ("OTEL_", "SSL_CERT_", "CRASH_")
 
-# Nobody waits for a mail or a line in the record as one waits for an order. They catch up when the rush is over.
+# A buyer waits for an order, not for a mail or a line of the audit record. These services catch up after a rush.
 NICENESS = {"notifications": 10, "audit": 5}
 
 PEERS = ("users", "catalog", "orders", "payments", "notifications", "audit")

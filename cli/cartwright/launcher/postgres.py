@@ -85,7 +85,7 @@ class Programs:
 
 
 def server_user() -> str | None:
-    """The user to run the server as, or None for whoever is running this."""
+    """The user to run the server as, or None for the user of this process."""
     return UNPRIVILEGED_USER if os.geteuid() == 0 else None
 
 
@@ -133,7 +133,7 @@ def _copy_programs(programs: Programs, home: Path) -> None:
     try:
         unfinished.rename(home)
     except OSError:
-        # Somebody else finished the same copy first.
+        # Another process finished the same copy first.
         shutil.rmtree(unfinished)
         if not home.exists():
             raise
@@ -205,7 +205,7 @@ def _digest(name: str, passwords: Passwords) -> str:
 
 
 def _discard_stale_lock(cluster: Path) -> None:
-    """Removes a lock left by a crash of the machine when its process id belongs to somebody else by now.
+    """Removes a lock left by a crash of the machine if its process id belongs to another program by now.
 
     PostgreSQL sees only that such a process exists, and would not start.
     """
@@ -231,7 +231,7 @@ def _make_cluster(cluster: Path, statements: Iterable[str], durable: bool) -> No
             *("-D", str(unfinished), "-U", SUPERUSER, "--encoding=UTF8"),
             # The built-in locale sorts and folds the same on every machine and for ever.
             *("--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            # Nobody logs in before the passwords are set, and what follows is synced to disk in one go.
+            # No client logs in before the passwords are set, and what follows is synced to disk in one go.
             *("--auth=reject", "--no-sync", "--no-instructions"),
         ]
     )

@@ -1,4 +1,4 @@
-"""The three logins of a service's database, as statements of SQL. Whoever runs them may run them again.
+"""The three logins of a service's database, as statements of SQL. They may be run again.
 
 | login | is for |
 |---|---|

@@ -1,4 +1,4 @@
-"""Writes files that nobody else may read, whole or not at all."""
+"""Writes files that only their owner may read, whole or not at all."""
 
 import os
 import secrets

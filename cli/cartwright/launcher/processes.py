@@ -1,7 +1,7 @@
-"""Finds the processes of one system by a mark in their environment, and ends what nobody supervises any more.
+"""Finds the processes of one system by a mark in their environment, and ends those without a supervisor.
 
-Process ids are written down nowhere: after a crash they may belong to somebody else. Supervisor starts every part with
-the mark, so whoever carries it is ours, and who does not is left alone.
+Process ids are written down nowhere: after a crash they may belong to other programs. Supervisor starts every part with
+the mark, so a process with the mark is ours, and one without it is left alone.
 """
 
 import contextlib

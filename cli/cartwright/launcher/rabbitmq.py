@@ -49,7 +49,7 @@ def write_configuration(
     """Writes what `server_environment` points at. `password` is the operator's; `logins` holds the services'."""
     definitions = folder / "definitions.json"
     _write(definitions, json.dumps(rabbit_definitions(exchange, password, logins)), 0o600)
-    # Whoever knows the cookie may run code in the node.
+    # A process that knows the cookie may run code in the node.
     _write(folder / ".erlang.cookie", secrets.token_hex(20), 0o400)
     _write(folder / "enabled_plugins", "[].\n", 0o600)
     _write(

@@ -1,7 +1,7 @@
 """supervisord, which starts what is written in Python as forks of itself, with the libraries loaded already.
 
-To load them takes a service a second of CPU, eight times over at a start; so it is done once, and the pages are shared
-for as long as nobody writes to them. A process made this way is told apart from supervisord by its command line alone,
+Loading them takes a service a second of CPU, eight times over at a start; so it is done once, and the pages are shared
+until a process writes to them. A process made this way is told apart from supervisord by its command line alone,
 and ends with the status of one that was executed, but without what `atexit` was given. What is no Python, and every
 other way to run a service, knows nothing of this.
 """
@@ -93,7 +93,7 @@ def _python_in(argv: Sequence[str]) -> tuple[int, Sequence[str]] | None:
 
 
 def _run(niceness: int, command: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    # What supervisord has thrown away by now and not yet freed may be a file whose number is somebody else's here.
+    # An object of supervisord that is not freed yet may be a file whose number belongs to another file here.
     gc.freeze()
     os.nice(niceness)
     setproctitle(" ".join([Path(command[0]).name, *command[1:]]))

@@ -30,7 +30,7 @@ class MigratedDatabases:
 
     def _make_original(self, migrations: Path) -> str:
         url = self._postgres.make_database()
-        # In a thread, since whoever asks may be in a loop of its own.
+        # In a thread, since the caller may run in a loop of its own.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _migrate(url, migrations)).result()
         return url

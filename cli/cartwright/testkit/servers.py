@@ -140,7 +140,7 @@ class PostgresServer(ServerProcess):
         return self._url(name, password, name)
 
     def copy_database(self, url: str) -> str:
-        """Makes a database like another one, to which nobody may be connected, with the same logins.
+        """Makes a database like another one, to which no client may be connected, with the same logins.
 
         `url` is the owner's, and so is the answer.
         """
@@ -153,7 +153,7 @@ class PostgresServer(ServerProcess):
         return original._replace(path=f"/{name}").geturl()
 
     def drop_database(self, url: str) -> None:
-        """Drops it even if somebody is connected, with its logins if they are its own. `url` is the owner's."""
+        """Drops it even if clients are connected, with its logins if they are its own. `url` is the owner's."""
         name, login = url.rpartition("/")[2], urlsplit(url).username
         logins = [f"DROP ROLE {each}" for each in (name, service_login(name), reader_login(name))]
         self.execute(f"DROP DATABASE {name} WITH (FORCE)", *(logins if login == name else []))

@@ -56,7 +56,7 @@ class SystemUnderTest:
         self.run("down")
 
     def erase(self) -> None:
-        """At once: to end in order would take seconds, for data that nobody wants."""
+        """At once: an orderly end would take seconds, for data that no test needs."""
         opened = self.opened()
         stop_at_once(opened)
         erase_data(opened)

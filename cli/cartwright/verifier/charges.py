@@ -1,4 +1,4 @@
-"""Promise 2: nobody is charged twice. One order per key, one live payment per order, and the provider agrees."""
+"""Promise 2: no buyer is charged twice. One order per key, one live payment per order, and the provider agrees."""
 
 from cartwright.verifier.invariant import Invariant, Rule
 

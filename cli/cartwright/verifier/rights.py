@@ -1,4 +1,4 @@
-"""Promise 14: a right that was taken away is gone. Seen in the audit journal: nobody acts with a right that had ended.
+"""Promise 14: a right that was taken away is gone. Seen in the audit journal: no user acts with an ended right.
 
 The right ends at once in users, and within two seconds in the other services. An event bears the time of its commit,
 and the request may have begun before, in a process that was frozen meanwhile: hence the minute. A right that did not

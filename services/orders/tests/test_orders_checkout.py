@@ -126,7 +126,7 @@ async def test_after_one_fault_of_an_undo_everything_is_released(
 ) -> None:
     buyer = make_buyer(await start_orders(deadline_s=0.2, wait_s=0.1))
     product = catalog.add(3)
-    payments.plant("/payments", *[lose_answer] * ATTEMPTS_OF_ONE_CALL)  # The work is done, but nobody knows.
+    payments.plant("/payments", *[lose_answer] * ATTEMPTS_OF_ONE_CALL)  # The work is done, but its answer is lost.
     (catalog if "reserv" in path else payments).plant(path, fault)
 
     _, order, _ = await buyer.buy((product, 1))
@@ -142,7 +142,7 @@ async def test_an_order_whose_money_was_taken_by_hand_can_be_cancelled_all_the_s
 ) -> None:
     buyer = make_buyer(await start_orders(wait_s=0.1))
     product = catalog.add(3)
-    payments.always["/payments"] = lose_answer  # The work is done, but nobody knows.
+    payments.always["/payments"] = lose_answer  # The work is done, but its answer is lost.
     _, order, _ = await buyer.buy((product, 1))
     payments.captured.add(order["id"])
 

@@ -305,7 +305,7 @@ class NatsDelivery:
         self.signature: str = (message.headers or {}).get(SIGNATURE_HEADER, "")
         self.attempt: int = message.metadata.num_delivered or 1
         self.given_up = False
-        """JetStream counts what is handed back like what nobody answered, so that it cannot be told."""
+        """JetStream counts a returned message like one without an answer, so the two cannot be told apart."""
 
     async def acknowledge(self) -> None:
         try:

@@ -1,8 +1,8 @@
 """Gives the history to a queue that lacks it, while its group takes from the queue already.
 
-A copy that was interrupted leaves its part in the queue, and the next one begins anew behind it. Were nobody to take
-from the queue before a copy is complete, a few of them would fill it for good, and a full queue refuses what anybody
-publishes. So the copy goes no further ahead than it is taken, and waits where the queue is full all the same.
+An interrupted copy leaves its part in the queue, and the next copy begins anew behind it. If the group took nothing
+before a copy is complete, a few interrupted copies would fill the queue for good, and a full queue refuses every
+publisher. So the copy stays a bounded distance ahead of the group, and waits if the queue is full all the same.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ class Filling:
                 return messages
             refused = await self._put(messages)
         except BrokerUnavailable:
-            # Whoever keeps the connections tells of it. To end here would be to begin anew at the first message.
+            # The owner of the connection reports it. A copy that ended here would begin anew at the first message.
             return messages
         self._room -= len(messages) - len(refused)
         return refused

@@ -51,7 +51,7 @@ class RabbitBroker:
         assert isinstance(wire, Wire)
 
         def note_end(*_: object) -> None:
-            # Such as an exchange that somebody deleted: it is made again with the next connection.
+            # For example, an operator deleted the exchange: the next connection declares it again.
             if self._channel is channel:
                 self._outgoing.drop("the channel was closed")
 

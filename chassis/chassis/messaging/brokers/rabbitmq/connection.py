@@ -134,8 +134,8 @@ async def _close_quietly(connection: AbstractConnection) -> None:
 async def limited(seconds_max: float) -> AsyncIterator[None]:
     """For what is asked of the server: all that fails within is one of `FAULTS`, and so is what takes longer.
 
-    aiormq ends a connection that fell silent by cancelling its own reader, and everybody who waits for an answer gets
-    that cancellation. Nobody wanted their tasks to end, and a loop that took it for its own end would be gone for good.
+    aiormq ends a connection that fell silent by cancelling its own reader, and each task that waits for an answer gets
+    that cancellation. Those tasks are not to end: a loop that took it for its own end would be gone for good.
     Who waits while a connection is closed in order gets an `Exception` that is nothing but that.
     """
     try:

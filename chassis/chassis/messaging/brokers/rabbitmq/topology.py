@@ -32,7 +32,7 @@ HISTORY_ARGUMENTS = {
     "x-stream-max-segment-size-bytes": HISTORY_SEGMENT_BYTES,
 }
 DELIVERY_LIMIT = 10
-"""So many deliveries that nobody answered bring a message to the ward. What is handed back is none of them."""
+"""After so many deliveries without an answer a message goes to quarantine. A returned delivery does not count."""
 
 
 class Topology:
@@ -114,7 +114,7 @@ class Topology:
         return True
 
     async def mark_filled(self, connection: AbstractConnection, group: str) -> None:
-        """An exchange that nobody uses is the mark. It goes by itself when the queue that it is bound to goes."""
+        """The mark is an exchange without messages. The server deletes it with the queue that it is bound to."""
         async with brief_channel(connection) as channel:
             mark = await channel.declare_exchange(
                 self.filled(group), ExchangeType.FANOUT, durable=True, auto_delete=True, internal=True
