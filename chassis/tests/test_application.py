@@ -200,7 +200,7 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-async def test_it_has_no_plugin_for_shapes_that_nobody_here_uses(verifier: TokenVerifier) -> None:
+async def test_it_has_no_plugin_for_shapes_that_no_service_uses(verifier: TokenVerifier) -> None:
     plugins = {type(plugin).__module__ for plugin in _build(verifier, Gate()).plugins}
     assert not [module for module in plugins if "pydantic" in module]
 
@@ -441,7 +441,7 @@ async def test_an_authorization_that_is_no_token_is_refused(client: Client, valu
     assert_problem(await client.get("/person", headers={"authorization": value}), 401, "unauthenticated")
 
 
-async def test_a_header_convinces_nobody(client: Client) -> None:
+async def test_a_header_alone_proves_no_identity(client: Client) -> None:
     answer = await client.get("/person", headers={"x-user-id": str(uuid4()), "x-roles": "admin"})
     assert_problem(answer, 401, "unauthenticated")
 

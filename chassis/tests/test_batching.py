@@ -49,7 +49,7 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_single_item_waits_for_nobody(batcher: Batcher[int, int], work: Work) -> None:
+async def test_a_single_item_waits_for_no_other(batcher: Batcher[int, int], work: Work) -> None:
     assert await batcher.submit(21) == 42
     assert work.batches == [[21]]
 

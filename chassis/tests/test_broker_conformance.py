@@ -184,7 +184,7 @@ async def test_a_group_gets_the_types_that_it_asked_for(broker: Broker, types: l
     assert await subscription.fetch(256, 0.2) == []
 
 
-async def test_a_type_that_nobody_asked_for_is_confirmed_all_the_same(broker: Broker) -> None:
+async def test_a_type_without_a_consumer_is_confirmed_all_the_same(broker: Broker) -> None:
     await _publish(broker, _messages("lonely", type_="nobody.listens"))
 
 
@@ -270,7 +270,7 @@ async def test_what_was_not_acknowledged_in_time_comes_again(broker: Broker) -> 
 
 
 @pytest.mark.usefixtures("short_ack_wait")
-async def test_what_somebody_had_in_hand_who_died_comes_to_another(broker: Broker, other_replica: Broker) -> None:
+async def test_a_message_of_a_consumer_that_died_is_delivered_to_another(broker: Broker, other_replica: Broker) -> None:
     await _publish(broker, _messages("a", "b", "c", "d"))
     first, second, third, _ = await _take(await _subscribe(broker), 4, acknowledge=False)
     for delivery in (third, first):

@@ -189,9 +189,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("step", UNKNOWN.values(), ids=UNKNOWN)
-async def test_an_outcome_that_nobody_knows_is_told_as_such(
-    client: ServiceClient, peer: Peer, step: bytes | str
-) -> None:
+async def test_an_unknown_outcome_is_reported_as_such(client: ServiceClient, peer: Peer, step: bytes | str) -> None:
     peer.script = [step]
     with pytest.raises(OutcomeUnknown):
         await _ask(client, idempotent=False, timeout_s=0.3)

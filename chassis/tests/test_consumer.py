@@ -241,7 +241,7 @@ async def test_an_event_that_is_twice_in_a_batch_has_one_effect(consumer: Consum
     assert (delivery.fate, twin.fate) == ("acknowledged", "acknowledged")
 
 
-async def test_what_nobody_survives_is_kept_without_another_try(
+async def test_a_poison_message_is_kept_without_another_try(
     consumer: Consumer, database: Database, effects: Effects
 ) -> None:
     killer = Handed(b"[" + _body("a") + b"," + _body("b") + b"]", 14, given_up=True)

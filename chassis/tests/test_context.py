@@ -44,6 +44,6 @@ def test_a_deadline_that_has_passed_leaves_nothing() -> None:
         assert context.seconds_left() == 0
 
 
-def test_work_that_nobody_asked_for_has_one_id_of_its_own() -> None:
+def test_work_without_a_request_has_one_id_of_its_own() -> None:
     with context.working_on(None):
         assert context.correlation_id() == context.correlation_id()

@@ -11,9 +11,11 @@ from hypothesis import strategies as some
 from chassis.values import email_address
 from chassis.values.email_address import EmailAddress, parse
 
-LETTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
-LOCAL_PARTS = some.text(LETTERS | some.sampled_from(".+-_'"), min_size=1, max_size=30)
-DOMAINS = some.lists(some.text(LETTERS | some.just("-"), min_size=1, max_size=15), min_size=1, max_size=4).map(".".join)
+LETTER_CHARACTERS = some.characters(categories=["L", "Nd", "Mn", "Mc"])
+LOCAL_PARTS = some.text(LETTER_CHARACTERS | some.sampled_from(".+-_'"), min_size=1, max_size=30)
+DOMAINS = some.lists(
+    some.text(LETTER_CHARACTERS | some.just("-"), min_size=1, max_size=15), min_size=1, max_size=4
+).map(".".join)
 ADDRESSES = (
     some.emails()
     | some.builds("{}@{}.example".format, LOCAL_PARTS, DOMAINS)

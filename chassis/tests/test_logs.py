@@ -115,7 +115,7 @@ os._exit(0)
 """
 
 
-def test_who_tells_of_something_is_not_ended_by_nobody_listening() -> None:
+def test_a_log_line_without_a_collector_does_not_end_its_writer() -> None:
     program = subprocess.Popen([sys.executable, "-c", UNHEARD], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert program.stdout is not None
     program.stdout.close()

@@ -223,7 +223,7 @@ async def test_a_replay_never_goes_forward(ask: Ask, database: Database, relay: 
         {"reason": "why", "who": "me"},
     ],
 )
-async def test_nobody_acts_without_a_reason(ask: Ask, dead_letter: Envelope, body: dict[str, str]) -> None:
+async def test_no_operator_acts_without_a_reason(ask: Ask, dead_letter: Envelope, body: dict[str, str]) -> None:
     answer = await ask("POST", f"/dead-letters/{dead_letter.id}/redrive", body)
     assert answer.status_code == 422
 

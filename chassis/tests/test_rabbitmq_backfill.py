@@ -85,7 +85,7 @@ async def _take_until_filled(subscription: Subscription, broker: RabbitBroker) -
     return taken
 
 
-async def test_what_an_interrupted_copy_left_in_the_queue_blocks_nobody(
+async def test_what_an_interrupted_copy_left_in_the_queue_blocks_no_publisher(
     new_broker: NewBroker,
     operator: aio_pika.abc.AbstractChannel,
     exchange: str,

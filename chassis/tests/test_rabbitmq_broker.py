@@ -172,7 +172,7 @@ async def test_who_answers_what_came_by_a_broken_connection_is_told(new_broker: 
     await again.acknowledge()
 
 
-async def test_a_queue_that_somebody_deleted_is_made_again_and_gets_the_history(
+async def test_a_deleted_queue_is_made_again_and_gets_the_history(
     new_broker: NewBroker, operator: aio_pika.abc.AbstractChannel, exchange: str
 ) -> None:
     broker = await new_broker()
@@ -185,7 +185,7 @@ async def test_a_queue_that_somebody_deleted_is_made_again_and_gets_the_history(
     assert _bodies(await _take(subscription, 3)) == ["a", "b", "c"]
 
 
-async def test_an_exchange_and_a_history_that_somebody_deleted_are_made_again(
+async def test_a_deleted_exchange_and_its_history_are_made_again(
     new_broker: NewBroker, operator: aio_pika.abc.AbstractChannel, exchange: str
 ) -> None:
     broker = await new_broker()

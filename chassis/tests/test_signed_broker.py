@@ -179,7 +179,7 @@ async def test_what_a_service_publishes_is_accepted_also_by_a_group_that_comes_l
     await orders.stop()
 
 
-async def test_a_message_that_is_put_off_is_still_signed(
+async def test_a_deferred_message_is_still_signed(
     payments: SignedBroker, intruder: Broker, sign_as: SignAs, make_event: Callable[..., Envelope]
 ) -> None:
     subscription = await subscribe(payments)

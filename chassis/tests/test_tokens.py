@@ -303,7 +303,7 @@ async def test_keys_go_on_to_serve_while_users_is_away(
     assert (await verifier.verify(sign())).user_id == USER
 
 
-async def test_without_any_keys_nobody_can_tell_and_an_absent_users_is_not_hammered(
+async def test_without_any_keys_verification_is_unavailable_and_users_is_not_hammered(
     verifier: TokenVerifier, key_server: KeyServer, sign: Callable[..., str]
 ) -> None:
     key_server.jwks = None

@@ -44,7 +44,7 @@ def test_a_span_is_the_child_of_the_current_work_and_the_parent_of_what_is_withi
     assert (inner.name, inner.trace, inner.parent) == ("inner", OURS[3:35], outer.id)
 
 
-def test_a_request_begins_a_trace_where_nobody_has(exported: Exported) -> None:
+def test_a_request_without_a_trace_begins_one(exported: Exported) -> None:
     with context.working_on("purchase"), tracing.request("GET", "purchase") as tell:
         begun = context.traceparent() or ""
         tell("/products/{id}", 200)
@@ -64,7 +64,7 @@ def test_only_an_answer_of_5xx_and_an_error_are_failures(exported: Exported) -> 
     assert [(span.name, span.failed) for span in exported()] == [("GET", False), ("GET", True), ("work", True)]
 
 
-def test_what_nobody_traces_leaves_no_span_and_hands_on_what_it_was_given(exported: Exported) -> None:
+def test_untraced_work_leaves_no_span_and_hands_on_its_context(exported: Exported) -> None:
     for given in (None, UNTRACED):
         with context.working_on("sweep", given), tracing.span("read"):
             assert context.traceparent() == given
@@ -141,7 +141,7 @@ def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(listens: bool
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
-def test_the_share_decides_only_where_nobody_has(ratio: float) -> None:
+def test_the_share_decides_only_where_the_sender_has_not(ratio: float) -> None:
     with running_collector() as collector:
         end = tracing.configure("orders", collector.endpoint, ratio, "here")
         for given in (None, OURS, UNTRACED):

@@ -28,7 +28,9 @@ def token(data: Path, email: str, *, admin: bool, url: str | None = None) -> str
     system = api.open_running(data, url)
     if email == system.administrator_email:
         return _token_of(api.administrator(system))
-    password = _password_elsewhere(system, email) if isinstance(system, RemoteSystem) else _password_here(system, email)
+    password = (
+        _password_of_remote_system(system, email) if isinstance(system, RemoteSystem) else _password_here(system, email)
+    )
     account = api.gateway(system).signed_in(email, password)
     if admin:
         _make_administrator(system, account)
@@ -48,7 +50,7 @@ def _password_here(system: System, email: str) -> str:
         return accounts[email]
 
 
-def _password_elsewhere(system: RemoteSystem, email: str) -> str:
+def _password_of_remote_system(system: RemoteSystem, email: str) -> str:
     password = system.password_of(email)
     answer = api.gateway(system).ask_for_tokens(grant_type="password", username=email, password=password)
     # The answer to a wrong password and to an account that is not there: OAuth 2 has 400 for both.

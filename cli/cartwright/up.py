@@ -136,8 +136,8 @@ async def _show(system: System, console: Console) -> None:
     named: set[str] = set()
     were_addresses_printed = False
     with _table(console) as show:
-        async with contextlib.aclosing(read_repeatedly(system)) as all_looks:
-            async for look in all_looks:
+        async with contextlib.aclosing(read_repeatedly(system)) as snapshots:
+            async for look in snapshots:
                 show(look.parts)
                 for name in set(look.failing) - named:
                     console.print(failure(system.layout, name), markup=False)

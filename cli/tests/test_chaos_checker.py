@@ -210,7 +210,7 @@ def told_yes_and_no(world: World) -> None:
     world.buy(402, {"code": "payment_declined"}, key="once")
 
 
-def nobody_asked(world: World) -> None:
+def unrequested(world: World) -> None:
     world.orders.append(StoredOrder("ghost", ADA, "ghost", "nobody's call", "confirmed", True))
 
 
@@ -258,7 +258,7 @@ LIES: dict[Callable[[World], None], set[int]] = {
     a_refusal_had_an_effect: {REFUSED},
     a_nonsense_had_an_effect: {REFUSED},
     told_yes_and_no: {REFUSED},
-    nobody_asked: {REFUSED},
+    unrequested: {REFUSED},
     cancelled_by_itself: {REFUSED},
     a_refused_refund_is_kept: {REFUSED},
     one_more_than_there_was: {SOLD_OUT},

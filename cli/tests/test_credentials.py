@@ -40,7 +40,7 @@ def test_a_system_of_an_earlier_version_gets_logins_for_its_services(tmp_path: P
     assert len({password for logins in renewed.logins().values() for password in msgspec.structs.astuple(logins)}) == 18
 
 
-def test_nobody_else_reads_what_is_secret(tmp_path: Path) -> None:
+def test_only_the_owner_reads_secrets(tmp_path: Path) -> None:
     layout = make_data_folder(tmp_path / "data")
     write_what_services_may_know(make_system(layout, 8080, None))
     assert stat.S_IMODE(layout.data.stat().st_mode) == 0o700

@@ -185,7 +185,7 @@ def test_what_was_committed_is_synced_to_disk_in_a_real_system(reaper: Reaper) -
     assert "synchronous_commit = on" in settings
 
 
-def test_a_lock_whose_process_id_belongs_to_somebody_else_is_discarded(own_postgres: PostgresServer) -> None:
+def test_a_lock_whose_process_id_belongs_to_another_program_is_discarded(own_postgres: PostgresServer) -> None:
     lock = own_postgres.cluster / "postmaster.pid"
     own_postgres.kill()
     lock.write_text(lock.read_text().replace(lock.read_text().split()[0], str(os.getpid()), 1))

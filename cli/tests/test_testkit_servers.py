@@ -26,7 +26,7 @@ async def test_a_fresh_database_belongs_to_a_login_that_is_no_superuser(database
     await connection.close()
 
 
-async def test_a_migrated_database_is_nobody_elses(migrated: MigratedDatabases, tmp_path: Path) -> None:
+async def test_each_migrated_database_is_a_copy_of_its_own(migrated: MigratedDatabases, tmp_path: Path) -> None:
     (tmp_path / "0001_first.sql").write_text(
         "-- Orders\n-- depends:\n\n-- migrate: apply\nCREATE TABLE orders (id int);\n"
         "-- migrate: rollback\nDROP TABLE orders;\n"

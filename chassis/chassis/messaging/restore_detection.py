@@ -26,7 +26,7 @@ class _Counted(msgspec.Struct, frozen=True):
     added: int
 
     @property
-    def is_from_elsewhere(self) -> bool:
+    def is_from_another_cluster(self) -> bool:
         # What can be seen here was committed, so that the cluster's own numbers have passed it.
         return self.transaction_id >= self.next
 
@@ -60,7 +60,7 @@ _RAISE = """
 async def go_on_counting(database: Database) -> None:
     """Once before a relay begins. Costs a look at two rows, unless the database was restored from a dump."""
     counted = await database.read(_read_counted)
-    if counted.is_from_elsewhere and await database.run_as_owner(_add_to_numbers):
+    if counted.is_from_another_cluster and await database.run_as_owner(_add_to_numbers):
         _log.error(
             "the database was restored from a dump, and its journal goes on above the numbers that it came with",
             journal_number=counted.transaction_id,
@@ -79,7 +79,7 @@ async def _add_to_numbers(connection: Connection) -> bool:
     # No transaction appends meanwhile, and none has appended something that is not committed.
     await connection.execute("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
     counted = await _read_counted(connection)
-    if not counted.is_from_elsewhere:
+    if not counted.is_from_another_cluster:
         return False
     added = counted.transaction_id
     await connection.execute(_RAISE, added - counted.added, counted.position, str(counted.next))

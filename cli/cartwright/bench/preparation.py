@@ -26,23 +26,25 @@ ResultT = TypeVar("ResultT")
 async def prepare_shop(system: System) -> Shop:
     """Over the gateway, as anybody would. Raises CannotGoOn when something is refused."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S_MAX)) as http:
-        desk = _Desk(http, f"http://{LOOPBACK}:{system.ports.gateway}/api")
+        shop_client = _ShopClient(http, f"http://{LOOPBACK}:{system.ports.gateway}/api")
         credentials = system.credentials
-        administrator = await desk.sign_in(credentials.administrator_email, credentials.administrator)
-        products = await _few(AT_ONCE, (desk.create_product(administrator, number) for number in range(PRODUCTS + 1)))
-        buyers = await _few(PASSWORDS_AT_ONCE, (desk.register() for _ in range(BUYERS)))
-        tokens = await _few(PASSWORDS_AT_ONCE, (desk.sign_in(*buyer) for buyer in buyers))
+        administrator = await shop_client.sign_in(credentials.administrator_email, credentials.administrator)
+        products = await _few(
+            AT_ONCE, (shop_client.create_product(administrator, number) for number in range(PRODUCTS + 1))
+        )
+        buyers = await _few(PASSWORDS_AT_ONCE, (shop_client.register() for _ in range(BUYERS)))
+        tokens = await _few(PASSWORDS_AT_ONCE, (shop_client.sign_in(*buyer) for buyer in buyers))
     return Shop(tokens=tokens, products=products[1:], hot_product=products[0], buyers=buyers)
 
 
 async def sign_in_again(system: System, shop: Shop) -> list[str]:
     """New tokens for the buyers: one is good for a quarter of an hour, and a long bench takes longer."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S_MAX)) as http:
-        desk = _Desk(http, f"http://{LOOPBACK}:{system.ports.gateway}/api")
-        return await _few(PASSWORDS_AT_ONCE, (desk.sign_in(*buyer) for buyer in shop.buyers))
+        shop_client = _ShopClient(http, f"http://{LOOPBACK}:{system.ports.gateway}/api")
+        return await _few(PASSWORDS_AT_ONCE, (shop_client.sign_in(*buyer) for buyer in shop.buyers))
 
 
-class _Desk:
+class _ShopClient:
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http, self._url = http, url
 

@@ -86,7 +86,7 @@ async def run(plan: Plan, folder: Path, watch: Watch, *, keep: bool) -> Outcome:
         async with FaultyNetwork(system.ports) as links:
             system = replace(system, proxy_ports=links.proxy_ports)
             async with _started(system, reaper, keep=keep):
-                outcome = await _break_and_judge(plan, system, links, folder / RECORD, progress, watch)
+                outcome = await _break_and_check(plan, system, links, folder / RECORD, progress, watch)
         if keep or not outcome.holds:
             kept = folder if keep else _saved(folder)
             outcome = msgspec.structs.replace(outcome, record=str(kept / RECORD))
@@ -126,7 +126,7 @@ async def _started(system: System, reaper: Reaper, *, keep: bool) -> AsyncIterat
             await asyncio.shield(asyncio.to_thread(erase_data, system))
 
 
-async def _break_and_judge(
+async def _break_and_check(
     plan: Plan, system: System, links: FaultyNetwork, record: Path, progress: Progress, watch: Watch
 ) -> Outcome:
     health = progress.health = Health()

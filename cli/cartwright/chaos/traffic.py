@@ -159,8 +159,8 @@ async def open_shop(system: System, line: GatewayClient) -> Shop:
     for customer in customers:
         await customer.register()
         await customer.sign_in()
-    goods = [product(f"GOODS-{number}", STOCK, f"{number}.99") for number in range(1, PRODUCTS + 1)]
-    ids = [await _put_on_sale(line, administrator, what) for what in [*goods, product("HOT", HOT_STOCK)]]
+    products_on_sale = [product(f"GOODS-{number}", STOCK, f"{number}.99") for number in range(1, PRODUCTS + 1)]
+    ids = [await _put_on_sale(line, administrator, what) for what in [*products_on_sale, product("HOT", HOT_STOCK)]]
     return Shop(line, customers, administrator, products=ids[:-1], hot_product=ids[-1])
 
 

@@ -60,8 +60,8 @@ async def test_a_replica_that_wakes_to_find_its_order_cancelled_at_another_does_
         while not payments.live():
             await asyncio.sleep(0.02)
     (placed,) = await rows("SELECT id FROM orders")
-    elsewhere = Buyer(buyer.id, other_url, buyer.session, buyer.token)
-    status, cancelled, _ = await elsewhere.call("POST", f"/orders/{placed['id']}/cancel")
+    buyer_at_other = Buyer(buyer.id, other_url, buyer.session, buyer.token)
+    status, cancelled, _ = await buyer_at_other.call("POST", f"/orders/{placed['id']}/cancel")
     assert (status, cancelled["status"]) == (200, "cancelled")
     wake.set()
 
