@@ -138,6 +138,17 @@ async def test_one_statement_writes_the_events_of_the_rows_that_it_changed_and_n
     assert await database.read(lambda connection: connection.fetchval("SELECT count(*) FROM inbox")) == 1
 
 
+async def test_the_relay_is_woken_when_a_repeated_statement_finds_its_change_made(database: Database) -> None:
+    woken: list[bool] = []
+    database.after_commit(journal.WRITTEN, lambda: woken.append(True))
+    changed = await database.run_statement(
+        lambda connection: _RENAME.fetch(
+            connection, renamings=[_Renaming("a", "A")], is_allowed=True, events=[_event("A")]
+        )
+    )
+    assert (changed, woken) == ([], [True])
+
+
 async def test_a_change_whose_event_cannot_be_written_is_not_made(database: Database) -> None:
     await database.run(lambda connection: connection.execute("INSERT INTO effect VALUES ('a')"))
     event = msgspec.structs.replace(_event("A"), correlation_id=None)
