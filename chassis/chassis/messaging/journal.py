@@ -176,29 +176,6 @@ class JournaledChange:
         return await self._statement.fetch(connection, events=[_row(event) for event in events], **parameters)
 
 
-# Until the services use JournaledChange.
-def columns_of(events: Sequence[Event]) -> list[Sequence[Any]]:
-    """What a statement that `with_events` has made takes as its last seven parameters."""
-    note_change(WRITTEN)
-    return _APPEND.arguments({"events": [_row(event) for event in events]})
-
-
-def with_events(change: str, *, subject: str, parameters: int, also: str = "") -> str:
-    """The SQL of a `JournaledChange` whose `change` takes `parameters` numbered parameters, and the events last."""
-    types = ["uuid", "text", "text", "text", "text", "text", "json"]
-    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, parameters + 1))
-    columns = "event_id, type, subject, correlation_id, traceparent, actor, data"
-    return f"""
-        WITH changed AS ({change}),
-             emitted AS (
-                 INSERT INTO journal ({columns}) SELECT events.* FROM unnest({arrays}) AS events ({columns})
-                 JOIN changed ON changed.{subject}::text = events.subject
-             )
-             {also}
-        SELECT * FROM changed
-    """  # noqa: S608
-
-
 class Entry(msgspec.Struct, frozen=True):
     """A row of the journal. `data` is the JSON text."""
 

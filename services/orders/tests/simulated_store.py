@@ -85,21 +85,7 @@ async def insert(
         if new.id in table.rows or key in table.keys:
             continue
         table.keys[key] = (new.id, new.fingerprint)
-        table.rows[new.id] = Order(
-            id=new.id,
-            customer=customer,
-            lines=new.lines,
-            status=Status.PENDING,
-            correlation_id=new.correlation_id,
-            traceparent=new.traceparent,
-            created_at=table.now(),
-            deadline_at=table.in_seconds(deadline_s),
-            payment_method=new.payment_method,
-            expected_total_minor=new.expected_total_minor,
-            expected_currency=new.expected_currency,
-            from_cart=new.from_cart,
-            answer_later=new.answer_later,
-        )
+        table.rows[new.id] = new.as_placed(customer, table.now(), table.in_seconds(deadline_s))
         table.due_at[new.id] = table.in_seconds(lease_s)
         table.states[new.id] = [Status.PENDING]
         table.append([OrderPlaced(new, customer)])

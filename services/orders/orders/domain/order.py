@@ -100,6 +100,24 @@ class NewOrder:
     correlation_id: str
     traceparent: str | None
 
+    def as_placed(self, customer: Customer, created_at: datetime, deadline_at: datetime) -> "Order":
+        """The order when it is stored, with the times of the database."""
+        return Order(
+            id=self.id,
+            customer=customer,
+            lines=self.lines,
+            status=Status.PENDING,
+            correlation_id=self.correlation_id,
+            traceparent=self.traceparent,
+            created_at=created_at,
+            deadline_at=deadline_at,
+            payment_method=self.payment_method,
+            expected_total_minor=self.expected_total_minor,
+            expected_currency=self.expected_currency,
+            from_cart=self.from_cart,
+            answer_later=self.answer_later,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
