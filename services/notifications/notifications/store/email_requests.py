@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.persistence.database import Connection
+from chassis.persistence.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,33 +13,39 @@ class StoredEmailRequest:
     fingerprint: bytes
 
 
+_INSERT = Statement(
+    """
+    INSERT INTO email_requests (message_id, requested_by, idempotency_key, fingerprint)
+    VALUES (:message_id, :requested_by, :idempotency_key, :fingerprint)
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+    """
+)
+
+
 async def insert(
     connection: Connection, message_id: UUID, requested_by: UUID, idempotency_key: str | None, fingerprint: bytes
 ) -> bool:
     """Whether it was inserted: neither the message id nor the key existed."""
-    row = await connection.fetchrow(
-        """
-        INSERT INTO email_requests (message_id, requested_by, idempotency_key, fingerprint)
-        VALUES ($1, $2, $3, $4)
-        ON CONFLICT DO NOTHING
-        RETURNING message_id
-        """,
-        message_id,
-        requested_by,
-        idempotency_key,
-        fingerprint,
+    row = await _INSERT.fetchrow(
+        connection,
+        message_id=message_id,
+        requested_by=requested_by,
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint,
     )
     return row is not None
 
 
+_READ_BY_KEY = Statement(
+    """
+    SELECT message_id, fingerprint
+    FROM email_requests
+    WHERE requested_by = :requested_by AND idempotency_key = :idempotency_key
+    """
+)
+
+
 async def read_by_key(connection: Connection, requested_by: UUID, idempotency_key: str) -> StoredEmailRequest | None:
-    row = await connection.fetchrow(
-        """
-        SELECT message_id, fingerprint
-        FROM email_requests
-        WHERE requested_by = $1 AND idempotency_key = $2
-        """,
-        requested_by,
-        idempotency_key,
-    )
+    row = await _READ_BY_KEY.fetchrow(connection, requested_by=requested_by, idempotency_key=idempotency_key)
     return None if row is None else StoredEmailRequest(*row)

@@ -73,6 +73,45 @@ async def insert(connection: Connection, notifications: Sequence[Notification]) 
     return {row["id"] for row in await _INSERT.fetch(connection, rows=rows)}
 
 
+_CLAIM_DUE = Statement(
+    f"""
+    WITH due AS MATERIALIZED (
+        SELECT id, kind, subject_key, user_id
+        FROM notifications
+        WHERE state = 'pending' AND toaddr <> '' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ), present AS (
+        SELECT due.id AS due_id,
+               CASE WHEN recipients.deleted THEN ''
+                    WHEN due.kind <> 'address_changed' THEN recipients.email
+               END AS email,
+               CASE WHEN recipients.deleted THEN 'recipient_deleted'
+                    WHEN due.kind = 'order_confirmed'
+                         AND EXISTS (SELECT
+                                     FROM notifications AS other
+                                     WHERE other.kind = 'order_cancelled' AND other.subject_key = due.subject_key)
+                    THEN 'order_cancelled'
+               END AS obstacle
+        FROM due
+        LEFT JOIN recipients ON recipients.user_id = due.user_id
+    )
+    UPDATE notifications
+    SET attempts        = attempts + 1,
+        next_attempt_at = now() + make_interval(secs => :lease_s),
+        toaddr          = coalesce(present.email, toaddr),
+        state           = CASE WHEN obstacle IS NULL THEN state ELSE 'suppressed' END,
+        code            = coalesce(obstacle, code),
+        body            = CASE WHEN obstacle = 'recipient_deleted' THEN '' ELSE body END,
+        event_data      = CASE WHEN obstacle = 'recipient_deleted' THEN NULL ELSE event_data END
+    FROM present
+    WHERE id = due_id
+    RETURNING {_COLUMNS}
+    """
+)
+
+
 async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[Notification]:
     """Claim the notifications that are due, the longest due first. No other sender claims them until the lease expires.
 
@@ -82,163 +121,211 @@ async def claim_due(connection: Connection, limit: int, lease_s: float) -> list[
     and none goes to a deleted account. The confirmation of an order that is cancelled meanwhile is suppressed. Only
     `address_changed` goes to the former address.
     """
-    rows = await connection.fetch(
-        f"""
-        WITH due AS MATERIALIZED (
-            SELECT id, kind, subject_key, user_id
-            FROM notifications
-            WHERE state = 'pending' AND toaddr <> '' AND next_attempt_at <= now()
-            ORDER BY next_attempt_at
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
-        ), present AS (
-            SELECT due.id AS due_id,
-                   CASE WHEN recipients.deleted THEN ''
-                        WHEN due.kind <> 'address_changed' THEN recipients.email
-                   END AS email,
-                   CASE WHEN recipients.deleted THEN 'recipient_deleted'
-                        WHEN due.kind = 'order_confirmed'
-                             AND EXISTS (SELECT
-                                         FROM notifications AS other
-                                         WHERE other.kind = 'order_cancelled' AND other.subject_key = due.subject_key)
-                        THEN 'order_cancelled'
-                   END AS obstacle
-            FROM due
-            LEFT JOIN recipients ON recipients.user_id = due.user_id
-        )
-        UPDATE notifications
-        SET attempts        = attempts + 1,
-            next_attempt_at = now() + make_interval(secs => $2),
-            toaddr          = coalesce(present.email, toaddr),
-            state           = CASE WHEN obstacle IS NULL THEN state ELSE 'suppressed' END,
-            code            = coalesce(obstacle, code),
-            body            = CASE WHEN obstacle = 'recipient_deleted' THEN '' ELSE body END,
-            event_data      = CASE WHEN obstacle = 'recipient_deleted' THEN NULL ELSE event_data END
-        FROM present
-        WHERE id = due_id
-        RETURNING {_COLUMNS}
-        """,
-        limit,
-        lease_s,
-    )
+    rows = await _CLAIM_DUE.fetch(connection, limit=limit, lease_s=lease_s)
     claimed = (_notification(row) for row in rows)
     return sorted((mail for mail in claimed if mail.state is State.PENDING), key=lambda mail: (mail.attempts, mail.id))
 
 
+@dataclass(frozen=True, slots=True)
+class _TextsRow:
+    id: UUID
+    subject: str
+    body: str
+    amounts: JsonText | None
+
+
+_SET_TEXTS = Statement(
+    """
+    UPDATE notifications
+    SET subject = written.subject, body = written.body, amounts = written.amounts
+    FROM :written
+    WHERE notifications.id = written.id AND state = 'pending'
+    """,
+    written=_TextsRow,
+)
+
+
 async def set_texts(connection: Connection, notifications: Sequence[Notification]) -> None:
     """Store the texts that will be sent next, and the sums that they state."""
-    await connection.execute(
-        """
-        UPDATE notifications
-        SET subject = written.subject, body = written.body, amounts = written.amounts::json
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS written (written_id, subject, body, amounts)
-        WHERE id = written_id AND state = 'pending'
-        """,
-        [notification.id for notification in notifications],
-        [notification.subject for notification in notifications],
-        [notification.body for notification in notifications],
-        [_json(notification.amounts) for notification in notifications],
+    await _SET_TEXTS.execute(
+        connection,
+        written=[
+            _TextsRow(
+                id=notification.id,
+                subject=notification.subject,
+                body=notification.body,
+                amounts=_json(notification.amounts),
+            )
+            for notification in notifications
+        ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _EndRow:
+    id: UUID
+    state: State
+    code: str | None
+
+
+_END = Statement(
+    """
+    UPDATE notifications
+    SET state = ended.state, code = ended.code, sent_at = CASE WHEN ended.state = 'sent' THEN clock_timestamp() END
+    FROM :ended
+    WHERE notifications.id = ended.id AND notifications.state = 'pending'
+    RETURNING notifications.id
+    """,
+    ended=_EndRow,
+)
 
 
 async def end(connection: Connection, ended: Sequence[Notification]) -> set[UUID]:
     """Store the end of each notification that is still pending. Returns the ids of these."""
-    rows = await connection.fetch(
-        """
-        UPDATE notifications
-        SET state = ended.state, code = ended.code, sent_at = CASE WHEN ended.state = 'sent' THEN clock_timestamp() END
-        FROM unnest($1::uuid[], $2::text[], $3::text[]) AS ended (ended_id, state, code)
-        WHERE id = ended_id AND notifications.state = 'pending'
-        RETURNING id
-        """,
-        [notification.id for notification in ended],
-        [notification.state for notification in ended],
-        [notification.code for notification in ended],
+    rows = await _END.fetch(
+        connection,
+        ended=[_EndRow(id=notification.id, state=notification.state, code=notification.code) for notification in ended],
     )
     return {row["id"] for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class _DelayRow:
+    id: UUID
+    attempts: int
+    code: str
+    delay_s: float
+
+
+_DEFER = Statement(
+    """
+    UPDATE notifications
+    SET next_attempt_at = now() + make_interval(secs => delays.delay_s), code = delays.code
+    FROM :delays
+    WHERE notifications.id = delays.id AND state = 'pending' AND notifications.attempts = delays.attempts
+    """,
+    delays=_DelayRow,
+)
+
+
 async def defer(connection: Connection, delays: Sequence[tuple[Notification, str, float]]) -> None:
     """Set the next attempt after a delay in seconds, and the code of this failure, unless it was claimed again."""
-    await connection.execute(
-        """
-        UPDATE notifications
-        SET next_attempt_at = now() + make_interval(secs => delay.seconds), code = delay.reason
-        FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::float8[]) AS delay (delayed_id, attempt, reason, seconds)
-        WHERE id = delayed_id AND state = 'pending' AND attempts = delay.attempt
-        """,
-        [notification.id for notification, _, _ in delays],
-        [notification.attempts for notification, _, _ in delays],
-        [code for _, code, _ in delays],
-        [seconds for _, _, seconds in delays],
+    await _DEFER.execute(
+        connection,
+        delays=[
+            _DelayRow(id=notification.id, attempts=notification.attempts, code=code, delay_s=delay_s)
+            for notification, code, delay_s in delays
+        ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _ClaimRow:
+    id: UUID
+    attempts: int
+
+
+_RELEASE_CLAIMS = Statement(
+    """
+    UPDATE notifications
+    SET next_attempt_at = now(), attempts = notifications.attempts - 1
+    FROM :claims
+    WHERE notifications.id = claims.id AND state = 'pending' AND notifications.attempts = claims.attempts
+    """,
+    claims=_ClaimRow,
+)
 
 
 async def release_claims(connection: Connection, notifications: Sequence[Notification]) -> None:
     """Undo the claims of notifications that were not tried."""
-    await connection.execute(
-        """
-        UPDATE notifications
-        SET next_attempt_at = now(), attempts = attempts - 1
-        FROM unnest($1::uuid[], $2::integer[]) AS claim (claimed_id, attempt)
-        WHERE id = claimed_id AND state = 'pending' AND attempts = claim.attempt
-        """,
-        [notification.id for notification in notifications],
-        [notification.attempts for notification in notifications],
+    await _RELEASE_CLAIMS.execute(
+        connection,
+        claims=[_ClaimRow(id=notification.id, attempts=notification.attempts) for notification in notifications],
     )
+
+
+_BACKLOG = Statement(
+    """
+    SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
+    FROM notifications
+    WHERE state = 'pending' AND toaddr <> ''
+    """
+)
 
 
 async def backlog(connection: Connection) -> tuple[int, float]:
     """The number of pending notifications, and the age of the oldest in seconds."""
-    row = await connection.fetchrow(
-        """
-        SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_s
-        FROM notifications
-        WHERE state = 'pending' AND toaddr <> ''
-        """
-    )
+    row = await _BACKLOG.fetchrow(connection)
     assert row is not None, "an aggregate returns a row"
     return row["pending"], row["oldest_s"]
 
 
+_USERS_WITHOUT_ADDRESS = Statement(
+    """
+    SELECT DISTINCT user_id
+    FROM notifications
+    WHERE state = 'pending' AND toaddr = '' AND user_id IS NOT NULL
+    LIMIT :limit
+    """
+)
+
+
 async def users_without_address(connection: Connection, limit: int) -> list[UUID]:
     """The recipients of pending notifications without an address."""
-    rows = await connection.fetch(
-        """
-        SELECT DISTINCT user_id
-        FROM notifications
-        WHERE state = 'pending' AND toaddr = '' AND user_id IS NOT NULL
-        LIMIT $1
-        """,
-        limit,
-    )
+    rows = await _USERS_WITHOUT_ADDRESS.fetch(connection, limit=limit)
     return [row["user_id"] for row in rows]
 
 
+_LOCK_WITHOUT_ADDRESS = Statement(
+    f"""
+    SELECT {_COLUMNS}
+    FROM notifications
+    WHERE state = 'pending' AND toaddr = '' AND user_id = ANY (:user_ids)
+    ORDER BY id
+    FOR UPDATE
+    """
+)
+
+
 async def lock_without_address(connection: Connection, user_ids: Sequence[UUID]) -> list[Notification]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM notifications
-        WHERE state = 'pending' AND toaddr = '' AND user_id = ANY($1::uuid[])
-        ORDER BY id
-        FOR UPDATE
-        """,
-        user_ids,
-    )
+    rows = await _LOCK_WITHOUT_ADDRESS.fetch(connection, user_ids=user_ids)
     return [_notification(row) for row in rows]
 
 
+_SET_ADDRESS = Statement("UPDATE notifications SET toaddr = :toaddr WHERE id = :notification_id")
+
+
 async def set_address(connection: Connection, notification_id: UUID, toaddr: str) -> None:
-    await connection.execute("UPDATE notifications SET toaddr = $2 WHERE id = $1", notification_id, toaddr)
+    await _SET_ADDRESS.execute(connection, notification_id=notification_id, toaddr=toaddr)
+
+
+_SUPPRESS = Statement(
+    "UPDATE notifications SET state = 'suppressed', code = :code WHERE id = :notification_id AND state = 'pending'"
+)
 
 
 async def suppress(connection: Connection, notification_id: UUID, code: str) -> None:
-    await connection.execute(
-        "UPDATE notifications SET state = 'suppressed', code = $2 WHERE id = $1 AND state = 'pending'",
-        notification_id,
-        code,
-    )
+    await _SUPPRESS.execute(connection, notification_id=notification_id, code=code)
+
+
+_FORGET = Statement(
+    """
+    UPDATE notifications
+    SET toaddr = '',
+        body = '',
+        event_data = NULL,
+        state = CASE WHEN state = 'pending' THEN 'suppressed' ELSE state END,
+        code = CASE WHEN state = 'pending' THEN 'recipient_deleted' ELSE code END
+    WHERE user_id = ANY (:user_ids)
+    """
+)
+_FORGET_ADDRESSES = Statement(
+    """
+    UPDATE notifications
+    SET toaddr = '', subject = '', body = ''
+    WHERE user_id IS NULL AND toaddr = ANY (:addresses) AND state <> 'pending'
+    """
+)
 
 
 async def forget(connection: Connection, user_ids: Sequence[UUID], addresses: Sequence[str]) -> None:
@@ -247,48 +334,30 @@ async def forget(connection: Connection, user_ids: Sequence[UUID], addresses: Se
     `addresses` are the former addresses, by which mails of administrators are found. A pending one of these is kept,
     since the address may belong to another person now.
     """
-    await connection.execute(
-        """
-        UPDATE notifications
-        SET toaddr = '',
-            body = '',
-            event_data = NULL,
-            state = CASE WHEN state = 'pending' THEN 'suppressed' ELSE state END,
-            code = CASE WHEN state = 'pending' THEN 'recipient_deleted' ELSE code END
-        WHERE user_id = ANY($1::uuid[])
-        """,
-        user_ids,
-    )
+    await _FORGET.execute(connection, user_ids=user_ids)
     if addresses:
-        await connection.execute(
-            """
-            UPDATE notifications
-            SET toaddr = '', subject = '', body = ''
-            WHERE user_id IS NULL AND toaddr = ANY($1::text[]) AND state <> 'pending'
-            """,
-            addresses,
-        )
+        await _FORGET_ADDRESSES.execute(connection, addresses=addresses)
+
+
+_CONDITIONS = {"user_id": "user_id = :user_id", "order_id": "order_id = :order_id", "before": "id < :before"}
+"""What each parameter of `read_page` requires of a notification."""
 
 
 async def read_page(
     connection: Connection, *, user_id: UUID | None, order_id: UUID | None, before: UUID | None, limit: int
 ) -> list[Notification]:
     """Up to `limit` notifications with the given user, order and id below `before`, newest first."""
+    given = {
+        name: value
+        for name, value in (("user_id", user_id), ("order_id", order_id), ("before", before))
+        if value is not None
+    }
     # Only given conditions are in the statement: PostgreSQL would not use the index for one that may be null.
-    conditions_of = [("user_id =", user_id), ("order_id =", order_id), ("id <", before)]
-    given = [(part, value) for part, value in conditions_of if value is not None]
-    conditions = " AND ".join(["true", *(f"{part} ${number}" for number, (part, _) in enumerate(given, start=2))])
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-        FROM notifications
-        WHERE {conditions}
-        ORDER BY id DESC
-        LIMIT $1
-        """,
-        limit,
-        *(value for _, value in given),
+    conditions = ["true", *(_CONDITIONS[name] for name in given)]
+    statement = Statement(
+        f"SELECT {_COLUMNS} FROM notifications WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT :limit"
     )
+    rows = await statement.fetch(connection, limit=limit, **given)
     return [_notification(row) for row in rows]
 
 

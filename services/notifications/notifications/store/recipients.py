@@ -51,19 +51,21 @@ async def keep_newest(connection: Connection, recipients: Sequence[Recipient]) -
 _SELECT = """
     SELECT user_id, email, name, order_emails, payment_emails, version, deleted
     FROM recipients
-    WHERE user_id = ANY($1::uuid[])
+    WHERE user_id = ANY (:user_ids)
 """
+_READ = Statement(_SELECT)
+_LOCK = Statement(f"{_SELECT} ORDER BY user_id FOR SHARE")
 
 
 async def read(connection: Connection, user_ids: Collection[UUID]) -> dict[UUID, Recipient]:
     """The stored recipients of `user_ids`."""
     if not user_ids:
         return {}
-    rows = await connection.fetch(_SELECT, list(user_ids))
+    rows = await _READ.fetch(connection, user_ids=list(user_ids))
     return {row["user_id"]: Recipient(**row) for row in rows}
 
 
 async def lock(connection: Connection, user_ids: Collection[UUID]) -> dict[UUID, Recipient]:
     """The same, and no transaction changes or deletes them until this one ends."""
-    rows = await connection.fetch(f"{_SELECT} ORDER BY user_id FOR SHARE", list(user_ids))
+    rows = await _LOCK.fetch(connection, user_ids=list(user_ids))
     return {row["user_id"]: Recipient(**row) for row in rows}
