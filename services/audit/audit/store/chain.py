@@ -1,7 +1,7 @@
 """The entries and the head of the chain. No statement changes or removes an entry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -29,8 +29,11 @@ async def lock_head(connection: Connection) -> Head:
     return Head(*row)
 
 
+_MOVE_HEAD = Statement("UPDATE chain_head SET position = :position, hash = :hash")
+
+
 async def move_head(connection: Connection, head: Head) -> None:
-    await connection.execute("UPDATE chain_head SET position = $1, hash = $2", head.position, head.hash)
+    await _MOVE_HEAD.execute(connection, position=head.position, hash=head.hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,44 +83,49 @@ async def read_head(connection: Connection) -> Head:
     return Head(*row)
 
 
+_READ_HEAD_AT = Statement("SELECT position, hash FROM entries WHERE position = :position")
+
+
 async def read_head_at(connection: Connection, position: int) -> Head | None:
     """The head when `position` was recorded. None when there is no such entry."""
-    row = await connection.fetchrow("SELECT position, hash FROM entries WHERE position = $1", position)
+    row = await _READ_HEAD_AT.fetchrow(connection, position=position)
     return None if row is None else Head(*row)
 
 
-_COLUMNS = """
+_SELECT = """
     SELECT position, event_id, type, source, subject, order_id, correlation_id, event_time, actor,
            recorded_at, envelope, previous_hash, hash
     FROM entries
 """
 
 
+_READ_ENTRIES_AFTER = Statement(f"{_SELECT} WHERE position > :position ORDER BY position LIMIT :limit")
+
+
 async def read_entries_after(connection: Connection, position: int, limit: int) -> list[Entry]:
     """The next entries. Positions become visible in order, so none is missing among them."""
-    rows = await connection.fetch(f"{_COLUMNS} WHERE position > $1 ORDER BY position LIMIT $2", position, limit)
+    rows = await _READ_ENTRIES_AFTER.fetch(connection, position=position, limit=limit)
     return [_entry(row) for row in rows]
+
+
+_CONDITIONS = {
+    "correlation_id": "correlation_id = :correlation_id",
+    "order_id": "order_id = :order_id",
+    "type": "type = :type",
+    "actor": "actor = :actor",
+    "since": "event_time >= :since",
+    "until": "event_time < :until",
+}
+"""What each field of an `EventFilter` requires of an entry."""
 
 
 async def search_entries(connection: Connection, event_filter: EventFilter, after: int, limit: int) -> list[Entry]:
     """Up to `limit` entries after the position `after` that match, oldest first."""
-    conditions = ["position > $1"]
-    values: list[object] = [after]
-    for condition, value in (
-        ("correlation_id =", event_filter.correlation_id),
-        ("order_id =", event_filter.order_id),
-        ("type =", event_filter.type),
-        ("actor =", event_filter.actor),
-        ("event_time >=", event_filter.since),
-        ("event_time <", event_filter.until),
-    ):
-        if value is not None:
-            values.append(value)
-            conditions.append(f"{condition} ${len(values)}")
-    rows = await connection.fetch(
-        f"{_COLUMNS} WHERE {' AND '.join(conditions)} ORDER BY position LIMIT {limit:d}", *values
-    )
-    return [_entry(row) for row in rows]
+    given = {name: value for name, value in asdict(event_filter).items() if value is not None}
+    conditions = ["position > :after", *(_CONDITIONS[name] for name in given)]
+    # The limit is a literal, so that PostgreSQL plans for it.
+    statement = Statement(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY position LIMIT {limit:d}")
+    return [_entry(row) for row in await statement.fetch(connection, after=after, **given)]
 
 
 def _entry(row: Row) -> Entry:
@@ -140,9 +148,9 @@ def _entry(row: Row) -> Entry:
     )
 
 
+_READ_HASHES_AT = Statement("SELECT position, encode(hash, 'hex') FROM entries WHERE position = ANY (:positions)")
+
+
 async def read_hashes_at(connection: Connection, positions: Sequence[int]) -> dict[int, str]:
     """The hexadecimal hash of each existing entry of `positions`."""
-    rows = await connection.fetch(
-        "SELECT position, encode(hash, 'hex') FROM entries WHERE position = ANY($1::bigint[])", positions
-    )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in await _READ_HASHES_AT.fetch(connection, positions=positions)}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chassis.persistence.database import Connection
+from chassis.persistence.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,11 @@ class StoredStatement:
     statement: str
 
 
+_INSERT = Statement("INSERT INTO signed_heads (position, statement) VALUES (:position, :statement)")
+
+
 async def insert_statement(connection: Connection, position: int, statement: str) -> None:
-    await connection.execute("INSERT INTO signed_heads (position, statement) VALUES ($1, $2)", position, statement)
+    await _INSERT.execute(connection, position=position, statement=statement)
 
 
 async def read_latest_statement(connection: Connection) -> str | None:
@@ -23,9 +27,9 @@ async def read_latest_statement(connection: Connection) -> str | None:
     return statement
 
 
+_READ = Statement("SELECT id, position, statement FROM signed_heads WHERE id > :after ORDER BY id LIMIT :limit")
+
+
 async def read_statements(connection: Connection, after: int, limit: int) -> list[StoredStatement]:
     """Up to `limit` signed heads after the id `after`, oldest first."""
-    rows = await connection.fetch(
-        "SELECT id, position, statement FROM signed_heads WHERE id > $1 ORDER BY id LIMIT $2", after, limit
-    )
-    return [StoredStatement(*row) for row in rows]
+    return [StoredStatement(*row) for row in await _READ.fetch(connection, after=after, limit=limit)]
