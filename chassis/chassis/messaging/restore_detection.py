@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from chassis.persistence.database import Connection, Database
+from chassis.persistence.statements import Statement
 
 _log = structlog.get_logger()
 
@@ -49,12 +50,14 @@ _COUNTED = """
 
 # Between the restore and this, replicas may have said something already, under numbers that are too low. Its positions
 # tell it from what the dump held: they went on where they were.
-_RAISE = """
+_RAISE = Statement(
+    """
     UPDATE journal
-    SET transaction_id = (transaction_id::text::bigint + $1)::text::xid8
-    WHERE position > $2
-      AND transaction_id < $3::text::xid8
-"""
+    SET transaction_id = (transaction_id::text::bigint + :added)::text::xid8
+    WHERE position > :position
+      AND transaction_id < :next::text::xid8
+    """
+)
 
 
 async def go_on_counting(database: Database) -> None:
@@ -82,7 +85,7 @@ async def _add_to_numbers(connection: Connection) -> bool:
     if not counted.is_from_another_cluster:
         return False
     added = counted.transaction_id
-    await connection.execute(_RAISE, added - counted.added, counted.position, str(counted.next))
+    await _RAISE.execute(connection, added=added - counted.added, position=counted.position, next=str(counted.next))
     await connection.execute(
         f"""
         CREATE OR REPLACE FUNCTION journal_number(transaction_id xid8) RETURNS xid8 LANGUAGE sql STABLE
