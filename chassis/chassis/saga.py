@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class Subject(Protocol):
-    """What a saga is about. Subjects are immutable: steps return the changed one."""
+    """The object that a saga carries through its steps, such as an order. It is immutable: steps return a new one."""
 
     @property
     def id(self) -> UUID: ...

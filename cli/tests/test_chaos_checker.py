@@ -211,7 +211,7 @@ def told_yes_and_no(world: World) -> None:
 
 
 def unrequested(world: World) -> None:
-    world.orders.append(StoredOrder("ghost", ADA, "ghost", "nobody's call", "confirmed", True))
+    world.orders.append(StoredOrder("ghost", ADA, "ghost", "call of no client", "confirmed", True))
 
 
 def cancelled_by_itself(world: World) -> None:
