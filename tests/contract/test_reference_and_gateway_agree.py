@@ -60,6 +60,21 @@ def test_every_operation_on_the_reference_page_is_routed_to_its_service(
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_every_operation_on_the_reference_page_has_a_summary_of_its_own(
+    service: str, built: Callable[[str], Litestar]
+) -> None:
+    """Without one the page shows the name of the handler, such as `GetProducts`."""
+    operations = service_reference(service, public_document(document_of(built(service)))).operations
+
+    named_by_handler = [
+        f"{operation.method} {operation.path}"
+        for operation in operations
+        if re.fullmatch(r"([A-Z][a-z]+){2,}", operation.summary)
+    ]
+    assert named_by_handler == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_no_internal_operation_is_routed(
     service: str, built: Callable[[str], Litestar], gateway_routes: list[dict[str, Any]]
 ) -> None:

@@ -16,13 +16,13 @@ from chassis.web.requests import CallerRequest
 
 
 def routes(database: Database) -> list[HTTPRouteHandler]:
-    @get("/categories", guards=[access.public])
+    @get("/categories", guards=[access.public], summary="List the categories")
     async def get_categories(limit: Limit = 20, cursor: Cursor = None) -> Page[Category]:
         """The categories by name."""
         page = await list_categories(database, cursor, limit)
         return page.map(Category.of)
 
-    @post("/categories", guards=[access.administrator])
+    @post("/categories", guards=[access.administrator], summary="Create a category")
     async def post_category(
         request: CallerRequest, data: JSONBody[CreateCategory], idempotency_key: IdempotencyKey = None
     ) -> Category:

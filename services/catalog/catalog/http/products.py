@@ -60,7 +60,7 @@ def routes(database: Database, *, are_documents_complete: Callable[[], bool]) ->
 
 
 def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> list[HTTPRouteHandler]:
-    @get("/products", guards=[access.public])
+    @get("/products", guards=[access.public], summary="List and search products")
     async def get_products(
         q: Query = None,
         category: CategoryFilter = None,
@@ -90,7 +90,7 @@ def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> li
         page = await search_products(database, search, cursor, limit, in_documents=are_documents_complete())
         return page.map(Product.of)
 
-    @get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG])
+    @get("/products/{product_id:uuid}", guards=[access.public], response_headers=[ETAG], summary="Read a product")
     async def get_product(product_id: FromPath[UUID]) -> Response[Product]:
         """One product, with its price and the quantity that can be bought. Its version, and so its `ETag`, leaves stock
         aside."""
@@ -100,7 +100,7 @@ def _reads(database: Database, are_documents_complete: Callable[[], bool]) -> li
 
 
 def _changes(database: Database) -> list[HTTPRouteHandler]:
-    @post("/products", guards=[access.administrator], response_headers=[ETAG])
+    @post("/products", guards=[access.administrator], response_headers=[ETAG], summary="Create a product")
     async def post_product(
         request: CallerRequest, data: JSONBody[CreateProduct], idempotency_key: IdempotencyKey = None
     ) -> Response[Product]:
@@ -110,14 +110,19 @@ def _changes(database: Database) -> list[HTTPRouteHandler]:
         product = await create_product(database, fields.new_product(), creation)
         return _tagged(product, location=f"/products/{product.id}")
 
-    @patch("/products/{product_id:uuid}", guards=[access.administrator], response_headers=[ETAG])
+    @patch(
+        "/products/{product_id:uuid}",
+        guards=[access.administrator],
+        response_headers=[ETAG],
+        summary="Change a product",
+    )
     async def patch_product(
         product_id: FromPath[UUID], data: JSONBody[ChangeProduct], if_match: IfMatch = None
     ) -> Response[Product]:
         """Change the fields that are given, and keep the others."""
         return _tagged(await change_product(database, product_id, data.changes(), Precondition.of(if_match)))
 
-    @delete("/products/{product_id:uuid}", guards=[access.administrator])
+    @delete("/products/{product_id:uuid}", guards=[access.administrator], summary="Remove a product")
     async def remove_product(product_id: FromPath[UUID], if_match: IfMatch = None) -> None:
         """Take a product from sale."""
         await delete_product(database, product_id, Precondition.of(if_match))
@@ -126,7 +131,12 @@ def _changes(database: Database) -> list[HTTPRouteHandler]:
 
 
 def _lookup(database: Database) -> HTTPRouteHandler:
-    @post("/products/lookup", status_code=200, guards=[access.services("orders", "storefront")])
+    @post(
+        "/products/lookup",
+        status_code=200,
+        guards=[access.services("orders", "storefront")],
+        summary="Look products up",
+    )
     async def look_up(data: JSONBody[ProductLookup]) -> ProductSummaries:
         """The products with these ids that are on sale. Unknown ids are left out."""
         return ProductSummaries([ProductSummary.of(product) for product in await look_up_products(database, data.ids)])

@@ -78,7 +78,12 @@ async def orders_or_administrator(connection: access.Connection, handler: BaseRo
 
 
 def _for_orders(batcher: ReservationBatcher) -> list[HTTPRouteHandler]:
-    @post("/reservations", status_code=200, request_max_body_size=INTERNAL_BODY_BYTES_MAX)
+    @post(
+        "/reservations",
+        status_code=200,
+        request_max_body_size=INTERNAL_BODY_BYTES_MAX,
+        summary="Reserve stock for orders",
+    )
     async def reserve_for_orders(data: JSONBody[ReservationRequests]) -> ReservationAnswers:
         """Reserve for each order all of its lines or none, first come, first served. A repeated order gets the same
         answer again."""
@@ -89,7 +94,12 @@ def _for_orders(batcher: ReservationBatcher) -> list[HTTPRouteHandler]:
             [reservation_answer(item.order_id, outcome) for item, outcome in zip(data.items, outcomes, strict=True)]
         )
 
-    @post("/reservations/release", status_code=200, request_max_body_size=INTERNAL_BODY_BYTES_MAX)
+    @post(
+        "/reservations/release",
+        status_code=200,
+        request_max_body_size=INTERNAL_BODY_BYTES_MAX,
+        summary="Release the stock of orders",
+    )
     async def release_for_orders(data: JSONBody[ReleaseRequests]) -> ReleaseAnswers:
         """Release the stock that the orders hold. An order that holds none yet gets none later either."""
         requests = [
@@ -107,7 +117,12 @@ def _for_orders(batcher: ReservationBatcher) -> list[HTTPRouteHandler]:
 
 
 def _for_one_product(batcher: ReservationBatcher) -> list[HTTPRouteHandler]:
-    @post("/products/{product_id:uuid}/reserve", status_code=200, operation_class=InternalOperation)
+    @post(
+        "/products/{product_id:uuid}/reserve",
+        status_code=200,
+        operation_class=InternalOperation,
+        summary="Reserve one product",
+    )
     async def reserve_one(product_id: FromPath[UUID], data: JSONBody[ReserveOne]) -> OrderReserved:
         """Reserve a quantity of one product for an order. 409 with `available` when there is less."""
         request = StockRequest(data.order_id, [StockRequestLine(product_id, data.quantity)])
@@ -118,7 +133,12 @@ def _for_one_product(batcher: ReservationBatcher) -> list[HTTPRouteHandler]:
         _log.info("stock reserved", order_id=str(data.order_id))
         return OrderReserved.of(outcome)
 
-    @post("/products/{product_id:uuid}/release", status_code=200, operation_class=InternalOperation)
+    @post(
+        "/products/{product_id:uuid}/release",
+        status_code=200,
+        operation_class=InternalOperation,
+        summary="Release one product",
+    )
     async def release_one(product_id: FromPath[UUID], data: JSONBody[ReleaseOne]) -> ReleaseAnswer:
         """Release the stock that the order holds; `sold` when the order was confirmed before."""
         [reservation] = await batcher.release([SettlementRequest(data.order_id, Settlement.UNDO)])

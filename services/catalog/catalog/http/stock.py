@@ -26,7 +26,7 @@ class AdjustmentIdentity(msgspec.Struct, frozen=True):
 
 
 def routes(database: Database) -> list[HTTPRouteHandler]:
-    @post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
+    @post("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator], summary="Adjust the stock")
     async def post_adjustment(
         request: CallerRequest,
         product_id: FromPath[UUID],
@@ -39,7 +39,11 @@ def routes(database: Database) -> list[HTTPRouteHandler]:
         adjustment = await adjust_stock(database, product_id, fields.quantity, fields.reason, creation)
         return StockAdjustment.of(adjustment)
 
-    @get("/products/{product_id:uuid}/stock-adjustments", guards=[access.administrator])
+    @get(
+        "/products/{product_id:uuid}/stock-adjustments",
+        guards=[access.administrator],
+        summary="List the adjustments of the stock",
+    )
     async def get_adjustments(
         product_id: FromPath[UUID], limit: Limit = 20, cursor: Cursor = None
     ) -> Page[StockAdjustment]:

@@ -105,7 +105,7 @@ def routes(
 
 
 def _read_routes(database: Database) -> list[HTTPRouteHandler]:
-    @get("/orders", guards=[access.signed_in])
+    @get("/orders", guards=[access.signed_in], summary="List orders, the newest first")
     async def list_orders(
         request: CallerRequest,
         limit: Limit = 20,
@@ -123,14 +123,14 @@ def _read_routes(database: Database) -> list[HTTPRouteHandler]:
         )
         return page.map(lambda order: view_of(order, refunded=refunded.get(order.id)))
 
-    @get("/orders/{order_id:uuid}", guards=[access.signed_in])
+    @get("/orders/{order_id:uuid}", guards=[access.signed_in], summary="Read an order")
     async def read_order(request: CallerRequest, order_id: FromPath[UUID]) -> OrderView:
         """One order, with what was refunded."""
         order = await _visible_order(request, order_id, database)
         refunded = await database.read(lambda connection: store.payment_events.refunded(connection, [order_id]))
         return view_of(order, refunded=refunded.get(order_id))
 
-    @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in])
+    @get("/orders/{order_id:uuid}/timeline", guards=[access.signed_in], summary="Read the timeline of an order")
     async def read_timeline(request: CallerRequest, order_id: FromPath[UUID]) -> Timeline:
         """What happened to the order and to its payment, oldest first."""
         await _visible_order(request, order_id, database)
